@@ -1,0 +1,45 @@
+# make demo   the whole experiment on the embedded test bed, from a bare clone to the figure
+# make test   unit tests, then small real runs of the workflow
+# make lint   formatters, linters and types
+# make clean  remove the environment and the tools' caches (not results: some take GPU days)
+
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/pip --quiet --quiet --disable-pip-version-check
+
+# Snakemake starts jobs by the name `python`, which must be the environment's.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/requirements.stamp
+	$(VENV)/bin/snakemake --cores all
+	@echo "The figure: results/arith_pareto.pdf"
+
+# Two test processes share the cores, so each computes with one thread.
+test: export OMP_NUM_THREADS = 1
+test: $(VENV)/requirements-dev.stamp
+	$(VENV)/bin/pytest -n 2 tests/unit
+	$(VENV)/bin/pytest tests/workflow
+
+lint: $(VENV)/requirements-dev.stamp
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/snakefmt --check Snakefile rules
+	$(VENV)/bin/snakemake --lint
+	$(VENV)/bin/mypy
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	find workflow_scripts tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/requirements.stamp: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -r $<
+	@touch $@
+
+$(VENV)/requirements-dev.stamp: requirements-dev.txt $(VENV)/requirements.stamp
+	$(PIP) install -r $<
+	@touch $@

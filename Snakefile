@@ -1,0 +1,22 @@
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/mine.smk"
+include: "rules/judge.smk"
+include: "rules/decode.smk"
+include: "rules/report.smk"
+include: "rules/testbed.smk"
+
+
+rule all:
+    """Make the figures, token pages and tracked runs of all selected runs."""
+    default_target: True
+    input:
+        [path for run in config["runs"] for path in run_results(run["dataset"], run["pairs"])],

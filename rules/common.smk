@@ -1,0 +1,113 @@
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
+
+from autojudge.configuration import check_config, pairs_of
+from autojudge.dependencies import library_of
+from autojudge.errors import InputError
+
+try:
+    check_config(config, Path(workflow.basedir) / "config/config.schema.yaml")
+except InputError as fault:
+    raise WorkflowError(str(fault)) from None
+
+validate(config, "../config/config.schema.yaml")
+
+PROBLEM_TABLES = ("labels", "features", "responses")
+
+
+wildcard_constraints:
+    dataset="|".join(config["datasets"]),
+    pair="|".join(config["pairs"]),
+
+
+scattergather:
+    mine=config["mining"]["shards"],
+    sweep=config["decoding"]["shards"],
+
+
+def library(script, *registry_members):
+    """Library modules that a script imports; members of registries as functions of the wildcards' config."""
+
+    def modules(wildcards):
+        members = tuple(member(wildcards) if callable(member) else member for member in registry_members)
+        return library_of(Path(workflow.basedir) / "workflow_scripts" / f"{script}.py", members)
+
+    return modules
+
+
+def rule_modules():
+    return [f"rules.{rule}" for rule in config["decoding"]["rules"]]
+
+
+def swept_rules():
+    """Thresholds of each swept rule."""
+    return {rule: config["rules"][rule]["thresholds"] for rule in config["decoding"]["rules"]}
+
+
+def task_module(wildcards):
+    return f"tasks.{config['datasets'][wildcards.dataset]['task']}"
+
+
+def files_of_pair(pair):
+    """Files of a pair's local model folders; models of the hub have none."""
+    folders = [Path(config["pairs"][pair][role]["model"]).expanduser() for role in ("draft", "target")]
+    return sorted(str(file) for folder in folders if folder.is_dir() for file in folder.iterdir() if file.is_file())
+
+
+def model_files(wildcards):
+    return files_of_pair(wildcards.pair)
+
+
+def dataset_files(wildcards):
+    """Local files of a dataset; a dataset of the hub, or a generated one, has none."""
+    source = config["datasets"][wildcards.dataset]["source"]
+    return list(source.values()) if isinstance(source, dict) else []
+
+
+def judge_artifact(wildcards):
+    """Files of the judge that the sweep asks, if it asks one."""
+    folder = f"results/{wildcards.dataset}/{wildcards.pair}/judge"
+    return [f"{folder}/judge.json", f"{folder}/judge.safetensors"] if uses_judge() else []
+
+
+def tracked_config(wildcards):
+    """What defines the runs of a dataset on W&B."""
+    return {key: config[key] for key in ("seed", "mining", "judge", "decoding", "rules")} | {
+        "dataset": config["datasets"][wildcards.dataset],
+        "pairs": {pair: config["pairs"][pair] for pair in figure_pairs(wildcards)},
+    }
+
+
+def pair_resource(name):
+    """A resource of the pair's jobs, as its config entry states it."""
+    return lambda wildcards: config["pairs"][wildcards.pair][name]
+
+
+def figure_pairs(wildcards):
+    return pairs_of(config, wildcards.dataset)
+
+
+def of_each_pair(path):
+    """The path for every pair of the dataset's figure."""
+    return lambda wildcards: expand(path, dataset=wildcards.dataset, pair=figure_pairs(wildcards))
+
+
+def judges_of_figure(path):
+    """The path for every pair of the dataset's figure where a judge is swept, else nothing."""
+    return lambda wildcards: of_each_pair(path)(wildcards) if uses_judge() else []
+
+
+def uses_judge():
+    return any(config["rules"][rule]["thresholds"] == "judge" for rule in config["decoding"]["rules"])
+
+
+def run_results(dataset, pairs):
+    """What one run makes."""
+    figure = [f"results/{dataset}_pareto.{suffix}" for suffix in ("pdf", "png", "csv")]
+    pages = expand("results/{dataset}/{pair}/tokens.html", dataset=dataset, pair=pairs if uses_judge() else [])
+    return figure + pages + [f"results/{dataset}_wandb.json"]

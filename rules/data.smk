@@ -1,0 +1,22 @@
+rule prepare_problems:
+    """Draw a dataset's problems, split them, and build a pair's prompts."""
+    input:
+        models=model_files,
+        sources=dataset_files,
+        library=library("prepare_problems", task_module),
+    output:
+        "results/{dataset}/{pair}/problems.parquet",
+    log:
+        "logs/prepare_problems/{dataset}/{pair}.log",
+    benchmark:
+        "benchmarks/prepare_problems/{dataset}/{pair}.tsv"
+    params:
+        dataset=lookup(within=config, dpath="datasets/{dataset}"),
+        pair=lookup(within=config, dpath="pairs/{pair}"),
+        seed=config["seed"],
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    script:
+        "../workflow_scripts/prepare_problems.py"

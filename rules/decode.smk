@@ -1,0 +1,46 @@
+rule sweep_thresholds:
+    """Decode one shard of the test problems with every rule and threshold."""
+    input:
+        problems="results/{dataset}/{pair}/problems.parquet",
+        judge=judge_artifact,
+        models=model_files,
+        library=library("sweep_thresholds", task_module, *rule_modules()),
+    output:
+        "results/{dataset}/{pair}/sweep/{scatteritem}.parquet",
+    log:
+        "logs/sweep_thresholds/{dataset}/{pair}/{scatteritem}.log",
+    benchmark:
+        "benchmarks/sweep_thresholds/{dataset}/{pair}/{scatteritem}.tsv"
+    params:
+        task=lookup(within=config, dpath="datasets/{dataset}/task"),
+        max_new_tokens=lookup(within=config, dpath="datasets/{dataset}/max_new_tokens"),
+        pair=lookup(within=config, dpath="pairs/{pair}"),
+        rules=swept_rules(),
+        window=config["decoding"]["window"],
+        batch=config["decoding"]["batch"],
+    threads: pair_resource("threads")
+    resources:
+        mem_mb=pair_resource("mem_mb"),
+        runtime=pair_resource("runtime"),
+        gpu=pair_resource("gpus"),
+    script:
+        "../workflow_scripts/sweep_thresholds.py"
+
+
+rule gather_sweep:
+    """Gather the shards of the sweep."""
+    input:
+        shards=gather.sweep("results/{{dataset}}/{{pair}}/sweep/{scatteritem}.parquet"),
+        library=library("gather_sweep"),
+    output:
+        "results/{dataset}/{pair}/sweep.parquet",
+    log:
+        "logs/gather_sweep/{dataset}/{pair}.log",
+    benchmark:
+        "benchmarks/gather_sweep/{dataset}/{pair}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    script:
+        "../workflow_scripts/gather_sweep.py"

@@ -1,0 +1,49 @@
+rule train_judge:
+    """Fit every point of the classifier grid on the training split and measure it on the validation split."""
+    input:
+        labels="results/{dataset}/{pair}/labels.parquet",
+        features="results/{dataset}/{pair}/features.parquet",
+        library=library("train_judge"),
+    output:
+        "results/{dataset}/{pair}/grid.parquet",
+    log:
+        "logs/train_judge/{dataset}/{pair}.log",
+    benchmark:
+        "benchmarks/train_judge/{dataset}/{pair}.tsv"
+    params:
+        feature_sets=config["judge"]["feature_sets"],
+        classifiers=config["judge"]["classifiers"],
+        seed=config["seed"],
+    threads: 8
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    script:
+        "../workflow_scripts/train_judge.py"
+
+
+rule select_judge:
+    """Choose the judge by validation AUC and its threshold by recall, and write its artifact."""
+    input:
+        grid="results/{dataset}/{pair}/grid.parquet",
+        labels="results/{dataset}/{pair}/labels.parquet",
+        features="results/{dataset}/{pair}/features.parquet",
+        library=library("select_judge"),
+    output:
+        tensors="results/{dataset}/{pair}/judge/judge.safetensors",
+        info="results/{dataset}/{pair}/judge/judge.json",
+    log:
+        "logs/select_judge/{dataset}/{pair}.log",
+    benchmark:
+        "benchmarks/select_judge/{dataset}/{pair}.tsv"
+    params:
+        feature_sets=config["judge"]["feature_sets"],
+        select=config["judge"]["select"],
+        pair=lookup(within=config, dpath="pairs/{pair}"),
+        seed=config["seed"],
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    script:
+        "../workflow_scripts/select_judge.py"

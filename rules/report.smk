@@ -1,0 +1,78 @@
+rule build_pareto:
+    """Summarise a dataset's sweeps into its table and figure of accuracy against accepted tokens per cycle."""
+    input:
+        sweeps=of_each_pair("results/{dataset}/{pair}/sweep.parquet"),
+        judges=judges_of_figure("results/{dataset}/{pair}/judge/judge.json"),
+        library=library("build_pareto"),
+    output:
+        csv="results/{dataset}_pareto.csv",
+        pdf="results/{dataset}_pareto.pdf",
+        png="results/{dataset}_pareto.png",
+    log:
+        "logs/build_pareto/{dataset}.log",
+    benchmark:
+        "benchmarks/build_pareto/{dataset}.tsv"
+    params:
+        dataset="{dataset}",
+        pairs=figure_pairs,
+        seed=config["seed"],
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    script:
+        "../workflow_scripts/build_pareto.py"
+
+
+rule show_tokens:
+    """Show mined responses with their mismatches, alternatives and the judge's probabilities as a page."""
+    input:
+        problems="results/{dataset}/{pair}/problems.parquet",
+        labels="results/{dataset}/{pair}/labels.parquet",
+        features="results/{dataset}/{pair}/features.parquet",
+        responses="results/{dataset}/{pair}/responses.parquet",
+        judge=["results/{dataset}/{pair}/judge/judge.safetensors", "results/{dataset}/{pair}/judge/judge.json"],
+        library=library("show_tokens"),
+    output:
+        "results/{dataset}/{pair}/tokens.html",
+    log:
+        "logs/show_tokens/{dataset}/{pair}.log",
+    benchmark:
+        "benchmarks/show_tokens/{dataset}/{pair}.tsv"
+    params:
+        title="{dataset}, {pair}",
+        pair=lookup(within=config, dpath="pairs/{pair}"),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    script:
+        "../workflow_scripts/show_tokens.py"
+
+
+rule log_to_wandb:
+    """Turn a dataset's results into W&B runs, one a pair and rule."""
+    input:
+        pareto="results/{dataset}_pareto.csv",
+        figure="results/{dataset}_pareto.png",
+        sweeps=of_each_pair("results/{dataset}/{pair}/sweep.parquet"),
+        judges=judges_of_figure("results/{dataset}/{pair}/judge/judge.json"),
+        library=library("log_to_wandb"),
+    output:
+        "results/{dataset}_wandb.json",
+    log:
+        "logs/log_to_wandb/{dataset}.log",
+    benchmark:
+        "benchmarks/log_to_wandb/{dataset}.tsv"
+    params:
+        dataset="{dataset}",
+        pairs=figure_pairs,
+        config=tracked_config,
+        tracking=config["tracking"] | {"experiment": config["experiment"]},
+        folder="results/wandb",
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    script:
+        "../workflow_scripts/log_to_wandb.py"

@@ -1,0 +1,45 @@
+# The embedded models ship with the repository; these rules make and measure them anew and are never part of `rule all`.
+
+
+rule train_testbed:
+    """Train both embedded models from nothing into results/testbed: about 75 minutes on two cores (AMD EPYC, AVX-512)."""
+    input:
+        library=library("train_testbed"),
+    output:
+        draft=directory("results/testbed/draft"),
+        target=directory("results/testbed/target"),
+    log:
+        "logs/train_testbed.log",
+    benchmark:
+        "benchmarks/train_testbed/all.tsv"
+    params:
+        models=lookup(within=config, dpath="testbed/models"),
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    script:
+        "../workflow_scripts/train_testbed.py"
+
+
+rule evaluate_testbed:
+    """Measure both embedded models: greedy accuracy on problems that they were not trained on."""
+    input:
+        models=files_of_pair("testbed"),
+        library=library("evaluate_testbed", "tasks.arith"),
+    output:
+        "results/testbed_accuracy.json",
+    log:
+        "logs/evaluate_testbed.log",
+    benchmark:
+        "benchmarks/evaluate_testbed/all.tsv"
+    params:
+        pair=lookup(within=config, dpath="pairs/testbed"),
+        problems=lookup(within=config, dpath="testbed/evaluate/problems"),
+        seed=lookup(within=config, dpath="testbed/evaluate/seed"),
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    script:
+        "../workflow_scripts/evaluate_testbed.py"

@@ -1,0 +1,85 @@
+"""A wrong config ends with one message that names the key and the remedy."""
+
+import copy
+
+import pytest
+
+from autojudge.configuration import check_config, pairs_of
+from autojudge.errors import InputError
+from conftest import ROOT
+
+SCHEMA = ROOT / "config/config.schema.yaml"
+
+
+def changed(config, key, value):
+    config = copy.deepcopy(config)
+    *parents, last = key.split(".")
+    inner = config
+    for parent in parents:
+        inner = inner[parent]
+    inner[last] = value
+    return config
+
+
+def test_the_default_config_is_right(config):
+    check_config(config, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "key, value, message",
+    [
+        ("mnining", {}, r"\(top level\)`: unknown key `mnining`; known are .*mining"),
+        ("pairs.testbed.drft", {}, r"`pairs.testbed`: unknown key `drft`; known are .*draft"),
+        ("mining.shards", "two", r"`mining.shards`: 'two' is not of type 'integer'"),
+        ("mining.batch", 0, r"`mining.batch`: 0 is less than the minimum"),
+        (
+            "runs",
+            [{"dataset": "arith", "pairs": ["nobody"]}],
+            r"`runs\[0\].pairs`: `nobody` is not defined under `pairs`",
+        ),
+        ("runs", [{"dataset": "nothing", "pairs": ["testbed"]}], r"`runs\[0\].dataset`: `nothing` is not defined"),
+        ("runs", [], r"`runs`: .*should be non-empty"),
+        ("decoding.rules", ["judge"], r"`decoding.rules`: .*does not contain"),
+        ("decoding.rules", ["lossless", "magic"], r"`decoding.rules`: `magic` is not defined under `rules`"),
+        ("judge.select.feature_sets", ["all_tokens"], r"`all_tokens` holds draft_at_target, target_at_target"),
+        ("judge.select.classifiers", ["svm"], r"`svm` is not defined under `judge.classifiers`"),
+        ("datasets.arith.problems", {"train": 1, "validation": 1}, r"`datasets.arith.problems`: 'test' is a required"),
+        (
+            "judge.feature_sets.mine",
+            ["draft_at_drft"],
+            r"`judge.feature_sets.mine\[0\]`: 'draft_at_drft' is not one of",
+        ),
+    ],
+)
+def test_a_wrong_key_is_named(config, key, value, message):
+    with pytest.raises(InputError, match=message):
+        check_config(changed(config, key, value), SCHEMA)
+
+
+def test_a_figure_has_the_pairs_of_its_runs_or_the_datasets_own(config):
+    assert pairs_of(config, "arith") == ["testbed"]
+    assert pairs_of(config, "gsm8k") == ["qwen2.5_0.5b_7b"]
+    with pytest.raises(InputError, match="dataset `gsm8k` has no pair"):
+        pairs_of(changed(config, "datasets.gsm8k.default_pairs", []), "gsm8k")
+
+
+def keys_without(node, what, path=""):
+    """Paths of schema properties that lack a description or, where not required, a default."""
+    for name, child in node.get("properties", {}).items():
+        here = f"{path}.{name}"
+        if "description" not in child:
+            yield here
+        yield from keys_without(child, what, here)
+    for key in ("items", "additionalProperties"):
+        if isinstance(node.get(key), dict):
+            yield from keys_without(node[key], what, path + ".*")
+
+
+def test_every_key_of_the_schema_has_a_description():
+    import yaml
+
+    schema = yaml.safe_load(SCHEMA.read_text())
+    missing = list(keys_without(schema, "description"))
+    for name, definition in schema["$defs"].items():
+        missing += keys_without(definition, "description", name)
+    assert missing == []

@@ -1,0 +1,71 @@
+"""The GSM8K task: reading rows, golds and answers."""
+
+import json
+
+import pytest
+
+from autojudge.errors import InputError
+from autojudge.tasks import gsm8k
+
+
+@pytest.mark.parametrize(
+    "text, answer",
+    [
+        ("5 x 3 = 15. The final answer is 18", "18"),
+        ("The final answer is $1,234.50.", "1234.50"),
+        ("The final answer is 7. Wait. The final answer is 8", "8"),
+        ("So the final answer is: **42**", "42"),
+        ("She pays 3 and then 12 dollars.", "12"),
+        ("It falls by -5 degrees", "-5"),
+        ("No number here", None),
+        ("", None),
+    ],
+)
+def test_the_stated_answer_else_the_last_number_is_read(text, answer):
+    assert gsm8k.extract_answer(text) == answer
+
+
+def test_equal_numbers_are_equal_answers():
+    assert gsm8k.same_answer("18", "18.00")
+    assert not gsm8k.same_answer("18", "18.5")
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name, rows):
+        (tmp_path / name).write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows))
+        return str(tmp_path / name)
+
+    return write
+
+
+ROW = {"question": "How many?", "answer": "2+2=<<2+2=4>>4\n#### 1,004"}
+
+
+def load(train, test):
+    return list(gsm8k.load_examples({"train": train, "test": test}, {}, 0))
+
+
+def test_rows_come_from_local_files_with_their_origin(write):
+    train, test = load(write("a.jsonl", [ROW]), write("b.jsonl", [ROW]))
+    assert (train.question, train.gold, train.origin, test.origin) == ("How many?", "1004", "train", "test")
+
+
+@pytest.mark.parametrize(
+    "rows, message",
+    [
+        ([], "holds no rows"),
+        ([ROW, {"question": "x"}], "row 2 has no text in column `answer`"),
+        ([ROW, "{oops"], "line 2 is not JSON"),
+    ],
+)
+def test_a_bad_file_is_named_with_its_row(write, rows, message):
+    with pytest.raises(InputError, match=rf"bad\.jsonl.*{message}"):
+        load(write("bad.jsonl", rows), write("good.jsonl", [ROW]))
+
+
+def test_a_missing_file_or_source_is_named(write):
+    with pytest.raises(InputError, match="nowhere.jsonl: no such dataset file"):
+        load("nowhere.jsonl", write("b.jsonl", [ROW]))
+    with pytest.raises(InputError, match="`source` of the dataset is missing"):
+        list(gsm8k.load_examples(None, {}, 0))

@@ -1,0 +1,256 @@
+"""The figure of the experiment: accuracy against accepted tokens per cycle."""
+
+from itertools import cycle, product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+
+class Style(NamedTuple):
+    """How a rule looks; the marker tells rules apart in grey, too."""
+
+    label: str
+    colour: str
+    marker: str
+    threshold_format: str = "{:.2g}"
+
+
+# Colours of Okabe and Ito, told apart with any colour vision. A rule without an entry takes the next spare style.
+STYLES = {
+    "judge": Style("judge", "#0072B2", "o"),
+    "top_k": Style("top-K", "#D55E00", "s", "K={:.0f}"),
+    "lossless": Style("lossless", "#000000", "D", ""),
+}
+SPARE = [("#009E73", "^"), ("#CC79A7", "v"), ("#56B4E9", "P"), ("#E69F00", "X")]
+RECOMMENDED = "judge, recommended threshold"
+TARGET_COLOUR = "#666666"
+RC: dict[Any, Any] = {
+    "pdf.fonttype": 42,  # TrueType: journals refuse matplotlib's default Type 3
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "legend.fontsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+LABEL_SIZE = 7  # points
+RING_SIZE = 10.5  # points
+NEAR = 5  # pixels between a point and its label; farther ones get a leader line
+LABELS_PER_CURVE = 8
+DIRECTIONS = ((0, 1), (1, 1), (-1, 1), (0, -1), (1, -1), (-1, -1), (1, 0), (-1, 0))
+
+
+def plot_pareto(table: pd.DataFrame, title: str, path_pdf: str | Path, path_png: str | Path) -> None:
+    """Write the figure of `draw_pareto` as a PDF with embedded TrueType fonts and as a PNG of 300 dpi.
+
+    The same table gives the same bytes.
+    """
+    with matplotlib.rc_context(RC):
+        figure = draw_pareto(table, title)
+        figure.savefig(path_pdf, format="pdf", metadata={"CreationDate": None})
+        figure.savefig(path_png, format="png", dpi=300)
+
+
+def draw_pareto(table: pd.DataFrame, title: str) -> Figure:
+    """Draw accuracy against accepted tokens per cycle, a panel for each pair.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Table `pareto`. Rule `target` becomes a horizontal line, for it has no cycles.
+    title : str
+        Title over all panels.
+
+    Returns
+    -------
+    Figure
+        Width of 6 inches for one pair, 3.5 inches a panel for several.
+    """
+    pairs = list(dict.fromkeys(table["pair"]))
+    width = 6.0 if len(pairs) == 1 else 3.5 * len(pairs)
+    figure = Figure(figsize=(width, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, len(pairs), sharey=True, squeeze=False)[0]
+    styles = _choose_styles(table["rule"])
+    for axes, pair in zip(panels, pairs, strict=True):
+        _draw_panel(axes, table[table["pair"] == pair], styles)
+        axes.set(title=pair, xlabel="accepted tokens per cycle")
+    panels[0].set_ylabel("accuracy, %")
+    figure.supxlabel(_describe_figure(table, panels[0]), fontsize=LABEL_SIZE, color="#444444")
+    _add_legend(figure, panels, title)
+    figure.draw_without_rendering()  # labels are placed in pixels, so the layout must be settled
+    for axes, pair in zip(panels, pairs, strict=True):
+        _label_panel(axes, table[table["pair"] == pair], styles)
+    return figure
+
+
+def _choose_styles(rules: pd.Series) -> dict[str, Style]:
+    """Return a style for each rule but the target."""
+    spare = cycle(SPARE)
+    return {rule: STYLES.get(rule) or Style(rule, *next(spare)) for rule in sorted(set(rules) - {"target"})}
+
+
+def _describe_figure(table: pd.DataFrame, axes: Axes) -> str:
+    """Return the note under the figure: what the reader needs to judge the numbers."""
+    counts = table.groupby("pair", sort=False)["problems"].first()
+    if counts.nunique() == 1:
+        sizes = f"n = {counts.iloc[0]} test problems"
+    else:
+        sizes = "Test problems: " + ", ".join(f"n = {n} ({pair})" for pair, n in counts.items())
+    lines = [f"{sizes}. Bars and the grey band: 95 % Wilson intervals. Labels on curves: thresholds."]
+    lines.append("Accepted tokens: draft tokens kept and corrections, without the bonus token.")
+    if axes.get_ylim()[0] > 0:
+        lines[-1] += " The accuracy axis does not start at 0."
+    return "\n".join(lines)
+
+
+def _add_legend(figure: Figure, panels: np.ndarray, title: str) -> None:
+    """Put the figure's title and one legend for all panels above them.
+
+    The title is the legend's, as constrained layout would print a suptitle over a legend outside the axes.
+    """
+    handles = {label: h for axes in panels for h, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    names = sorted(handles)
+    figure.legend(
+        [handles[name] for name in names],
+        names,
+        title=title,
+        title_fontsize=10,
+        loc="outside upper center",
+        ncols=len(names),
+        frameon=False,
+    )
+
+
+def _draw_panel(axes: Axes, table: pd.DataFrame, styles: dict[str, Style]) -> None:
+    """Draw the target's line, a curve for each rule and a ring around the recommended threshold."""
+    for _, row in table[table["rule"] == "target"].iterrows():
+        axes.axhspan(100 * row["accuracy_low"], 100 * row["accuracy_high"], color=TARGET_COLOUR, alpha=0.1, lw=0)
+        axes.axhline(100 * row["accuracy"], color=TARGET_COLOUR, linestyle="--", linewidth=1)
+    for (rule, _), curve in table[table["rule"] != "target"].groupby(["rule", "window"]):
+        curve = curve.sort_values("threshold")
+        x, y = curve["accepted_per_cycle"], 100 * curve["accuracy"]
+        spread = np.stack([y - 100 * curve["accuracy_low"], 100 * curve["accuracy_high"] - y])
+        style = styles[str(rule)]
+        front = 5 if rule == "lossless" else 4
+        axes.errorbar(x, y, np.maximum(spread, 0), fmt="none", ecolor=style.colour, elinewidth=0.7, alpha=0.35)
+        line = axes.plot(x, y, color=style.colour, marker=style.marker, ms=4, lw=1.2, label=style.label, zorder=front)[
+            0
+        ]
+        line.set_linestyle("-" if len(curve) > 1 else "none")
+    chosen = table[table["recommended"]]
+    if len(chosen):
+        x, y, colour = chosen["accepted_per_cycle"], 100 * chosen["accuracy"], STYLES["judge"].colour
+        axes.scatter(x, y, RING_SIZE**2, "none", edgecolors=colour, linewidths=1.6, zorder=6, label=RECOMMENDED)
+    axes.grid(axis="y", color="#dddddd", linewidth=0.5)
+    axes.set_axisbelow(True)
+
+
+class Label(NamedTuple):
+    """A text and where it may stand: beside an anchor (data units), at a distance (pixels), in a direction."""
+
+    text: str
+    colour: str
+    anchors: list[tuple[float, float]]
+    distances: tuple[int, ...] = (NEAR, 13)
+    directions: tuple[tuple[int, int], ...] = DIRECTIONS
+
+
+def _label_panel(axes: Axes, table: pd.DataFrame, styles: dict[str, Style]) -> None:
+    """Name the target's line and the thresholds of some points of each curve, where there is room."""
+    labels = []
+    left, right = axes.get_xlim()
+    for accuracy in 100 * table.loc[table["rule"] == "target", "accuracy"]:
+        anchors = [(x, accuracy) for x in np.linspace(right, left, 26)[3:-3]]
+        labels.append(Label(f"target alone {accuracy:.1f} %", TARGET_COLOUR, anchors, (NEAR,), ((0, 1), (0, -1))))
+    for (rule, _), curve in table[table["rule"] != "target"].groupby(["rule", "window"]):
+        style, curve = styles[str(rule)], curve.sort_values("threshold")
+        chosen, points = curve["recommended"].to_numpy(), _points(curve)
+        for index in _choose_points(axes.transData.transform(points), chosen) if style.threshold_format else []:
+            text = style.threshold_format.format(curve["threshold"].iloc[index])
+            if chosen[index]:  # before all others, and clear of its ring
+                labels.insert(0, Label(text, style.colour, [tuple(points[index])], (13, 18, 24)))
+            else:
+                labels.append(Label(text, style.colour, [tuple(points[index])]))
+    lines, bars = _find_obstacles(axes, table)
+    taken: list[np.ndarray] = []
+    for label in labels:
+        # Text over a faint error bar is readable, so a crowded panel may have it; over a line it never may.
+        _place_label(axes, label, np.concatenate([lines, bars]), taken) or _place_label(axes, label, lines, taken)
+
+
+def _points(curve: pd.DataFrame) -> np.ndarray:
+    """Return a curve's points in data units, shape (n, 2)."""
+    return np.stack([curve["accepted_per_cycle"], 100 * curve["accuracy"]], axis=1)
+
+
+def _choose_points(points: np.ndarray, recommended: np.ndarray) -> list[int]:
+    """Return indices of points to label: the recommended one, both ends, then always the one farthest from those."""
+    chosen = list(dict.fromkeys([*np.flatnonzero(recommended).tolist(), 0, len(points) - 1]))
+    while len(chosen) < min(LABELS_PER_CURVE, len(points)):
+        distances = np.linalg.norm(points[:, None] - points[chosen], axis=2).min(axis=1)
+        if distances.max() == 0:
+            break
+        chosen.append(int(distances.argmax()))
+    return chosen
+
+
+def _find_obstacles(axes: Axes, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Return what labels shun as points in pixels, shape (n, 2): curves, ring and target's line; and error bars."""
+    to_pixels = axes.transData.transform
+    lines, bars = [], []
+    for accuracy in 100 * table.loc[table["rule"] == "target", "accuracy"]:
+        lines.append(_trace(to_pixels([(x, accuracy) for x in axes.get_xlim()])))
+    table = table[table["rule"] != "target"].sort_values("threshold")
+    for _, curve in table.groupby(["rule", "window"]):
+        lines.append(_trace(to_pixels(_points(curve))))
+    angles = np.linspace(0, 2 * np.pi, 24)
+    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1) * RING_SIZE / 2 * axes.figure.dpi / 72
+    lines += [to_pixels(centre) + circle for centre in _points(table[table["recommended"]])]
+    for x, low, high in table[["accepted_per_cycle", "accuracy_low", "accuracy_high"]].to_numpy(dtype=float):
+        bars.append(_trace(to_pixels([(x, 100 * low), (x, 100 * high)])))
+    return np.concatenate(lines), np.concatenate(bars)
+
+
+def _trace(corners: np.ndarray) -> np.ndarray:
+    """Return points every few pixels along a polyline with corners of shape (n, 2)."""
+    steps = [np.linspace(a, b, 2 + int(np.hypot(*(b - a)) / 3)) for a, b in zip(corners, corners[1:], strict=False)]
+    return np.concatenate([corners, *steps])
+
+
+def _place_label(axes: Axes, label: Label, obstacles: np.ndarray, taken: list[np.ndarray]) -> bool:
+    """Write a label in the first place where it is inside the axes, off the obstacles and off other labels.
+
+    Returns whether there was one; if so, appends the text's box, [[left, bottom], [right, top]] in pixels, to `taken`.
+    """
+    style: dict[str, Any] = {"ha": "center", "va": "center", "size": LABEL_SIZE, "color": label.colour}
+    sample = axes.text(0, 0, label.text, **style)
+    half = np.array(sample.get_window_extent().size) / 2
+    sample.remove()
+    frame = axes.get_window_extent().get_points()
+    for anchor, distance, direction in product(label.anchors, label.distances, label.directions):
+        pixel, towards = axes.transData.transform(anchor), np.array(direction)
+        centre = pixel + towards * half + distance * towards / np.linalg.norm(towards)
+        box = np.stack([centre - half, centre + half])
+        inside = np.all(box[0] >= frame[0]) and np.all(box[1] <= frame[1])
+        covers = np.any(np.all((obstacles > box[0] - 3) & (obstacles < box[1] + 3), axis=1))
+        if inside and not covers and not any(np.all((box[0] < b[1]) & (b[0] < box[1])) for b in taken):
+            offset = (centre - pixel) * 72 / axes.figure.dpi
+            leader = {"arrowstyle": "-", "color": label.colour, "lw": 0.5, "shrinkA": 0, "shrinkB": 2}
+            text = axes.annotate(
+                label.text,
+                anchor,
+                offset,
+                textcoords="offset points",
+                arrowprops=leader if distance > NEAR else None,
+                **style,
+            )
+            text.set_in_layout(False)
+            taken.append(box)
+            return True
+    return False

@@ -1,0 +1,92 @@
+"""Draw the problems of an experiment, split them by a hash of their text, and build their prompts."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from autojudge.errors import InputError
+from autojudge.tasks import Task
+
+VALIDATION_SHARE = 0.25  # of the problems that may be mined
+
+
+def problem_hash(question: str) -> str:
+    """Return the id of a problem: 16 hex digits of its text's SHA-256."""
+    return hashlib.sha256(question.encode()).hexdigest()[:16]
+
+
+def choose_split(problem_id: str, origin: str) -> str:
+    """Return the split of a problem: test by its origin, else train or validation by its hash."""
+    if origin == "test":
+        return "test"
+    return "validation" if int(problem_id[:8], 16) / 16**8 < VALIDATION_SHARE else "train"
+
+
+def prepare_problems(
+    task: Task,
+    dataset: Mapping[str, Any],
+    tokenizer: PreTrainedTokenizerBase,
+    context: int,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Return the rows of problems.parquet.
+
+    Parameters
+    ----------
+    task : Task
+        Module that loads examples and words the prompt.
+    dataset : mapping
+        An entry of `datasets` in the config.
+    tokenizer : PreTrainedTokenizerBase
+        The target's.
+    context : int
+        Longest text both models take, in tokens.
+    seed : int
+        For tasks that draw their problems.
+
+    Raises
+    ------
+    InputError
+        A split comes out short or empty, or a prompt and its response would not fit the context.
+    """
+    wanted, rows = dict(dataset["problems"]), {}
+    for example in task.load_examples(dataset["source"], wanted, seed):
+        problem_id = problem_hash(example.question)
+        split = choose_split(problem_id, example.origin)
+        if wanted[split] == 0 or problem_id in rows:
+            continue
+        wanted[split] -= 1
+        prompt = _prompt_tokens(task, example.question, tokenizer)
+        if len(prompt) + dataset["max_new_tokens"] > context:
+            raise InputError(
+                f"problem {problem_id} ({example.question[:60]!r}...): its prompt of {len(prompt)} tokens and "
+                f"{dataset['max_new_tokens']} new ones exceed the models' context of {context}; lower max_new_tokens"
+            )
+        rows[problem_id] = {
+            "problem_id": problem_id,
+            "question": example.question,
+            "gold": example.gold,
+            "prompt_tokens": prompt,
+            "split": split,
+        }
+        if not any(wanted.values()):
+            break
+    short = {split: missing for split, missing in wanted.items() if missing}
+    if short:
+        split, missing = next(iter(short.items()))
+        raise InputError(
+            f"config key `problems.{split}`: {dataset['problems'][split]} asked for, {missing} more than the dataset's "
+            f"{split} split holds; ask for fewer or give more rows"
+        )
+    return list(rows.values())
+
+
+def _prompt_tokens(task: Task, question: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    if tokenizer.chat_template is None:
+        raise InputError(
+            f"tokenizer of {tokenizer.name_or_path}: it has no chat template; choose an instruction-tuned model"
+        )
+    text = tokenizer.apply_chat_template(task.build_messages(question), tokenize=False, add_generation_prompt=True)
+    return tokenizer.encode(text, add_special_tokens=False)

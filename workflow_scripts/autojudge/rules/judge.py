@@ -1,0 +1,14 @@
+"""Keep a draft token that the judge deems unimportant: p(important) < threshold (arXiv 2504.20039, section 3)."""
+
+import torch
+
+from autojudge.rules import Signals
+
+NEEDS = {"judge"}
+
+
+def score(signals: Signals) -> torch.Tensor:
+    """Return the judge's probability that each mismatch is important."""
+    assert signals.judge is not None and signals.hidden is not None
+    scalars = signals.scalars if signals.judge.needs_scalars else {}
+    return signals.judge.probability(signals.hidden | scalars)

@@ -1,0 +1,16 @@
+"""Keep a draft token that is among the target's K most probable ones; the threshold is K, and K = 1 is lossless.
+
+The baseline of the AutoJudge paper (arXiv 2504.20039, section 4).
+"""
+
+import torch
+
+from autojudge.rules import Signals
+
+NEEDS: set[str] = set()
+
+
+def score(signals: Signals) -> torch.Tensor:
+    """Return the rank of the draft's token under the target, 0 for the most probable."""
+    chosen = signals.target_logits.gather(1, signals.draft_token[:, None])
+    return (signals.target_logits > chosen).sum(-1)

@@ -1,0 +1,218 @@
+"""Every table of the workflow: its columns, their types and meaning, and how it is written and read."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from autojudge.errors import InputError
+
+TOKENS = pa.list_(pa.int32())
+HIDDEN = pa.list_(pa.float16())  # one width a file: the hidden size of the model
+
+Columns = dict[str, tuple[pa.DataType, str]]
+
+KEY: Columns = {
+    "problem_id": (pa.string(), "name of the problem, a hash of its text"),
+    "position": (pa.int32(), "token position in the response; 0 is the first generated token"),
+}
+BLOCKS: Columns = {
+    "draft_at_draft": (HIDDEN, "draft's last hidden state at `position`, the draft's token placed there"),
+    "target_at_draft": (HIDDEN, "target's last hidden state at `position`, the draft's token placed there"),
+    "draft_at_target": (HIDDEN, "draft's last hidden state at `position`, the target's token placed there"),
+    "target_at_target": (HIDDEN, "target's last hidden state at `position`, the target's token placed there"),
+    "draft_before": (HIDDEN, "draft's last hidden state at `position` - 1"),
+    "target_before": (HIDDEN, "target's last hidden state at `position` - 1"),
+}
+SCALARS: Columns = {
+    "draft_token_probability": (pa.float32(), "probability of the draft's token under the target"),
+    "draft_token_rank": (pa.float32(), "rank of the draft's token under the target; 0 is the most probable"),
+    "draft_entropy": (pa.float32(), "entropy of the draft's distribution, nats"),
+    "target_entropy": (pa.float32(), "entropy of the target's distribution, nats"),
+    "kl_divergence": (pa.float32(), "KL(target || draft), nats"),
+    "js_divergence": (pa.float32(), "Jensen-Shannon divergence of the two distributions, nats"),
+    "draft_top_probability": (pa.float32(), "largest probability of the draft's distribution"),
+    "target_top_probability": (pa.float32(), "largest probability of the target's distribution"),
+}
+COUNTS: Columns = {
+    "tokens": (pa.int32(), "length of the response, the end token included"),
+    "cycles": (pa.int32(), "draft windows verified"),
+    "accepted": (pa.int32(), "accepted draft tokens and corrections; no bonus token (the paper's count)"),
+    "emitted": (pa.int32(), "tokens the cycles added, the bonus token of a full window included (engines' count)"),
+    "target_calls": (pa.int32(), "forward passes of the target, the prompt's included"),
+    "draft_calls": (pa.int32(), "forward passes of the draft, the prompt's included"),
+}
+
+TABLES: dict[str, tuple[str, Columns]] = {
+    "problems": (
+        "One row a problem.",
+        {
+            "problem_id": KEY["problem_id"],
+            "question": (pa.string(), "the problem's text"),
+            "gold": (pa.string(), "the dataset's answer"),
+            "prompt_tokens": (TOKENS, "the prompt, chat template applied"),
+            "split": (pa.string(), "train, validation (both mined) or test (decoded), by a hash of the problem"),
+        },
+    ),
+    "responses": (
+        "One row a mined problem.",
+        {
+            "problem_id": KEY["problem_id"],
+            "split": (pa.string(), "train or validation"),
+            "target_tokens": (TOKENS, "target's greedy response"),
+            "draft_tokens": (TOKENS, "draft's own greedy response"),
+            "mined_tokens": (TOKENS, "response after all unimportant swaps"),
+            "target_answer": (pa.string(), "answer of the target's response; null: none found, so no labels"),
+            "draft_answer": (pa.string(), "answer of the draft's response"),
+            "mined_answer": (pa.string(), "answer of the mined response"),
+            "correct": (pa.bool_(), "the target's answer is the gold answer"),
+            "seconds": (pa.float64(), "wall-clock from the problem's start to its end; problems overlap in a batch"),
+            "target_evaluated": (pa.int64(), "tokens put through the target"),
+            "draft_evaluated": (pa.int64(), "tokens put through the draft"),
+        },
+    ),
+    "labels": (
+        "One row a mismatch.",
+        {
+            **KEY,
+            "split": (pa.string(), "train or validation"),
+            "target_token": (pa.int32(), "token of the response"),
+            "draft_token": (pa.int32(), "the draft's greedy token"),
+            "important": (pa.bool_(), "the swap changed the final answer"),
+            "alternative_answer": (pa.string(), "answer after the swap; null: none found, hence important"),
+            "margin": (pa.float32(), "target's best logit minus its second best; near 0 is a near tie"),
+            "alternative_tokens": (TOKENS, "the alternative from `position` on"),
+        },
+    ),
+    "features": (
+        "One row a mismatch, keyed like labels: hidden states after the final norm and scalars known at verification.",
+        {**KEY, **BLOCKS, **SCALARS},
+    ),
+    "grid": (
+        "One row a grid point and fold.",
+        {
+            "feature_set": (pa.string(), "key of judge.feature_sets"),
+            "classifier": (pa.string(), "key of judge.classifiers"),
+            "hyperparameter": (pa.string(), "name of the hyperparameter"),
+            "value": (pa.float64(), "its value"),
+            "fold": (pa.string(), "rows that `auc` was measured on; the fit used the train split"),
+            "auc": (pa.float64(), "area under the ROC curve for the label important"),
+            "auc_train": (pa.float64(), "the same on the rows of the fit"),
+            "n_train": (pa.int64(), "mismatches of the fit"),
+            "n_fold": (pa.int64(), "mismatches of the fold"),
+            "seconds": (pa.float64(), "time of the fit"),
+        },
+    ),
+    "sweep": (
+        "One row a test problem, rule and threshold.",
+        {
+            "problem_id": KEY["problem_id"],
+            "rule": (pa.string(), "acceptance rule; `target` is the target alone"),
+            "threshold": (pa.float64(), "the rule's knob; a mismatch is kept when its score lies below"),
+            "window": (pa.int32(), "tokens the draft proposes a cycle"),
+            "correct": (pa.bool_(), "the answer is the gold answer"),
+            "answer": (pa.string(), "answer of the response; null: none found"),
+            **COUNTS,
+            "response": (TOKENS, "the response"),
+        },
+    ),
+    "pareto": (
+        "One row a pair, rule and threshold: results/{dataset}_pareto.csv.",
+        {
+            "pair": (pa.string(), "key of pairs"),
+            "rule": (pa.string(), "acceptance rule; `target` is the target alone"),
+            "threshold": (pa.float64(), "the rule's knob"),
+            "window": (pa.int32(), "tokens the draft proposes a cycle"),
+            "problems": (pa.int64(), "test problems"),
+            "accuracy": (pa.float64(), "share of correct answers"),
+            "accuracy_low": (pa.float64(), "its Wilson 95 % interval, lower end"),
+            "accuracy_high": (pa.float64(), "upper end"),
+            "drop": (pa.float64(), "percentage points lost against lossless on the same problems"),
+            "drop_low": (pa.float64(), "its paired bootstrap 95 % interval, lower end"),
+            "drop_high": (pa.float64(), "upper end"),
+            "accepted_per_cycle": (pa.float64(), "accepted tokens over cycles (the paper's count)"),
+            "emitted_per_cycle": (pa.float64(), "emitted tokens over cycles (engines' count)"),
+            "target_calls_per_token": (pa.float64(), "target forward passes over tokens"),
+            "draft_calls_per_token": (pa.float64(), "draft forward passes over tokens"),
+            "recommended": (pa.bool_(), "the judge's threshold chosen on validation"),
+        },
+    ),
+}
+
+
+def arrow_schema(table: str) -> pa.Schema:
+    """Return the Arrow schema of a table."""
+    return pa.schema([(name, dtype) for name, (dtype, _) in TABLES[table][1].items()])
+
+
+def write_table(table: str, rows: Iterable[Mapping[str, Any]] | pa.Table, path: str | Path) -> None:
+    """Write a table whole (aside, then renamed): parquet, or CSV for a path that ends so.
+
+    Raises
+    ------
+    KeyError
+        A row lacks a column of the table or has one it does not know.
+    """
+    schema, path = arrow_schema(table), Path(path)
+    if not isinstance(rows, pa.Table):
+        rows = list(rows)
+        for row in rows:
+            if row.keys() != set(schema.names):
+                raise KeyError(f"{table}: columns {sorted(row.keys() ^ set(schema.names))} are missing or unknown")
+        rows = pa.Table.from_pylist(rows, schema=schema)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    if path.suffix == ".csv":
+        rows.to_pandas().to_csv(partial, index=False)
+    else:
+        pq.write_table(rows, partial, compression="zstd")
+    os.replace(partial, path)
+
+
+def read_table(table: str, path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """Read a table, all columns or some, as a data frame with Arrow types (lists stay lists).
+
+    Raises
+    ------
+    InputError
+        The file is missing, damaged, or not of the table's schema.
+    """
+    return read_arrow(table, path, columns).to_pandas()
+
+
+def read_arrow(table: str, path: str | Path, columns: list[str] | None = None) -> pa.Table:
+    """Read a parquet table as Arrow. Raises InputError like `read_table`."""
+    try:
+        found = pq.read_table(path, columns=columns)
+    except (OSError, pa.ArrowInvalid) as fault:
+        raise InputError(f"{path}: not a readable {table} table ({fault}); delete it and run again") from fault
+    wanted = arrow_schema(table)
+    for name in columns or wanted.names:
+        if name not in found.schema.names or found.schema.field(name).type != wanted.field(name).type:
+            raise InputError(f"{path}: column `{name}` is missing or of another type; delete the file and run again")
+    return found
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a data frame as dicts."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def concatenate_tables(table: str, paths: list[str], path: str | Path) -> None:
+    """Gather shards into one table."""
+    write_table(table, pa.concat_tables([read_arrow(table, shard) for shard in paths]), path)
+
+
+def describe_tables() -> str:
+    """Return the dictionary of all tables and columns as Markdown."""
+    parts = []
+    for table, (summary, columns) in TABLES.items():
+        rows = [f"| `{name}` | {dtype} | {meaning} |" for name, (dtype, meaning) in columns.items()]
+        parts.append(
+            "\n".join([f"### {table}", "", summary, "", "| column | type | meaning |", "|---|---|---|", *rows])
+        )
+    return "\n\n".join(parts)

@@ -1,0 +1,299 @@
+"""Weights & Biases: one run a dataset, pair and rule, made from finished tables. The only module that imports wandb."""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+JUDGE_RULE = "judge"
+JUDGE_FILES = ("judge.json", "judge.safetensors")
+SUMMARY_COLUMNS = (
+    "threshold",
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "drop",
+    "drop_low",
+    "drop_high",
+    "accepted_per_cycle",
+    "emitted_per_cycle",
+)
+# Not every `..._token`: tokens of a text are no secret.
+SECRET_KEY = re.compile(r"(^|_)(api_?key|secret|password|credentials?)$|^((hf|hub|auth|access)_)?token$", re.IGNORECASE)
+
+# W&B waits without end by default; a workflow that has its results must not. All in seconds.
+TIMEOUTS = {"init_timeout": 60.0, "finish_timeout": 120.0, "x_service_wait": 60.0}
+TIME_LIMIT = 600.0  # no further run is begun after that many seconds
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What one W&B run shows.
+
+    Attributes
+    ----------
+    config : dict
+        The values that define the run; with dataset, pair and rule they give its id.
+    pareto : DataFrame
+        The pareto rows of this pair and rule, by rising threshold.
+    sweep : DataFrame
+        The sweep rows of this pair and rule, without lists of tokens.
+    judge : Path or None
+        Folder of the judge; None for a rule that has none.
+    """
+
+    dataset: str
+    pair: str
+    rule: str
+    config: Mapping[str, Any]
+    pareto: pd.DataFrame
+    sweep: pd.DataFrame
+    figure: Path
+    judge: Path | None = None
+
+    @property
+    def id(self) -> str:
+        """Id of the run: the same for the same config, so that a rerun finds its run."""
+        return run_id(self.dataset, self.pair, self.rule, self.config)
+
+    @property
+    def name(self) -> str:
+        """Name that the dashboard shows."""
+        return f"{self.dataset}/{self.pair}/{self.rule}"
+
+
+def run_id(dataset: str, pair: str, rule: str, config: Mapping[str, Any]) -> str:
+    """Return the id of a run, 16 hex digits of the hash of what defines it."""
+    content = {"dataset": dataset, "pair": pair, "rule": rule, "config": config}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def run_config(config: Mapping[str, Any], pair: str, rule: str) -> dict[str, Any]:
+    """Return the part of a config that defines one run.
+
+    Of the definitions (`pairs`, `rules`) only the run's own stay, so that a change of another one keeps the id. Keys
+    that hold a secret are left out.
+    """
+    kept = dict(config)
+    for key, name in (("pairs", pair), ("rules", rule)):
+        if isinstance(kept.get(key), Mapping):
+            kept[key] = {name: kept[key][name]} if name in kept[key] else {}
+    return _without_secrets(kept)
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _without_secrets(item) for key, item in value.items() if not SECRET_KEY.search(str(key))}
+    if isinstance(value, list | tuple):
+        return [_without_secrets(item) for item in value]
+    return value
+
+
+def collect_runs(
+    dataset: str,
+    pareto: pd.DataFrame,
+    sweeps: Mapping[str, pd.DataFrame],
+    judges: Mapping[str, Path],
+    figure: Path,
+    config: Mapping[str, Any],
+) -> list[RunRecord]:
+    """Return the runs of a dataset: one for each pair of `sweeps` and rule of its pareto rows.
+
+    Parameters
+    ----------
+    pareto : DataFrame
+        Table `pareto`, all pairs.
+    sweeps : dict of pair to DataFrame
+        Tables `sweep`, without lists of tokens.
+    judges : dict of pair to Path
+        Folders of the judges.
+    """
+    runs = []
+    for pair, sweep in sweeps.items():
+        of_pair = pareto[pareto["pair"] == pair]
+        for rule in of_pair["rule"].unique():
+            rows = of_pair[of_pair["rule"] == rule].sort_values("threshold", ignore_index=True)
+            runs.append(
+                RunRecord(
+                    dataset=dataset,
+                    pair=pair,
+                    rule=rule,
+                    config=run_config(config, pair, rule),
+                    pareto=rows,
+                    sweep=sweep[sweep["rule"] == rule],
+                    figure=figure,
+                    judge=judges.get(pair) if rule == JUDGE_RULE else None,
+                )
+            )
+    return runs
+
+
+def choose_row(pareto: pd.DataFrame) -> dict[str, Any]:
+    """Return the pareto row that stands for a run: the recommended one, else the most accurate, then the fastest."""
+    recommended = pareto[pareto["recommended"].eq(True)]
+    best = pareto.sort_values(["accuracy", "accepted_per_cycle"], ascending=False, na_position="last")
+    return _rows(recommended if len(recommended) else best)[0]
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows with plain Python values, None where one is missing (JSON has no NaN)."""
+    values = table.astype(object).where(table.notna(), None)
+    return [dict(zip(table.columns, row, strict=True)) for row in values.itertuples(index=False)]
+
+
+def log_runs(runs: list[RunRecord], tracking: Mapping[str, Any], folder: str | Path) -> list[dict[str, Any]]:
+    """Write runs to W&B; a fault of W&B is a warning and a line of the result, never an error.
+
+    Parameters
+    ----------
+    tracking : dict
+        `mode` (offline, online or disabled), `project` and `entity` of the config, `experiment` that groups the runs.
+    folder : path
+        Where W&B writes, a folder named `wandb`, so that `wandb sync` beside it finds the runs.
+
+    Returns
+    -------
+    list of dict
+        For each run `id`, `name`, `pair`, `rule`, `mode`, `folder` (relative to the parent of `folder`) and `fault`;
+        the last two are None where there is none.
+    """
+    begin, receipts = time.monotonic(), []
+    for run in runs:
+        receipt = {"id": run.id, "name": run.name, "pair": run.pair, "rule": run.rule, "mode": tracking["mode"]}
+        receipt |= {"folder": None, "fault": None}
+        try:
+            if time.monotonic() - begin > TIME_LIMIT:
+                raise TimeoutError(f"not begun: the runs before it took over {TIME_LIMIT:.0f} s")
+            if tracking["mode"] != "disabled":
+                receipt["folder"] = str(log_run(run, tracking, Path(folder)))
+        except Exception as fault:  # whatever W&B raises: the results are there, only their copy is not
+            receipt["fault"] = f"{type(fault).__name__}: {fault}"
+            logger.warning("W&B run %s was not written: %s", run.name, receipt["fault"])
+        receipts.append(receipt)
+    return receipts
+
+
+def log_run(run: RunRecord, tracking: Mapping[str, Any], folder: Path) -> Path:
+    """Write one run, in place of an earlier one of the same id, and return its folder, relative to `folder`'s parent.
+
+    Raises
+    ------
+    OSError
+        `folder` cannot be written; W&B would go to the system's temporary folder instead.
+    PermissionError
+        The mode is online and there is no login.
+    """
+    wandb = _import_wandb()
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    if folder.name != "wandb" or not os.access(folder, os.W_OK):
+        raise OSError(f"{folder}: not a writable folder named wandb")
+    if tracking["mode"] == "online" and not wandb.login(prompt=False):
+        raise PermissionError("no login for tracking.mode online; run `wandb login`, or choose offline")
+    for earlier in folder.glob(f"*run-*-{run.id}"):
+        shutil.rmtree(earlier)
+    with wandb.init(**_init_arguments(wandb, run, tracking, folder)) as session:
+        written = Path(session.settings.sync_dir).resolve()
+        with _staging(written / "staging"):
+            _log_contents(wandb, session, run)
+    return written.relative_to(folder.parent)
+
+
+def _import_wandb() -> ModuleType:
+    """Import W&B with its own fault reports off: an offline run must not touch the network."""
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    import wandb
+
+    return wandb
+
+
+def _init_arguments(wandb: ModuleType, run: RunRecord, tracking: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    settings = wandb.Settings(
+        silent=True,
+        console="off",
+        disable_code=True,
+        disable_git=True,
+        disable_job_creation=True,
+        save_code=False,
+        symlink=False,  # jobs of several datasets share the folder
+        use_dot_wandb=False,
+        finish_timeout_raises=True,
+        x_disable_machine_info=True,
+        x_disable_meta=True,
+        x_disable_stats=True,
+        x_save_requirements=False,
+        **TIMEOUTS,
+    )
+    return {
+        "id": run.id,
+        "name": run.name,
+        "project": tracking.get("project") or "autojudge",
+        "entity": tracking.get("entity"),
+        "group": tracking.get("experiment") or "autojudge",
+        "job_type": run.rule,
+        "tags": [run.dataset[:64], run.pair[:64]],  # W&B's limit
+        "config": {"dataset": run.dataset, "pair": run.pair, "rule": run.rule, "settings": run.config},
+        "mode": tracking["mode"],
+        "resume": "allow" if tracking["mode"] == "online" else None,
+        "dir": str(folder.parent),
+        "settings": settings,
+    }
+
+
+@contextmanager
+def _staging(folder: Path) -> Iterator[None]:
+    """Let W&B keep copies of artifacts in the run's folder, to go and stay with it, instead of in the home folder."""
+    before = os.environ.get("WANDB_DATA_DIR")
+    os.environ["WANDB_DATA_DIR"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["WANDB_DATA_DIR"]
+        else:
+            os.environ["WANDB_DATA_DIR"] = before
+
+
+def _log_contents(wandb: ModuleType, session: Any, run: RunRecord) -> None:
+    """Log history, tables, figure, judge and summary; the summary last, for logging writes to it too."""
+    session.define_metric("accepted_per_cycle")
+    for column in ("accuracy", "accuracy_low", "accuracy_high", "drop"):
+        session.define_metric(column, step_metric="accepted_per_cycle")
+    numeric = run.pareto.select_dtypes("number")
+    for step, row in enumerate(_rows(numeric)):
+        # Numbered steps: a resumed run has them already and W&B drops them, so its curve is not doubled.
+        session.log({column: value for column, value in row.items() if value is not None}, step=step)
+    # The file of a table is cut at 10,000 rows by default, less than one sweep.
+    wandb.Table.MAX_ROWS = wandb.Table.MAX_ARTIFACT_ROWS
+    session.log(
+        {
+            "sweep": _table(wandb, run.sweep),
+            "pareto": _table(wandb, run.pareto),
+            "figure": wandb.Image(str(run.figure)),
+        }
+    )
+    if run.judge is not None:
+        artifact = wandb.Artifact(f"judge-{run.dataset}-{run.pair}", type="judge")
+        for name in JUDGE_FILES:
+            artifact.add_file(str(run.judge / name))
+        session.log_artifact(artifact)
+    row = choose_row(run.pareto)
+    session.summary.update({column: row[column] for column in SUMMARY_COLUMNS})
+
+
+def _table(wandb: ModuleType, table: pd.DataFrame) -> Any:
+    return wandb.Table(columns=list(table.columns), data=[list(row.values()) for row in _rows(table)])

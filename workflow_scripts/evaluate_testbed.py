@@ -1,0 +1,45 @@
+"""Rule evaluate_testbed: greedy accuracy of both embedded models on unseen problems."""
+
+import json
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from autojudge.decoding import Decoder, Job
+from autojudge.models import load_pair
+from autojudge.statistics import wilson_interval
+from autojudge.tasks import load_task
+from autojudge.testbed.problems import generate_problems
+
+
+def evaluate_testbed(pair: dict, n_problems: int, seed: int, threads: int, output: str) -> None:
+    """Write parameters and accuracy, with its Wilson interval, of each model."""
+    torch.set_num_threads(threads)
+    models, task = load_pair(pair), load_task("arith")
+    problems = list(islice(generate_problems(seed, experiment=True), n_problems))
+    render = models.tokenizer.apply_chat_template
+    texts = [render(task.build_messages(p.question), tokenize=False, add_generation_prompt=True) for p in problems]
+    jobs = [Job(models.tokenizer.encode(text, add_special_tokens=False), None, 0.0) for text in texts]
+    report = {}
+    for name, model in {"draft": models.draft, "target": models.target}.items():
+        decoder = Decoder(replace(models, target=model), judge=None, window=1, max_new_tokens=160, batch=100)
+        answers = {i: task.extract_answer(models.decode(decoded.tokens)) for i, decoded in decoder.decode(jobs)}
+        correct = sum(answers[i] == str(problem.answer) for i, problem in enumerate(problems))
+        low, high = wilson_interval(correct, n_problems)
+        report[name] = {
+            "parameters": model.num_parameters(),
+            "problems": n_problems,
+            "accuracy": correct / n_problems,
+            "interval": [low, high],
+        }
+    Path(output).write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    from autojudge.progress import job_log
+
+    with job_log(snakemake.log[0]):
+        params = snakemake.params
+        evaluate_testbed(params.pair, params.problems, params.seed, snakemake.threads, snakemake.output[0])

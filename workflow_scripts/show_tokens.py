@@ -1,0 +1,34 @@
+"""Rule show_tokens: a page of mined responses with their mismatches."""
+
+from pathlib import Path
+
+from autojudge import schemas, tokens_page
+from autojudge.grid import judge_table
+from autojudge.judge import load_judge
+from autojudge.models import load_tokenizer
+
+SHOWN = 40  # problems on the page
+
+
+def show_tokens(tables: dict[str, str], judge_folder: Path, pair: dict, title: str, output: str) -> None:
+    """Write the page of the first validation problems, then training ones."""
+    frames = {name: schemas.read_table(name, tables[name]) for name in ("problems", "labels", "responses")}
+    labels = frames["labels"].assign(probability=judge_table(load_judge(judge_folder), tables["features"]))
+    responses = frames["responses"].sort_values("split", ascending=False, kind="stable").head(SHOWN)
+    problems = tokens_page.collect_problems(frames["problems"], labels, responses, load_tokenizer(pair).decode)
+    note = f"{len(responses)} of {len(frames['responses'])} mined problems, validation problems first."
+    Path(output).write_text(tokens_page.build_page(title, problems, note), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    from autojudge.progress import job_log
+
+    with job_log(snakemake.log[0]):
+        tables = {name: snakemake.input[name] for name in ("problems", "labels", "features", "responses")}
+        show_tokens(
+            tables,
+            Path(snakemake.input.judge[0]).parent,
+            snakemake.params.pair,
+            snakemake.params.title,
+            snakemake.output[0],
+        )
