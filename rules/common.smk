@@ -1,10 +1,12 @@
+import os
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-sys.path.insert(0, str(Path(workflow.basedir) / "workflow_scripts"))
+WORKFLOW_SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
+sys.path.insert(0, str(WORKFLOW_SCRIPTS))
 
 from autojudge.configuration import check_config, pairs_of
 from autojudge.dependencies import library_of
@@ -16,8 +18,6 @@ except InputError as fault:
     raise WorkflowError(str(fault)) from None
 
 validate(config, "../config/config.schema.yaml")
-
-PROBLEM_TABLES = ("labels", "features", "responses")
 
 
 wildcard_constraints:
@@ -35,7 +35,7 @@ def library(script, *registry_members):
 
     def modules(wildcards):
         members = tuple(member(wildcards) if callable(member) else member for member in registry_members)
-        return library_of(Path(workflow.basedir) / "workflow_scripts" / f"{script}.py", members)
+        return [os.path.relpath(path) for path in library_of(WORKFLOW_SCRIPTS / f"{script}.py", members)]
 
     return modules
 

@@ -10,13 +10,15 @@ rule prepare_problems:
         "logs/prepare_problems/{dataset}/{pair}.log",
     benchmark:
         "benchmarks/prepare_problems/{dataset}/{pair}.tsv"
-    params:
-        dataset=lookup(within=config, dpath="datasets/{dataset}"),
-        pair=lookup(within=config, dpath="pairs/{pair}"),
-        seed=config["seed"],
+    conda:
+        "../envs/cpu.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=20,
+    params:
+        dataset=lookup(within=config, dpath="datasets/{dataset}"),
+        pair=lookup(within=config, dpath="pairs/{pair}"),
+        seed=config["seed"],
     script:
         "../workflow_scripts/prepare_problems.py"

@@ -11,6 +11,13 @@ rule sweep_thresholds:
         "logs/sweep_thresholds/{dataset}/{pair}/{scatteritem}.log",
     benchmark:
         "benchmarks/sweep_thresholds/{dataset}/{pair}/{scatteritem}.tsv"
+    conda:
+        "../envs/gpu.yaml"
+    threads: pair_resource("threads")
+    resources:
+        mem_mb=pair_resource("mem_mb"),
+        runtime=pair_resource("runtime"),
+        gpu=pair_resource("gpus"),
     params:
         task=lookup(within=config, dpath="datasets/{dataset}/task"),
         max_new_tokens=lookup(within=config, dpath="datasets/{dataset}/max_new_tokens"),
@@ -18,11 +25,6 @@ rule sweep_thresholds:
         rules=swept_rules(),
         window=config["decoding"]["window"],
         batch=config["decoding"]["batch"],
-    threads: pair_resource("threads")
-    resources:
-        mem_mb=pair_resource("mem_mb"),
-        runtime=pair_resource("runtime"),
-        gpu=pair_resource("gpus"),
     script:
         "../workflow_scripts/sweep_thresholds.py"
 
@@ -38,6 +40,8 @@ rule gather_sweep:
         "logs/gather_sweep/{dataset}/{pair}.log",
     benchmark:
         "benchmarks/gather_sweep/{dataset}/{pair}.tsv"
+    conda:
+        "../envs/cpu.yaml"
     threads: 1
     resources:
         mem_mb=4000,

@@ -10,14 +10,16 @@ rule train_judge:
         "logs/train_judge/{dataset}/{pair}.log",
     benchmark:
         "benchmarks/train_judge/{dataset}/{pair}.tsv"
-    params:
-        feature_sets=config["judge"]["feature_sets"],
-        classifiers=config["judge"]["classifiers"],
-        seed=config["seed"],
+    conda:
+        "../envs/cpu.yaml"
     threads: 8
     resources:
         mem_mb=8000,
         runtime=120,
+    params:
+        feature_sets=config["judge"]["feature_sets"],
+        classifiers=config["judge"]["classifiers"],
+        seed=config["seed"],
     script:
         "../workflow_scripts/train_judge.py"
 
@@ -36,14 +38,16 @@ rule select_judge:
         "logs/select_judge/{dataset}/{pair}.log",
     benchmark:
         "benchmarks/select_judge/{dataset}/{pair}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=60,
     params:
         feature_sets=config["judge"]["feature_sets"],
         select=config["judge"]["select"],
         pair=lookup(within=config, dpath="pairs/{pair}"),
         seed=config["seed"],
-    threads: 1
-    resources:
-        mem_mb=8000,
-        runtime=60,
     script:
         "../workflow_scripts/select_judge.py"

@@ -5,21 +5,25 @@ rule mine_labels:
         models=model_files,
         library=library("mine_labels", task_module),
     output:
-        **{table: "results/{dataset}/{pair}/" + table + "/{scatteritem}.parquet" for table in PROBLEM_TABLES},
+        labels="results/{dataset}/{pair}/labels/{scatteritem}.parquet",
+        features="results/{dataset}/{pair}/features/{scatteritem}.parquet",
+        responses="results/{dataset}/{pair}/responses/{scatteritem}.parquet",
     log:
         "logs/mine_labels/{dataset}/{pair}/{scatteritem}.log",
     benchmark:
         "benchmarks/mine_labels/{dataset}/{pair}/{scatteritem}.tsv"
-    params:
-        task=lookup(within=config, dpath="datasets/{dataset}/task"),
-        max_new_tokens=lookup(within=config, dpath="datasets/{dataset}/max_new_tokens"),
-        pair=lookup(within=config, dpath="pairs/{pair}"),
-        batch=config["mining"]["batch"],
+    conda:
+        "../envs/gpu.yaml"
     threads: pair_resource("threads")
     resources:
         mem_mb=pair_resource("mem_mb"),
         runtime=pair_resource("runtime"),
         gpu=pair_resource("gpus"),
+    params:
+        task=lookup(within=config, dpath="datasets/{dataset}/task"),
+        max_new_tokens=lookup(within=config, dpath="datasets/{dataset}/max_new_tokens"),
+        pair=lookup(within=config, dpath="pairs/{pair}"),
+        batch=config["mining"]["batch"],
     script:
         "../workflow_scripts/mine_labels.py"
 
@@ -27,17 +31,20 @@ rule mine_labels:
 rule gather_labels:
     """Gather the shards of labels, features and responses."""
     input:
-        **{
-            table: gather.mine("results/{{dataset}}/{{pair}}/" + table + "/{scatteritem}.parquet")
-            for table in PROBLEM_TABLES
-        },
+        labels=gather.mine("results/{{dataset}}/{{pair}}/labels/{scatteritem}.parquet"),
+        features=gather.mine("results/{{dataset}}/{{pair}}/features/{scatteritem}.parquet"),
+        responses=gather.mine("results/{{dataset}}/{{pair}}/responses/{scatteritem}.parquet"),
         library=library("gather_labels"),
     output:
-        **{table: "results/{dataset}/{pair}/" + table + ".parquet" for table in PROBLEM_TABLES},
+        labels="results/{dataset}/{pair}/labels.parquet",
+        features="results/{dataset}/{pair}/features.parquet",
+        responses="results/{dataset}/{pair}/responses.parquet",
     log:
         "logs/gather_labels/{dataset}/{pair}.log",
     benchmark:
         "benchmarks/gather_labels/{dataset}/{pair}.tsv"
+    conda:
+        "../envs/cpu.yaml"
     threads: 1
     resources:
         mem_mb=4000,

@@ -12,14 +12,16 @@ rule build_pareto:
         "logs/build_pareto/{dataset}.log",
     benchmark:
         "benchmarks/build_pareto/{dataset}.tsv"
-    params:
-        dataset="{dataset}",
-        pairs=figure_pairs,
-        seed=config["seed"],
+    conda:
+        "../envs/cpu.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        dataset="{dataset}",
+        pairs=figure_pairs,
+        seed=config["seed"],
     script:
         "../workflow_scripts/build_pareto.py"
 
@@ -39,13 +41,15 @@ rule show_tokens:
         "logs/show_tokens/{dataset}/{pair}.log",
     benchmark:
         "benchmarks/show_tokens/{dataset}/{pair}.tsv"
-    params:
-        title="{dataset}, {pair}",
-        pair=lookup(within=config, dpath="pairs/{pair}"),
+    conda:
+        "../envs/cpu.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        title="{dataset}, {pair}",
+        pair=lookup(within=config, dpath="pairs/{pair}"),
     script:
         "../workflow_scripts/show_tokens.py"
 
@@ -57,6 +61,7 @@ rule log_to_wandb:
         figure="results/{dataset}_pareto.png",
         sweeps=of_each_pair("results/{dataset}/{pair}/sweep.parquet"),
         judges=judges_of_figure("results/{dataset}/{pair}/judge/judge.json"),
+        tensors=judges_of_figure("results/{dataset}/{pair}/judge/judge.safetensors"),
         library=library("log_to_wandb"),
     output:
         "results/{dataset}_wandb.json",
@@ -64,15 +69,17 @@ rule log_to_wandb:
         "logs/log_to_wandb/{dataset}.log",
     benchmark:
         "benchmarks/log_to_wandb/{dataset}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
     params:
         dataset="{dataset}",
         pairs=figure_pairs,
         config=tracked_config,
         tracking=config["tracking"] | {"experiment": config["experiment"]},
         folder="results/wandb",
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
     script:
         "../workflow_scripts/log_to_wandb.py"

@@ -12,12 +12,14 @@ rule train_testbed:
         "logs/train_testbed.log",
     benchmark:
         "benchmarks/train_testbed/all.tsv"
-    params:
-        models=lookup(within=config, dpath="testbed/models"),
+    conda:
+        "../envs/cpu.yaml"
     threads: 2
     resources:
         mem_mb=4000,
         runtime=240,
+    params:
+        models=lookup(within=config, dpath="testbed/models"),
     script:
         "../workflow_scripts/train_testbed.py"
 
@@ -33,13 +35,15 @@ rule evaluate_testbed:
         "logs/evaluate_testbed.log",
     benchmark:
         "benchmarks/evaluate_testbed/all.tsv"
-    params:
-        pair=lookup(within=config, dpath="pairs/testbed"),
-        problems=lookup(within=config, dpath="testbed/evaluate/problems"),
-        seed=lookup(within=config, dpath="testbed/evaluate/seed"),
+    conda:
+        "../envs/cpu.yaml"
     threads: 2
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        pair=lookup(within=config, dpath="pairs/testbed"),
+        problems=lookup(within=config, dpath="testbed/evaluate/problems"),
+        seed=lookup(within=config, dpath="testbed/evaluate/seed"),
     script:
         "../workflow_scripts/evaluate_testbed.py"

@@ -1,0 +1,205 @@
+"""Small real runs of the workflow in a copy of the repository."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from autojudge.schemas import arrow_schema, read_table
+from conftest import ROOT
+
+SMALL = """
+datasets: {arith: {problems: {train: 40, validation: 16, test: 16}}}
+judge:
+  classifiers: {logistic_regression: {C: [0.001, 0.01]}, random_forest: {n_estimators: [8]}, mlp: {hidden_units: [8]}}
+  select: {thresholds: 5}
+rules: {top_k: {thresholds: [2, vocabulary]}}
+"""
+RESULTS = "results/arith/testbed"
+
+
+class Clone:
+    """A copy of the repository's files with a small config."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        listed = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        for name in listed.stdout.splitlines():
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+        (folder / "small.yaml").write_text(SMALL)
+
+    def snakemake(self, *arguments: str, small: bool = True, **overrides: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "snakemake", *arguments]
+        if small:
+            command += ["--configfile", "small.yaml"]
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = os.environ | {"PATH": path, "WANDB_SILENT": "true"} | overrides
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, env=environment)
+
+    def planned(self, *arguments: str, small: bool = True) -> dict[str, int]:
+        """Number of jobs a rule that a dry run plans, `all` and the total left out."""
+        result = self.snakemake("-n", "--quiet", "rules", *arguments, small=small)
+        assert result.returncode == 0, result.stderr
+        rows = [line.split() for line in (result.stdout + result.stderr).splitlines()]
+        counts = {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+        return {rule: count for rule, count in counts.items() if rule not in ("all", "total")}
+
+    def table(self, name: str) -> pd.DataFrame:
+        return read_table(name, self.folder / RESULTS / f"{name}.parquet")
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory) -> Clone:
+    """A copy in which the whole small experiment has run."""
+    clone = Clone(tmp_path_factory.mktemp("clone"))
+    result = clone.snakemake("--cores", "all")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return clone
+
+
+def test_the_experiment_makes_every_result(clone):
+    for suffix in ("pdf", "png", "csv"):
+        assert (clone.folder / f"results/arith_pareto.{suffix}").stat().st_size > 1000
+    assert "<html" in (clone.folder / RESULTS / "tokens.html").read_text()
+    for name in ("problems", "responses", "labels", "features", "grid", "sweep"):
+        assert len(clone.table(name)) > 0, name
+    pareto = pd.read_csv(clone.folder / "results/arith_pareto.csv")
+    assert list(pareto.columns) == arrow_schema("pareto").names
+    assert set(pareto["rule"]) == {"target", "lossless", "top_k", "judge"}
+    assert (pareto["problems"] == 16).all()
+    assert pareto["recommended"].sum() == 1
+
+
+def test_selection_never_sees_a_test_problem(clone):
+    problems = clone.table("problems").set_index("problem_id")["split"]
+    assert problems.index.is_unique
+    for name in ("labels", "features", "responses"):
+        read = set(problems[clone.table(name)["problem_id"]])
+        assert read == {"train", "validation"}, name
+    labels = clone.table("labels")
+    assert (labels["split"].to_numpy() == problems[labels["problem_id"]].to_numpy()).all()
+    assert set(problems[clone.table("sweep")["problem_id"]]) == {"test"}
+    summary = clone.snakemake("--detailed-summary").stdout
+    for stage, script in (("grid.parquet", "train_judge"), ("judge.json", "select_judge")):
+        row = next(line for line in summary.splitlines() if line.split("\t")[0].endswith(stage))
+        assert script in row and "problems.parquet" not in row and "sweep" not in row
+
+
+def test_a_judge_at_threshold_0_is_lossless_and_lossless_is_the_target(clone):
+    sweep = clone.table("sweep")
+    responses = {
+        key: rows.set_index("problem_id")["response"].map(list).to_dict()
+        for key, rows in sweep.groupby(["rule", "threshold"])
+    }
+    assert responses["judge", 0.0] == responses["lossless", 0.0] == responses["target", 0.0]
+
+
+def test_the_judge_artifact_tells_where_it_comes_from(clone):
+    info = json.loads((clone.folder / RESULTS / "judge/judge.json").read_text())
+    assert info["models"]["target"]["model"] == "resources/testbed/target"
+    assert info["threshold"] in info["thresholds"] and len(info["thresholds"]) == 5
+    assert {"commit", "packages", "seed"} <= info["provenance"].keys()
+
+
+def test_offline_runs_are_left_for_wandb_sync(clone):
+    receipt = json.loads((clone.folder / "results/arith_wandb.json").read_text())
+    runs = receipt["runs"] if isinstance(receipt, dict) else receipt
+    assert {run["rule"] for run in runs} >= {"lossless", "top_k", "judge"}
+    for run in runs:
+        (log,) = (clone.folder / "results/wandb").glob(f"*{run['id']}*/*.wandb")
+        assert log.stat().st_size > 0
+
+
+def test_logs_tell_how_far_a_stage_is(clone):
+    log = (clone.folder / "logs/mine_labels/arith/testbed/1-of-2.log").read_text()
+    assert "28 of 28 problems" in log and "mismatches" in log
+
+
+def test_a_second_run_finds_nothing_to_do(clone):
+    result = clone.snakemake("--cores", "all")
+    assert result.returncode == 0 and "Nothing to be done" in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    "module, reruns, spares",
+    [
+        ("statistics.py", {"build_pareto"}, {"mine_labels", "sweep_thresholds", "train_judge"}),
+        ("mining.py", {"mine_labels", "train_judge", "sweep_thresholds", "build_pareto"}, {"prepare_problems"}),
+        ("rules/top_k.py", {"sweep_thresholds", "build_pareto"}, {"mine_labels", "train_judge"}),
+        ("tokens_page.html.jinja", {"show_tokens"}, {"build_pareto"}),
+        ("tasks/gsm8k.py", set(), {"prepare_problems", "mine_labels"}),
+    ],
+)
+def test_editing_a_library_file_reruns_what_depends_on_it(clone, module, reruns, spares):
+    path = clone.folder / "workflow_scripts/autojudge" / module
+    content, times = path.read_bytes(), path.stat()
+    try:
+        path.write_bytes(content + b"\n")
+        planned = clone.planned("--cores", "all").keys()
+    finally:
+        path.write_bytes(content)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert reruns <= planned and not spares & planned
+    assert clone.planned("--cores", "all") == {}, "the copy is as it was"
+
+
+def test_deleting_a_shard_reruns_it_alone_and_what_follows(clone):
+    shard = clone.folder / RESULTS / "labels/1-of-2.parquet"
+    shard.rename(shard.with_suffix(".kept"))
+    try:
+        planned = clone.planned("--cores", "all")
+    finally:
+        shard.with_suffix(".kept").rename(shard)
+    assert planned["mine_labels"] == 1
+    assert planned["gather_labels"] == planned["train_judge"] == 1
+    assert "prepare_problems" not in planned
+
+
+def test_one_figure_can_be_asked_for_with_no_flag(clone):
+    result = clone.snakemake("-n", "results/arith_pareto.pdf")
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_gsm8k_figure_is_planned_with_the_default_config(clone):
+    planned = clone.planned("results/gsm8k_pareto.pdf", small=False)
+    assert planned == {
+        "prepare_problems": 1, "mine_labels": 2, "gather_labels": 1, "train_judge": 1, "select_judge": 1,
+        "sweep_thresholds": 2, "gather_sweep": 1, "build_pareto": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ("mnining: {}", "unknown key `mnining`"),
+        ("mining: {shards: many}", "config key `mining.shards`: 'many' is not of type 'integer'"),
+        ("runs: [{dataset: arith, pairs: [nobody]}]", "`nobody` is not defined under `pairs`"),
+    ],
+)
+def test_a_wrong_config_ends_at_load_with_one_message(clone, wrong, message):
+    (clone.folder / "wrong.yaml").write_text(wrong)
+    result = clone.snakemake("--cores", "all", "--configfile", "wrong.yaml", small=False)
+    assert result.returncode != 0
+    assert message in result.stderr and "Traceback" not in result.stderr
+
+
+def test_a_model_folder_without_weights_ends_the_first_job_with_one_message(clone):
+    folder = clone.folder / "broken/draft"
+    shutil.copytree(ROOT / "resources/testbed/draft", folder)
+    (folder / "model.safetensors").unlink()
+    (clone.folder / "broken.yaml").write_text(
+        "pairs: {broken: {draft: {model: ./broken/draft}, target: {model: resources/testbed/target}}}\n"
+        "runs: [{dataset: arith, pairs: [broken]}]\n"
+    )
+    result = clone.snakemake("--cores", "all", "--configfile", "broken.yaml", small=False)
+    assert result.returncode != 0
+    assert "folder ./broken/draft has no weights" in result.stdout + result.stderr
+    assert not (clone.folder / "results/arith/broken/labels").exists()
