@@ -24,6 +24,7 @@ rule mine_labels:
         max_new_tokens=lookup(within=config, dpath="datasets/{dataset}/max_new_tokens"),
         pair=lookup(within=config, dpath="pairs/{pair}"),
         batch=config["mining"]["batch"],
+        journal="results/{dataset}/{pair}/journal/{scatteritem}.jsonl",
     script:
         "../workflow_scripts/mine_labels.py"
 

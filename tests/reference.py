@@ -17,15 +17,38 @@ def greedy(pair, model, prompt: list[int], response: list[int], limit: int) -> l
 
 
 @torch.inference_mode()
+def greedy_cached(pair, model, prompt: list[int], response: list[int], limit: int) -> list[int]:
+    """Do the same with a key-value cache, the text read anew each time, as the published code does."""
+    if len(response) >= limit or (response and response[-1] in pair.end_tokens):
+        return list(response)
+    tokens = torch.tensor([prompt + response])
+    output = model.generate(
+        tokens,
+        attention_mask=torch.ones_like(tokens),
+        max_new_tokens=limit - len(response),
+        do_sample=False,
+        eos_token_id=sorted(pair.end_tokens),
+        pad_token_id=min(pair.end_tokens),
+        temperature=None,
+        top_p=None,
+        top_k=None,
+        repetition_penalty=1.0,
+    )
+    return output[0, len(prompt) :].tolist()
+
+
+@torch.inference_mode()
 def draft_choices(pair, prompt: list[int], response: list[int]) -> list[int]:
     """Return the draft's greedy token at every position of a response."""
     logits = pair.draft(torch.tensor([prompt + response]), use_cache=False).logits[0, :, : pair.vocabulary]
     return logits[len(prompt) - 1 : -1].argmax(-1).tolist()
 
 
-def mine_plainly(pair, task, prompt: list[int], limit: int) -> tuple[list[int], list[tuple[int, int, int, bool]]]:
+def mine_plainly(
+    pair, task, prompt: list[int], limit: int, continue_greedily=greedy
+) -> tuple[list[int], list[tuple[int, int, int, bool]]]:
     """Run Algorithm 1. Return the mined response and (position, target's token, draft's token, important)."""
-    response = greedy(pair, pair.target, prompt, [], limit)
+    response = continue_greedily(pair, pair.target, prompt, [], limit)
     answer = task.extract_answer(pair.decode(response))
     labels, border = [], 0
     while answer is not None:
@@ -34,7 +57,7 @@ def mine_plainly(pair, task, prompt: list[int], limit: int) -> tuple[list[int], 
         if not mismatches:
             break
         t = mismatches[0]
-        alternative = greedy(pair, pair.target, prompt, response[:t] + [choices[t]], limit)
+        alternative = continue_greedily(pair, pair.target, prompt, response[:t] + [choices[t]], limit)
         found = task.extract_answer(pair.decode(alternative))
         important = found is None or not task.same_answer(found, answer)
         labels.append((t, response[t], choices[t], important))

@@ -5,7 +5,8 @@ import logging
 import torch
 
 from autojudge import schemas
-from autojudge.mining import Miner
+from autojudge.journal import Journal, describe_files
+from autojudge.mining import Mined, Miner
 from autojudge.models import load_pair
 from autojudge.progress import Progress
 from autojudge.shards import take_shard
@@ -21,19 +22,34 @@ def mine_labels(
     max_new_tokens: int,
     pair: dict,
     batch: int,
-    threads: int,
+    journal: str,
     outputs: dict[str, str],
 ) -> None:
-    """Mine the training and validation problems of a shard such as "3-of-8"."""
-    torch.set_num_threads(threads)
+    """Mine the training and validation problems of a shard such as "3-of-8", but for those in its journal."""
     table = schemas.read_table("problems", problems)
     rows = take_shard(schemas.records(table[table["split"] != "test"]), shard)
-    miner = Miner(load_pair(pair), load_task(task), max_new_tokens, min(batch, max(len(rows), 1)))
-    progress, mined = Progress(len(rows), "problem"), []
-    for result in miner.mine(rows):
-        mined.append(result)
-        progress.advance()
-    mined.sort(key=lambda m: m.response["problem_id"])
+    prompts = {row["problem_id"]: row["prompt_tokens"].tolist() for row in rows}
+    files = {role: describe_files(pair[role]["model"]) for role in ("draft", "target")}
+    models = {role: {k: pair[role][k] for k in ("model", "revision", "dtype")} for role in files}
+    settings = {"task": [task, load_task(task).VERSION], "limit": max_new_tokens, "models": models, "files": files}
+    log = Journal(journal, settings | {"prompts": prompts})
+    progress = Progress(len(rows), "problem")
+    progress.advance(len(log.finished))
+    known = {m.response["problem_id"] for m in log.finished}
+    remaining = [row for row in rows if row["problem_id"] not in known]
+    mined = list(log.finished)
+    if remaining:
+        miner = Miner(load_pair(pair), load_task(task), max_new_tokens, min(batch, len(remaining)))
+        for result in miner.mine(remaining):
+            log.append(result)
+            mined.append(result)
+            progress.advance()
+    write_tables(sorted(mined, key=lambda m: m.response["problem_id"]), outputs)
+    log.remove()
+
+
+def write_tables(mined: list[Mined], outputs: dict[str, str]) -> None:
+    """Write the three tables of a shard and log what is in them."""
     labels = [label for m in mined for label in m.labels]
     schemas.write_table("responses", [m.response for m in mined], outputs["responses"])
     schemas.write_table("labels", labels, outputs["labels"])
@@ -48,13 +64,7 @@ if __name__ == "__main__":
     from autojudge.progress import job_log
 
     with job_log(snakemake.log[0]):
-        mine_labels(
-            snakemake.input.problems,
-            snakemake.wildcards.scatteritem,
-            snakemake.params.task,
-            snakemake.params.max_new_tokens,
-            snakemake.params.pair,
-            snakemake.params.batch,
-            snakemake.threads,
-            dict(snakemake.output.items()),
-        )
+        torch.set_num_threads(snakemake.threads)
+        params, outputs = snakemake.params, dict(snakemake.output.items())
+        shard = (snakemake.input.problems, snakemake.wildcards.scatteritem)
+        mine_labels(*shard, params.task, params.max_new_tokens, params.pair, params.batch, params.journal, outputs)

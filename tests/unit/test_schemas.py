@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 import pytest
+
 from autojudge.errors import InputError
 from autojudge.schemas import TABLES, describe_tables, read_table, write_table
 from conftest import ROOT

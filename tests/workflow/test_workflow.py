@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from autojudge.schemas import arrow_schema, read_table
 from conftest import ROOT
 

@@ -1,0 +1,68 @@
+"""A journal loses no finished problem, survives a torn end, and belongs to one config and one process."""
+
+import numpy as np
+import pytest
+from autojudge.errors import InputError
+from autojudge.journal import Journal
+from autojudge.mining import Mined
+from autojudge.schemas import BLOCKS
+
+IDENTITY = {"task": "arith", "limit": 9}
+
+
+def mined(name: str) -> Mined:
+    states = {block: np.arange(4, dtype=np.float16) / 3 for block in BLOCKS}
+    return Mined({"problem_id": name}, [{"margin": 0.1}], [states | {"kl_divergence": 1 / 3}])
+
+
+@pytest.fixture
+def written(tmp_path):
+    """A journal of two problems, closed as a killed process leaves it."""
+    journal = Journal(tmp_path / "1-of-2.jsonl", IDENTITY)
+    journal.append(mined("a"))
+    journal.append(mined("b"))
+    journal._file.close()
+    return journal.path
+
+
+def test_what_was_appended_comes_back_exactly(written):
+    first, second = Journal(written, IDENTITY).finished
+    assert (first.response, second.response) == ({"problem_id": "a"}, {"problem_id": "b"})
+    assert first.labels == mined("a").labels
+    for block in BLOCKS:
+        np.testing.assert_array_equal(first.features[0][block], mined("a").features[0][block])
+    assert first.features[0]["kl_divergence"] == 1 / 3
+
+
+@pytest.mark.parametrize("cut", [1, 20, 200])
+def test_a_torn_end_is_cut_off_and_written_over(written, cut):
+    written.write_bytes(written.read_bytes()[:-cut])
+    journal = Journal(written, IDENTITY)
+    assert [m.response["problem_id"] for m in journal.finished] == ["a"]
+    journal.append(mined("c"))
+    journal._file.close()
+    assert [m.response["problem_id"] for m in Journal(written, IDENTITY).finished] == ["a", "c"]
+
+
+def test_a_journal_torn_in_its_first_line_starts_anew(written):
+    written.write_bytes(written.read_bytes()[:10])
+    assert Journal(written, IDENTITY).finished == []
+
+
+def test_a_journal_of_another_config_is_refused_and_left_alone(written):
+    before = written.read_bytes()
+    with pytest.raises(InputError, match=r"1-of-2\.jsonl: left by a run with other problems.*delete it"):
+        Journal(written, IDENTITY | {"limit": 10})
+    assert written.read_bytes() == before
+
+
+def test_a_second_owner_is_refused(written):
+    owner = Journal(written, IDENTITY)
+    with pytest.raises(InputError, match="another process is mining this shard"):
+        Journal(written, IDENTITY)
+    assert len(owner.finished) == 2
+
+
+def test_a_finished_shard_leaves_no_journal(written):
+    Journal(written, IDENTITY).remove()
+    assert not written.exists()
