@@ -28,7 +28,7 @@ from autojudge.models import load_pair  # noqa: E402
 from autojudge.problems import prepare_problems  # noqa: E402
 from autojudge.provenance import current_commit  # noqa: E402
 from autojudge.tasks import load_task  # noqa: E402
-from reference import greedy_cached, mine_plainly  # noqa: E402
+from reference import greedy_cached, mine_plainly, mined_result  # noqa: E402
 
 LARGE_FORWARD = (8, 128)  # rows and tokens of the pass that the roofline is measured on
 
@@ -73,21 +73,14 @@ def complete(model, dtype):
 
 
 def mine_reference(pair, task, problems, limit, _batch):
-    results = {}
-    for problem in problems:
-        response, labels = mine_plainly(pair, task, list(problem["prompt_tokens"]), limit, greedy_cached)
-        results[problem["problem_id"]] = (response, labels)
-    return results, {}
+    prompts = {p["problem_id"]: list(p["prompt_tokens"]) for p in problems}
+    return {name: mine_plainly(pair, task, prompt, limit, greedy_cached) for name, prompt in prompts.items()}, {}
 
 
 def mine_fast(pair, task, problems, limit, batch):
     mined = list(Miner(pair, task, limit, min(batch, len(problems))).mine(problems))
-    results = {}
-    for m in mined:
-        labels = [(r["position"], r["target_token"], r["draft_token"], r["important"]) for r in m.labels]
-        results[m.response["problem_id"]] = (m.response["mined_tokens"], labels)
     tokens = {name: sum(m.response[f"{name}_evaluated"] for m in mined) for name in ("target", "draft")}
-    return results, tokens
+    return {m.response["problem_id"]: mined_result(m) for m in mined}, tokens
 
 
 @torch.inference_mode()

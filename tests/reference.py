@@ -44,11 +44,9 @@ def draft_choices(pair, prompt: list[int], response: list[int]) -> list[int]:
     return logits[len(prompt) - 1 : -1].argmax(-1).tolist()
 
 
-def mine_plainly(
-    pair, task, prompt: list[int], limit: int, continue_greedily=greedy
-) -> tuple[list[int], list[tuple[int, int, int, bool]]]:
-    """Run Algorithm 1. Return the mined response and (position, target's token, draft's token, important)."""
-    response = continue_greedily(pair, pair.target, prompt, [], limit)
+def mine_plainly(pair, task, prompt: list[int], limit: int, continue_greedily=greedy) -> dict:
+    """Run Algorithm 1 and return what `mined_result` returns of the miner's."""
+    target_tokens = response = continue_greedily(pair, pair.target, prompt, [], limit)
     answer = task.extract_answer(pair.decode(response))
     labels, border = [], 0
     while answer is not None:
@@ -60,10 +58,22 @@ def mine_plainly(
         alternative = continue_greedily(pair, pair.target, prompt, response[:t] + [choices[t]], limit)
         found = task.extract_answer(pair.decode(alternative))
         important = found is None or not task.same_answer(found, answer)
-        labels.append((t, response[t], choices[t], important))
+        labels.append((t, response[t], choices[t], important, found, alternative[t:]))
         if not important:
             response = alternative
         border = t + 1
         if choices[t] in pair.end_tokens:
             break
-    return response, labels
+    return {"target": target_tokens, "mined": response, "answer": answer, "labels": labels}
+
+
+def mined_result(mined) -> dict:
+    """Return labels, tokens, answers and responses of a problem that the miner mined."""
+    columns = ("position", "target_token", "draft_token", "important", "alternative_answer", "alternative_tokens")
+    response = mined.response
+    return {
+        "target": response["target_tokens"],
+        "mined": response["mined_tokens"],
+        "answer": response["target_answer"],
+        "labels": [tuple(label[column] for column in columns) for label in mined.labels],
+    }

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from autojudge.errors import InputError
 from autojudge.journal import Journal
 from autojudge.mining import Mined
