@@ -106,8 +106,19 @@ def uses_judge():
     return any(config["rules"][rule]["thresholds"] == "judge" for rule in config["decoding"]["rules"])
 
 
+def shards_of_run(dataset, pairs):
+    """Every shard, so that `all` makes a deleted one again."""
+    tables = [
+        gather.mine("results/{{dataset}}/{{pair}}/labels/{scatteritem}.parquet"),
+        gather.mine("results/{{dataset}}/{{pair}}/features/{scatteritem}.parquet"),
+        gather.mine("results/{{dataset}}/{{pair}}/responses/{scatteritem}.parquet"),
+        gather.sweep("results/{{dataset}}/{{pair}}/sweep/{scatteritem}.parquet"),
+    ]
+    return [path for shards in tables for path in expand(shards, dataset=dataset, pair=pairs)]
+
+
 def run_results(dataset, pairs):
     """What one run makes."""
     figure = [f"results/{dataset}_pareto.{suffix}" for suffix in ("pdf", "png", "csv")]
     pages = expand("results/{dataset}/{pair}/tokens.html", dataset=dataset, pair=pairs if uses_judge() else [])
-    return figure + pages + [f"results/{dataset}_wandb.json"]
+    return figure + pages + [f"results/{dataset}_wandb.json"] + shards_of_run(dataset, pairs)

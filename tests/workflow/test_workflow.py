@@ -47,7 +47,7 @@ class Clone:
 
     def planned(self, *arguments: str, small: bool = True) -> dict[str, int]:
         """Number of jobs a rule that a dry run plans, `all` and the total left out."""
-        result = self.snakemake("-n", "--quiet", "rules", *arguments, small=small)
+        result = self.snakemake("-n", *arguments, "--quiet", "rules", small=small)
         assert result.returncode == 0, result.stderr
         rows = [line.split() for line in (result.stdout + result.stderr).splitlines()]
         counts = {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
