@@ -2,7 +2,7 @@
 
 
 rule train_testbed:
-    """Train both embedded models from nothing into results/testbed: about 75 minutes on two cores (AMD EPYC, AVX-512)."""
+    """Train both embedded models from nothing into results/testbed: over an hour on two cores (AMD EPYC, AVX-512)."""
     input:
         library=library("train_testbed"),
     output:
