@@ -80,6 +80,24 @@ def test_top_1_is_lossless_and_larger_k_accepts_more(pair, judge, prompts):
     assert sum(r.cycles for r in top_64) < sum(r.cycles for r in lossless)
 
 
+def plain_cycles(pair, prompt, tokens, window):
+    """Cycles of lossless decoding, counted from where the draft agrees with the target's response."""
+    agrees = [a == b for a, b in zip(draft_choices(pair, prompt, tokens), tokens, strict=True)]
+    position = cycles = 0
+    while position < len(tokens):
+        end = position
+        while end < len(tokens) and end - position < window and agrees[end]:
+            end += 1
+        position, cycles = end + 1, cycles + 1
+    return cycles
+
+
+@pytest.mark.parametrize("window", [2, 8])
+def test_after_a_refusal_the_draft_goes_on_from_the_corrected_text(pair, judge, prompts, window):
+    for prompt, result in zip(prompts[:20], decode(pair, judge, prompts[:20], "lossless", 0, window), strict=True):
+        assert result.cycles == plain_cycles(pair, prompt, result.tokens, window)
+
+
 def test_counts_are_those_of_the_two_definitions(pair, judge, prompts):
     for result in decode(pair, judge, prompts[:30], "top_k", 8, window=4):
         assert result.emitted == len(result.tokens)

@@ -6,6 +6,7 @@ import torch
 from autojudge.features import compare_distributions
 from autojudge.mining import Miner
 from autojudge.schemas import BLOCKS, SCALARS
+from autojudge.tasks import load_task
 from reference import mine_plainly, mined_result
 
 LIMIT = 160
@@ -45,6 +46,26 @@ def test_a_short_limit_cuts_every_text_at_it(pair, arith, to_mine):
         assert len(result.response["target_tokens"]) == 12
         assert result.response["target_answer"] is None
         assert result.labels == [], f"no answer, so no labels: {problem['problem_id']}"
+
+
+class Forgetful:
+    """The task arith, but no answer is found in a text with an x."""
+
+    @staticmethod
+    def extract_answer(text):
+        return None if " x " in text else load_task("arith").extract_answer(text)
+
+    same_answer = staticmethod(load_task("arith").same_answer)
+
+
+def test_an_alternative_without_an_answer_is_important(pair, to_mine):
+    without = 0
+    for result in Miner(pair, Forgetful, LIMIT, batch=20).mine(to_mine):
+        for label in result.labels:
+            if label["alternative_answer"] is None:
+                assert label["important"]
+                without += 1
+    assert without > 0
 
 
 @torch.inference_mode()

@@ -74,11 +74,11 @@ def test_a_prompt_beyond_the_context_is_refused(pair, arith):
 
 
 class FewProblems:
-    """A task with three problems for mining and none for the test."""
+    """A task with 40 distinct problems for mining, each twice, and none for the test."""
 
     @staticmethod
     def load_examples(source, counts, seed):
-        yield from (Example(f"question {i}", "1", "train") for i in range(3))
+        yield from (Example(f"question {i // 2}", "1", "train") for i in range(80))
 
     @staticmethod
     def build_messages(question):
@@ -87,8 +87,14 @@ class FewProblems:
 
 def test_a_short_split_is_refused(pair):
     dataset = {"source": None, "problems": {"train": 1, "validation": 1, "test": 4}, "max_new_tokens": 5}
-    with pytest.raises(InputError, match=r"`problems\.\w+`: .* asked for, \d more than the dataset's"):
+    with pytest.raises(InputError, match=r"`problems\.test`: 4 asked for, 4 more than the dataset's"):
         prepare_problems(FewProblems, dataset, pair.tokenizer, 512, seed=0)
+
+
+def test_a_problem_that_comes_twice_is_taken_once(pair):
+    dataset = {"source": None, "problems": {"train": 25, "validation": 3, "test": 0}, "max_new_tokens": 5}
+    rows = prepare_problems(FewProblems, dataset, pair.tokenizer, 512, seed=0)
+    assert len(rows) == 28
 
 
 def test_an_unknown_task_is_refused_with_the_known_ones():
