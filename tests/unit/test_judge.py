@@ -97,6 +97,14 @@ def test_labels_of_one_class_are_refused_with_the_remedy(tables, only):
         Mismatches(*tables(lambda i: only), "train")
 
 
+def test_too_few_mismatches_for_a_classifier_are_refused(tables):
+    train = Mismatches(*tables(lambda i: i == 7), "train")
+    with pytest.raises(
+        InputError, match=r"mlpclassifier cannot be fitted on 200 training mismatches, 1 of them important"
+    ):
+        fit_quietly(build_classifier("mlp", 8, seed=0), train.features(COLUMNS), train.important)
+
+
 def test_an_empty_split_is_refused(tables):
     with pytest.raises(InputError, match="split train holds no mismatch"):
         Mismatches(*tables(n=5), "train")

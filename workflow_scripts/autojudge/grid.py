@@ -105,10 +105,23 @@ def build_classifier(name: str, value: float, seed: int) -> Pipeline:
 
 
 def fit_quietly(pipeline: Pipeline, x: NDArray[np.float32], y: NDArray[np.bool_]) -> Pipeline:
-    """Fit; a solver that stops at its iteration limit is no fault in a grid."""
+    """Fit; a solver that stops at its iteration limit is no fault in a grid.
+
+    Raises
+    ------
+    InputError
+        The classifier cannot be fitted on so few mismatches.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return pipeline.fit(x, y)
+        try:
+            return pipeline.fit(x, y)
+        except ValueError as fault:
+            raise InputError(
+                f"{pipeline.steps[-1][0]} cannot be fitted on {len(y)} training mismatches, {int(y.sum())} of them "
+                f"important ({fault}); mine more problems (config key `problems.train`) or leave the classifier out "
+                "(config key `judge.classifiers`)"
+            ) from fault
 
 
 def to_tensors(pipeline: Pipeline, name: str) -> dict[str, torch.Tensor]:
