@@ -8,7 +8,7 @@ from snakemake.utils import validate
 WORKFLOW_SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 sys.path.insert(0, str(WORKFLOW_SCRIPTS))
 
-from autojudge.configuration import check_config, pairs_of
+from autojudge.configuration import check_config, pairs_of, uses_judge
 from autojudge.dependencies import library_of
 from autojudge.errors import InputError
 
@@ -72,7 +72,7 @@ def dataset_files(wildcards):
 def judge_artifact(wildcards):
     """Files of the judge that the sweep asks, if it asks one."""
     folder = f"results/{wildcards.dataset}/{wildcards.pair}/judge"
-    return [f"{folder}/judge.json", f"{folder}/judge.safetensors"] if uses_judge() else []
+    return [f"{folder}/judge.json", f"{folder}/judge.safetensors"] if uses_judge(config) else []
 
 
 def tracked_config(wildcards):
@@ -99,26 +99,23 @@ def of_each_pair(path):
 
 def judges_of_figure(path):
     """The path for every pair of the dataset's figure where a judge is swept, else nothing."""
-    return lambda wildcards: of_each_pair(path)(wildcards) if uses_judge() else []
-
-
-def uses_judge():
-    return any(config["rules"][rule]["thresholds"] == "judge" for rule in config["decoding"]["rules"])
+    return lambda wildcards: of_each_pair(path)(wildcards) if uses_judge(config) else []
 
 
 def shards_of_run(dataset, pairs):
     """Every shard, so that `all` makes a deleted one again."""
-    tables = [
+    mined = [
         gather.mine("results/{{dataset}}/{{pair}}/labels/{scatteritem}.parquet"),
         gather.mine("results/{{dataset}}/{{pair}}/features/{scatteritem}.parquet"),
         gather.mine("results/{{dataset}}/{{pair}}/responses/{scatteritem}.parquet"),
-        gather.sweep("results/{{dataset}}/{{pair}}/sweep/{scatteritem}.parquet"),
     ]
+    swept = gather.sweep("results/{{dataset}}/{{pair}}/sweep/{scatteritem}.parquet")
+    tables = [*(mined if uses_judge(config) else []), swept]
     return [path for shards in tables for path in expand(shards, dataset=dataset, pair=pairs)]
 
 
 def run_results(dataset, pairs):
     """What one run makes."""
     figure = [f"results/{dataset}_pareto.{suffix}" for suffix in ("pdf", "png", "csv")]
-    pages = expand("results/{dataset}/{pair}/tokens.html", dataset=dataset, pair=pairs if uses_judge() else [])
+    pages = expand("results/{dataset}/{pair}/tokens.html", dataset=dataset, pair=pairs if uses_judge(config) else [])
     return figure + pages + [f"results/{dataset}_wandb.json"] + shards_of_run(dataset, pairs)

@@ -5,16 +5,14 @@ import logging
 from transformers import AutoConfig
 
 from autojudge import problems, schemas
-from autojudge.models import check_model_folder, load_tokenizer
+from autojudge.models import load_tokenizer
 from autojudge.tasks import load_task
 
 logger = logging.getLogger("autojudge")
 
 
 def prepare_problems(dataset: dict, pair: dict, seed: int, output: str) -> None:
-    """Check the pair's folders and tokenizers, draw the problems, and write them."""
-    for role in ("draft", "target"):
-        check_model_folder(pair[role]["model"], f"pairs.*.{role}.model")
+    """Check the pair's tokenizers, draw the problems, and write them."""
     tokenizer = load_tokenizer(pair)
     context = min(context_length(pair[role]) for role in ("draft", "target"))
     rows = problems.prepare_problems(load_task(dataset["task"]), dataset, tokenizer, context, seed)

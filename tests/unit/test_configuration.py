@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from autojudge.configuration import check_config, pairs_of
+from autojudge.configuration import check_config, pairs_of, uses_judge
 from autojudge.errors import InputError
 from conftest import ROOT
 
@@ -39,7 +39,16 @@ def test_the_default_config_is_right(config):
         ),
         ("runs", [{"dataset": "nothing", "pairs": ["testbed"]}], r"`runs\[0\].dataset`: `nothing` is not defined"),
         ("runs", [], r"`runs`: .*should be non-empty"),
-        ("decoding.rules", ["judge"], r"`decoding.rules`: .*does not contain"),
+        ("decoding.rules", ["judge"], r"`decoding.rules`: `lossless` must be among \['judge'\]"),
+        ("datasets.arith.task", "nope", r"`datasets.arith.task`: no module `nope` .*; known are arith, gsm8k"),
+        ("rules.magic", {"thresholds": [1]}, r"`rules.magic`: no module `magic` .*; known are judge, lossless, top_k"),
+        ("judge.select.thresholds", 2, r"`judge.select.thresholds`: 2 is less than the minimum of 3"),
+        ("pairs.testbed.draft.model", "./none", r"`pairs.testbed.draft.model`: no folder ./none"),
+        (
+            "datasets.arith.source",
+            {"train": "a", "test": "b"},
+            r"`datasets.arith.source.train`: no such file a",
+        ),
         ("decoding.rules", ["lossless", "magic"], r"`decoding.rules`: `magic` is not defined under `rules`"),
         ("judge.select.feature_sets", ["all_tokens"], r"`all_tokens` holds draft_at_target, target_at_target"),
         ("judge.select.classifiers", ["svm"], r"`svm` is not defined under `judge.classifiers`"),
@@ -61,6 +70,12 @@ def test_a_figure_has_the_pairs_of_its_runs_or_the_datasets_own(config):
     assert pairs_of(config, "gsm8k") == ["qwen2.5_0.5b_7b"]
     with pytest.raises(InputError, match="dataset `gsm8k` has no pair"):
         pairs_of(changed(config, "datasets.gsm8k.default_pairs", []), "gsm8k")
+
+
+def test_a_judge_is_trained_whenever_a_swept_rule_asks_one(config):
+    assert uses_judge(config)
+    assert uses_judge(changed(config, "rules.judge.thresholds", [0.1, 0.5]))
+    assert not uses_judge(changed(config, "decoding.rules", ["lossless", "top_k"]))
 
 
 def keys_without(node, what, path=""):

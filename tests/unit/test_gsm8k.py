@@ -57,11 +57,28 @@ def test_rows_come_from_local_files_with_their_origin(write):
         ([], "holds no rows"),
         ([ROW, {"question": "x"}], "row 2 has no text in column `answer`"),
         ([ROW, "{oops"], "line 2 is not JSON"),
+        ([ROW, "[1, 2]"], "row 2 is not an object with columns"),
     ],
 )
 def test_a_bad_file_is_named_with_its_row(write, rows, message):
     with pytest.raises(InputError, match=rf"bad\.jsonl.*{message}"):
         load(write("bad.jsonl", rows), write("good.jsonl", [ROW]))
+
+
+def test_a_gold_answer_without_a_number_is_refused(write):
+    with pytest.raises(InputError, match="'just words': no number after ####"):
+        load(write("a.jsonl", [ROW | {"answer": "just words"}]), write("b.jsonl", [ROW]))
+
+
+@pytest.mark.parametrize("name, kind", [("bad.parquet", "parquet"), ("bad.jsonl", "UTF-8 text")])
+def test_a_file_of_another_kind_is_refused(tmp_path, write, name, kind):
+    (tmp_path / name).write_bytes(b"\xff\xfe not text")
+    with pytest.raises(InputError, match=f"{name}: is not {kind}"):
+        load(str(tmp_path / name), write("b.jsonl", [ROW]))
+
+
+def test_a_blank_last_line_is_no_row(write):
+    assert len(load(write("a.jsonl", [ROW, ""]), write("b.jsonl", [ROW]))) == 2
 
 
 def test_a_missing_file_or_source_is_named(write):

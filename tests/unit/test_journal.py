@@ -57,6 +57,14 @@ def test_a_journal_of_another_config_is_refused_and_left_alone(written):
     assert written.read_bytes() == before
 
 
+def test_a_journal_without_a_finished_problem_starts_anew(tmp_path):
+    Journal(tmp_path / "j.jsonl", IDENTITY)._file.close()
+    journal = Journal(tmp_path / "j.jsonl", IDENTITY | {"limit": 10})
+    journal.append(mined("a"))
+    journal._file.close()
+    assert len(Journal(tmp_path / "j.jsonl", IDENTITY | {"limit": 10}).finished) == 1
+
+
 def test_a_second_owner_is_refused(written):
     owner = Journal(written, IDENTITY)
     with pytest.raises(InputError, match="another process is mining this shard"):

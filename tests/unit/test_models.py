@@ -5,8 +5,9 @@ import shutil
 
 import pytest
 
+from autojudge.configuration import check_model_folder
 from autojudge.errors import InputError
-from autojudge.models import check_layers, check_model_folder, load_model, load_tokenizer
+from autojudge.models import check_layers, load_model, load_tokenizer
 from conftest import model_settings
 
 

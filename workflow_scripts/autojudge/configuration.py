@@ -1,5 +1,6 @@
 """Check the workflow's config before anything runs, and say what is wrong in words of the config."""
 
+import ast
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import yaml
 
 from autojudge.errors import InputError
 
+LIBRARY = Path(__file__).parent
 KNOWN_ONLY_TO_MINING = {"draft_at_target", "target_at_target"}  # a decoder has not placed the target's token
 
 
@@ -34,10 +36,52 @@ def check_config(config: Mapping[str, Any], schema: str | Path) -> None:
     for i, run in enumerate(config["runs"]):
         _check_names([run["dataset"]], config["datasets"], f"runs[{i}].dataset", "datasets")
         _check_names(run["pairs"], config["pairs"], f"runs[{i}].pairs", "pairs")
+        for pair in run["pairs"]:
+            for role in ("draft", "target"):
+                check_model_folder(config["pairs"][pair][role]["model"], f"pairs.{pair}.{role}.model")
+        _check_files(config["datasets"][run["dataset"]], f"datasets.{run['dataset']}.source")
     for name, dataset in config["datasets"].items():
+        _check_module(dataset["task"], "tasks", f"datasets.{name}.task")
         _check_names(dataset.get("default_pairs", []), config["pairs"], f"datasets.{name}.default_pairs", "pairs")
     _check_names(config.get("decoding", {}).get("rules", []), config["rules"], "decoding.rules", "rules")
+    for name in config["rules"]:
+        _check_module(name, "rules", f"rules.{name}")
     _check_judge(config["judge"])
+
+
+def check_model_folder(model: str, key: str) -> None:
+    """Check that a local model folder holds what `from_pretrained` needs; names of the hub pass.
+
+    Raises
+    ------
+    InputError
+        The folder is missing, or lacks config, weights or a tokenizer.
+    """
+    folder = Path(model).expanduser()
+    if not folder.exists():
+        if model.count("/") == 1 and not model.startswith((".", "~", "/")):
+            return
+        raise InputError(f"config key `{key}`: no folder {model}; give a local model folder or a hub name (owner/name)")
+    wanted = {"config.json": "config", "*.safetensors*": "weights (.safetensors)", "tokenizer*": "tokenizer"}
+    for pattern, what in wanted.items():
+        if not any(folder.glob(pattern)):
+            raise InputError(f"config key `{key}`: folder {model} has no {what}; save the model with save_pretrained")
+
+
+def rule_needs(rule: str) -> set[str]:
+    """Return NEEDS of a rule's module, read without importing it."""
+    for node in ast.parse((LIBRARY / "rules" / f"{rule}.py").read_text()).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        value = getattr(node, "value", None)
+        if value is not None and any(isinstance(t, ast.Name) and t.id == "NEEDS" for t in targets):
+            return set(ast.literal_eval(value))
+    raise InputError(f"rule `{rule}`: its module has no NEEDS; see workflow_scripts/autojudge/rules/__init__.py")
+
+
+def uses_judge(config: Mapping[str, Any]) -> bool:
+    """Tell whether a swept rule asks a judge or sweeps its thresholds."""
+    swept = config["decoding"]["rules"]
+    return any("judge" in rule_needs(rule) or config["rules"][rule]["thresholds"] == "judge" for rule in swept)
 
 
 def pairs_of(config: Mapping[str, Any], dataset: str) -> list[str]:
@@ -71,6 +115,22 @@ def _check_judge(judge: Mapping[str, Any]) -> None:
             )
 
 
+def _check_files(dataset: Mapping[str, Any], key: str) -> None:
+    source = dataset.get("source")
+    for origin, file in source.items() if isinstance(source, Mapping) else ():
+        if not Path(file).is_file():
+            raise InputError(f"config key `{key}.{origin}`: no such file {file}; put it there or name another")
+
+
+def _check_module(name: str, registry: str, key: str) -> None:
+    known = sorted(path.stem for path in (LIBRARY / registry).glob("*.py") if path.stem != "__init__")
+    if name not in known:
+        raise InputError(
+            f"config key `{key}`: no module `{name}` in workflow_scripts/autojudge/{registry}; known are "
+            f"{', '.join(known)}"
+        )
+
+
 def _check_names(names: Iterable[str], defined: Mapping[str, Any], key: str, where: str) -> None:
     for name in names:
         if name not in defined:
@@ -88,4 +148,6 @@ def _explain(fault: jsonschema.ValidationError) -> str:
         known = fault.schema.get("properties", {})
         unknown = sorted(set(fault.instance) - set(known))
         return f"unknown key {', '.join(f'`{u}`' for u in unknown)}; known are {', '.join(sorted(known))}"
+    if fault.validator == "contains":
+        return f"`{fault.validator_value['const']}` must be among {fault.instance}; config/config.schema.yaml says why"
     return f"{fault.message}; config/config.schema.yaml describes it"

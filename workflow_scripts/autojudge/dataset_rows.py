@@ -5,6 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from autojudge.errors import InputError
 
 
@@ -34,6 +37,8 @@ def load_rows(source: Any, columns: tuple[str, ...], hub_config: str) -> Iterato
             raise InputError("config key `source` of the dataset is missing; give a hub dataset or local files")
         empty = True
         for number, row in enumerate(rows, 1):
+            if not isinstance(row, dict):
+                raise InputError(f"{name}: row {number} is not an object with columns; mend or drop that row")
             missing = [c for c in columns if not isinstance(row.get(c), str)]
             if missing:
                 raise InputError(f"{name}: row {number} has no text in column `{missing[0]}`; mend or drop that row")
@@ -46,13 +51,21 @@ def load_rows(source: Any, columns: tuple[str, ...], hub_config: str) -> Iterato
 def _read_file(path: Path) -> Iterator[dict[str, Any]]:
     if not path.is_file():
         raise InputError(f"{path}: no such dataset file; check the config key `source`")
-    if path.suffix == ".parquet":
-        import pyarrow.parquet as pq
+    try:
+        if path.suffix == ".parquet":
+            yield from pq.read_table(path).to_pylist()
+        else:
+            yield from _read_lines(path)
+    except (pa.ArrowInvalid, UnicodeDecodeError) as fault:
+        kind = "parquet" if path.suffix == ".parquet" else "UTF-8 text"
+        raise InputError(f"{path}: is not {kind} ({fault}); check the config key `source`") from fault
 
-        yield from pq.read_table(path).to_pylist()
-        return
-    with path.open() as lines:
+
+def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
             try:
                 yield json.loads(line)
             except json.JSONDecodeError as fault:

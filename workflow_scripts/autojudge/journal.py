@@ -66,7 +66,9 @@ class Journal:
         """Read what is whole, and cut off a torn end."""
         self._file.seek(0)
         header = _parse(self._file.readline())
-        if header is None:
+        start = self._file.tell()
+        empty = _parse(self._file.readline()) is None
+        if header is None or empty:
             self._file.truncate(0)
             self._write({"identity": digest})
             return []
@@ -75,6 +77,7 @@ class Journal:
                 f"{self.path}: left by a run with other problems, models or settings; delete it to mine this "
                 "shard anew, or go back to that config to resume"
             )
+        self._file.seek(start)
         finished, end = [], self._file.tell()
         while (entry := _parse(self._file.readline())) is not None:
             features = [{k: _decode(v) if k in BLOCKS else v for k, v in row.items()} for row in entry["features"]]

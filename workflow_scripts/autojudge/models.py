@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from autojudge.configuration import check_model_folder
 from autojudge.errors import InputError
 
 PROBE = "A test of 12,345 words: x = 3/4, naïve café.\n\tThe final answer is 42."
@@ -102,25 +103,6 @@ def check_layers(model: PreTrainedModel, name: str) -> None:
         )
 
 
-def check_model_folder(model: str, key: str) -> None:
-    """Check that a local model folder holds what `from_pretrained` needs; names of the hub pass.
-
-    Raises
-    ------
-    InputError
-        The folder is missing, or lacks config, weights or a tokenizer.
-    """
-    folder = Path(model).expanduser()
-    if not folder.exists():
-        if model.count("/") == 1 and not model.startswith((".", "~", "/")):
-            return
-        raise InputError(f"config key `{key}`: no folder {model}; give a local model folder or a hub name (owner/name)")
-    wanted = {"config.json": "config", "*.safetensors*": "weights (.safetensors)", "tokenizer*": "tokenizer"}
-    for pattern, what in wanted.items():
-        if not any(folder.glob(pattern)):
-            raise InputError(f"config key `{key}`: folder {model} has no {what}; save the model with save_pretrained")
-
-
 def _from_hub(kind: Any, settings: Mapping[str, Any], **options: Any) -> Any:
     check_model_folder(settings["model"], "model")
     try:
@@ -133,6 +115,10 @@ def _from_hub(kind: Any, settings: Mapping[str, Any], **options: Any) -> Any:
     except (OSError, ValueError) as fault:
         reason = str(fault).strip().splitlines()[0]
         raise InputError(
-            f"model {settings['model']}: cannot be loaded ({reason}); check the name, access to the hub "
-            "(`hf auth login` for gated models) or give a local folder"
+            f"model {settings['model']}: cannot be loaded ({reason}); check the name, access to the "
+            f"hub (`hf auth login` for gated models){_local_hint(settings['model'])}"
         ) from fault
+
+
+def _local_hint(model: str) -> str:
+    return "" if Path(model).expanduser().exists() else "; there is no local folder of that name either"

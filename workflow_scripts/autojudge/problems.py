@@ -77,8 +77,8 @@ def prepare_problems(
     if short:
         split, missing = next(iter(short.items()))
         raise InputError(
-            f"config key `problems.{split}`: {dataset['problems'][split]} asked for, {missing} more than the dataset's "
-            f"{split} split holds; ask for fewer or give more rows"
+            f"config key `datasets.*.problems.{split}`: {dataset['problems'][split]} asked for, {missing} more than "
+            f"the dataset's {split} split holds; ask for fewer or give more rows"
         )
     return list(rows.values())
 

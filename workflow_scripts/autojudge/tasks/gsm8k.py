@@ -6,6 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from autojudge.dataset_rows import load_rows
+from autojudge.errors import InputError
 from autojudge.tasks import Example
 
 VERSION = 1
@@ -20,7 +21,7 @@ INSTRUCTION = (
 def load_examples(source: Any, counts: Mapping[str, int], seed: int) -> Iterator[Example]:
     """Yield the rows of the train and test files or hub splits."""
     for origin, row in load_rows(source, ("question", "answer"), hub_config="main"):
-        yield Example(row["question"], _normalise(row["answer"].rpartition("####")[2]), origin)
+        yield Example(row["question"], _read_gold(row["answer"]), origin)
 
 
 def build_messages(question: str) -> list[dict[str, str]]:
@@ -40,6 +41,13 @@ def same_answer(a: str, b: str) -> bool:
         return Decimal(a) == Decimal(b)
     except InvalidOperation:
         return a == b
+
+
+def _read_gold(answer: str) -> str:
+    gold = _normalise(answer.rpartition("####")[2])
+    if "####" not in answer or not ANY_NUMBER.fullmatch(gold):
+        raise InputError(f"GSM8K row with answer {answer[-60:]!r}: no number after ####; mend or drop that row")
+    return gold
 
 
 def _normalise(number: str) -> str:
