@@ -33,8 +33,7 @@ def mine_labels(
     models = {role: {k: pair[role][k] for k in ("model", "revision", "dtype")} for role in files}
     settings = {"task": [task, load_task(task).VERSION], "limit": max_new_tokens, "models": models, "files": files}
     log = Journal(journal, settings | {"prompts": prompts})
-    progress = Progress(len(rows), "problem")
-    progress.advance(len(log.finished))
+    progress = Progress(len(rows), "problem", resumed=len(log.finished))
     known = {m.response["problem_id"] for m in log.finished}
     remaining = [row for row in rows if row["problem_id"] not in known]
     mined = list(log.finished)

@@ -30,14 +30,14 @@ def sweep_thresholds(
     """Decode with the target alone and with each rule at each threshold."""
     table = schemas.read_table("problems", problems)
     rows = take_shard(schemas.records(table[table["split"] == "test"]), shard)
-    judge = load_judge(judge_folder) if judge_folder else None
+    judge, scoring = load_judge(judge_folder) if judge_folder else None, load_task(task)
     points = expand_thresholds(rules, judge, pair.vocabulary)
     loaded = {name: load_rule(name) for name in rules}
     runs = [(row, name, threshold) for row in rows for name, threshold in points]
     jobs = [Job(list(row["prompt_tokens"]), loaded.get(name), threshold) for row, name, threshold in runs]
     progress, results = Progress(len(jobs), "response"), [{}] * len(jobs)
     for number, decoded in Decoder(pair, judge, window, max_new_tokens, batch).decode(jobs):
-        results[number] = sweep_row(*runs[number], window, decoded, pair.decode(decoded.tokens), load_task(task))
+        results[number] = sweep_row(*runs[number], window, decoded, pair.decode(decoded.tokens), scoring)
         progress.advance()
     schemas.write_table("sweep", results, output)
 

@@ -3,6 +3,7 @@
 import copy
 
 import pytest
+import yaml
 
 from autojudge.configuration import check_config, pairs_of, uses_judge
 from autojudge.errors import InputError
@@ -78,23 +79,23 @@ def test_a_judge_is_trained_whenever_a_swept_rule_asks_one(config):
     assert not uses_judge(changed(config, "decoding.rules", ["lossless", "top_k"]))
 
 
-def keys_without(node, what, path=""):
-    """Paths of schema properties that lack a description or, where not required, a default."""
+def incomplete_keys(node, path):
+    """Yield schema keys that lack a description or, where they may be left out, a default."""
     for name, child in node.get("properties", {}).items():
-        here = f"{path}.{name}"
         if "description" not in child:
-            yield here
-        yield from keys_without(child, what, here)
+            yield f"{path}.{name}: description"
+        left_out_means_none = path.endswith(".classifiers")
+        if name not in node.get("required", []) and "default" not in child and not left_out_means_none:
+            yield f"{path}.{name}: default"
+        yield from incomplete_keys(child, f"{path}.{name}")
     for key in ("items", "additionalProperties"):
         if isinstance(node.get(key), dict):
-            yield from keys_without(node[key], what, path + ".*")
+            yield from incomplete_keys(node[key], f"{path}.*")
 
 
-def test_every_key_of_the_schema_has_a_description():
-    import yaml
-
+def test_every_key_of_the_schema_has_a_description_and_every_optional_one_a_default():
     schema = yaml.safe_load(SCHEMA.read_text())
-    missing = list(keys_without(schema, "description"))
+    missing = list(incomplete_keys(schema, ""))
     for name, definition in schema["$defs"].items():
-        missing += keys_without(definition, "description", name)
+        missing += incomplete_keys(definition, name)
     assert missing == []

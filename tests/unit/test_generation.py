@@ -41,6 +41,11 @@ def test_hidden_states_are_what_the_head_reads(pair):
     torch.testing.assert_close(model.head(result.hidden), result.logits, atol=1e-5, rtol=1e-5)
 
 
+def test_a_pass_leaves_no_hook_on_the_model(pair):
+    CachedModel(pair.target, rows=1, vocabulary=pair.vocabulary).forward([Request(0, NO_SLOTS, [5])])
+    assert not pair.target.get_output_embeddings()._forward_pre_hooks
+
+
 def test_a_proposal_goes_on_after_the_nearest_matching_n_gram():
     reference = [1, 2, 3, 4, 5, 1, 2, 3, 9]
     assert propose_tail(reference, 8, [7, 1, 2, 3]) == 8

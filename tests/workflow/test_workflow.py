@@ -112,7 +112,7 @@ def test_the_judge_artifact_tells_where_it_comes_from(clone):
 
 def test_offline_runs_are_left_for_wandb_sync(clone):
     receipt = json.loads((clone.folder / "results/arith_wandb.json").read_text())
-    runs = receipt["runs"] if isinstance(receipt, dict) else receipt
+    runs = receipt["runs"]
     assert {run["rule"] for run in runs} >= {"lossless", "top_k", "judge"}
     for run in runs:
         (log,) = (clone.folder / "results/wandb").glob(f"*{run['id']}*/*.wandb")
@@ -175,6 +175,20 @@ def test_the_gsm8k_figure_is_planned_with_the_default_config(clone):
         "prepare_problems": 1, "mine_labels": 2, "gather_labels": 1, "train_judge": 1, "select_judge": 1,
         "sweep_thresholds": 2, "gather_sweep": 1, "build_pareto": 1,
     }  # fmt: skip
+
+
+def test_the_embedded_models_can_be_trained_again(clone):
+    few = "{steps: 2, batch: 2}"
+    (clone.folder / "few.yaml").write_text(f"testbed: {{models: {{draft: {few}, target: {few}}}}}")
+    result = clone.snakemake("results/testbed/draft", "results/testbed/target", "--configfile", "few.yaml", small=False)
+    assert result.returncode == 0, result.stderr
+    for role in ("draft", "target"):
+        shipped, trained = (
+            json.loads((clone.folder / folder / role / "config.json").read_text())
+            for folder in ("resources/testbed", "results/testbed")
+        )
+        assert trained == shipped
+        assert (clone.folder / "results/testbed" / role / "model.safetensors").stat().st_size > 0
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,8 @@ class Row:
 
     Attributes
     ----------
+    needs : frozenset of str
+        What its rule reads beside the target's logits.
     slots : dict of str to Slots
         What each model has read, prompt included.
     unread : dict of str to list of int
@@ -71,10 +73,10 @@ class Row:
     index: int
     number: int
     job: Job
+    needs: frozenset[str]
     result: Decoded = field(default_factory=Decoded)
     slots: dict[str, Slots] = field(default_factory=lambda: {"draft": NO_SLOTS, "target": NO_SLOTS})
     unread: dict[str, list[int]] = field(default_factory=lambda: {"draft": [], "target": []})
-    before: dict[str, torch.Tensor] = field(default_factory=dict)
     proposals: list[int] = field(default_factory=list)
     logits: list[torch.Tensor] = field(default_factory=list)
     hidden: list[torch.Tensor] = field(default_factory=list)
@@ -112,7 +114,7 @@ class Decoder:
         while waiting or rows:
             free = [i for i in range(self.batch) if i not in rows][: len(waiting)]
             if free:
-                rows |= {row.index: row for row in self._start([Row(i, *waiting.pop()) for i in free])}
+                rows |= {row.index: row for row in self._start([self._open(i, *waiting.pop()) for i in free])}
             self._propose([row for row in rows.values() if row.job.rule and not self._ends(row.result.tokens)])
             self._verify([row for row in rows.values() if not self._ends(row.result.tokens)])
             for row in [row for row in rows.values() if self._ends(row.result.tokens)]:
@@ -120,6 +122,9 @@ class Decoder:
                     model.clear(row.index)
                 del rows[row.index]
                 yield row.number, row.result
+
+    def _open(self, index: int, number: int, job: Job) -> Row:
+        return Row(index, number, job, self._needs(job.rule))
 
     def _ends(self, tokens: list[int]) -> bool:
         return len(tokens) >= self.limit or (bool(tokens) and tokens[-1] in self.pair.end_tokens)
@@ -143,15 +148,12 @@ class Decoder:
             row.unread = {"draft": [row.job.prompt[-1]], "target": [row.job.prompt[-1]]}
         return rows
 
-    def _needs(self, row: Row, what: str) -> bool:
-        """Tell whether a row's rule, or the judge that it asks, reads something of the draft."""
-        if row.job.rule is None:
-            return False
-        needs = set(row.job.rule.needs)
-        if "judge" in needs and self.judge is not None:
-            needs |= {"draft_logits"} if self.judge.needs_scalars else set()
-            needs |= {column for column in self.judge.columns if column.startswith("draft_")} & {"draft_at_draft"}
-        return what in needs
+    def _needs(self, rule: Rule | None) -> frozenset[str]:
+        """Return what a rule, or the judge that it asks, reads of the draft."""
+        if rule is None or "judge" not in rule.needs or self.judge is None:
+            return rule.needs if rule else frozenset()
+        scalars = {"draft_logits"} if self.judge.needs_scalars else set()
+        return rule.needs | scalars | ({"draft_at_draft"} & set(self.judge.columns))
 
     def _propose(self, rows: list[Row]) -> None:
         """Let the draft propose each row's window greedily; it ends early at an end token or at the limit."""
@@ -179,7 +181,7 @@ class Decoder:
 
     def _reads_last(self, row: Row) -> bool:
         """Tell whether the draft must still read its last proposal, for the state that the judge wants."""
-        return len(row.hidden) <= len(row.proposals) and self._needs(row, "draft_at_draft")
+        return len(row.hidden) <= len(row.proposals) and "draft_at_draft" in row.needs
 
     def _verify(self, rows: list[Row]) -> None:
         """Let the target read each window in one pass, then keep what matches or what the rule lets pass."""
@@ -212,7 +214,7 @@ class Decoder:
     def _signals(self, rule: Rule, rows: list[Row], result: Pass, places: list[tuple[int, int]]) -> Signals:
         at, window = (torch.tensor(column) for column in zip(*places, strict=True))
         device = result.logits.device
-        first = rows[places[0][0]]
+        needs = rows[places[0][0]].needs
         hidden = {}
         if "judge" in rule.needs and self.judge is not None:
             hidden = {
@@ -220,13 +222,13 @@ class Decoder:
                 "target_before": result.hidden[at, window],
                 "draft_before": torch.stack([rows[i].hidden[j] for i, j in places]),
             }
-            if self._needs(first, "draft_at_draft"):
+            if "draft_at_draft" in needs:
                 hidden["draft_at_draft"] = torch.stack([rows[i].hidden[j + 1] for i, j in places])
         return Signals(
             draft_token=torch.tensor([rows[i].proposals[j] for i, j in places], device=device),
             target_logits=result.logits[at, window],
             draft_logits=torch.stack([rows[i].logits[j] for i, j in places]).to(device)
-            if self._needs(first, "draft_logits")
+            if "draft_logits" in needs
             else None,
             hidden=hidden,
             judge=self.judge,

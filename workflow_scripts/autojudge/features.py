@@ -4,11 +4,6 @@ import torch
 
 from autojudge.schemas import SCALARS
 
-AT_TARGET_BLOCKS = (
-    "draft_at_target",
-    "target_at_target",
-)  # not known to a decoder: it has not placed the target's token
-
 
 def expand_blocks(blocks: list[str]) -> list[str]:
     """Return column names of features.parquet, with `scalars` replaced by all of them."""

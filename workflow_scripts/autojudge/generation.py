@@ -130,8 +130,6 @@ class CachedModel:
         self._cache = Cache(layers=[_SlotLayer(self._plan) for _ in range(layers)])
         self._used = np.zeros((rows, capacity), dtype=bool)
         self._used[:, SPARE] = True
-        self._head_input: list[torch.Tensor] = []
-        model.get_output_embeddings().register_forward_pre_hook(lambda _, args: self._head_input.append(args[0]))
 
     def release(self, row: int, slots: Slots) -> None:
         """Free slots of a row."""
@@ -172,7 +170,8 @@ class CachedModel:
         last = torch.tensor([len(r.tokens) - 1 for r in requests])
         kept, position = last.unique(return_inverse=True)
         device = self.model.device
-        self._head_input.clear()
+        head_input: list[torch.Tensor] = []
+        hook = self.model.get_output_embeddings().register_forward_pre_hook(lambda _, args: head_input.append(args[0]))
         logits = self.model(
             input_ids=torch.from_numpy(tokens).to(device),
             position_ids=torch.tensor([[len(c)] for c in contexts], device=device) + torch.arange(width, device=device),
@@ -181,7 +180,8 @@ class CachedModel:
             use_cache=True,
             logits_to_keep=kept.to(device) if last_only else 0,
         ).logits[..., : self.vocabulary]
-        hidden = self._head_input.pop()
+        hook.remove()
+        hidden = head_input[0]
         if last_only:
             each = torch.arange(len(requests), device=logits.device)
             position = position.to(logits.device)

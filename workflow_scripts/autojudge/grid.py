@@ -209,15 +209,15 @@ def fit_judge(
     n_thresholds : int
         Number of candidate thresholds.
     """
-    x_train = train.features(columns)
+    parts = [train.features([column]) for column in columns]
+    x_train = np.concatenate(parts, axis=1)
     pipeline = fit_quietly(build_classifier(classifier, value, seed), x_train, train.important)
-    sizes = [train.features([column]).shape[1] for column in columns]
     judge = Judge(to_tensors(pipeline, classifier), {"format": FORMAT, "columns": columns, "classifier": classifier})
     probability = judge.predict(torch.from_numpy(validation.features(columns))).numpy()
     threshold = recommended_threshold(probability, validation.important, recall)
     kept = probability < threshold
     judge.info.update(
-        sizes=sizes,
+        sizes=[part.shape[1] for part in parts],
         threshold=threshold,
         thresholds=candidate_thresholds(probability, n_thresholds, threshold),
         validation={

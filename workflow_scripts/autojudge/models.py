@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from autojudge.configuration import check_model_folder
 from autojudge.errors import InputError
@@ -89,6 +89,11 @@ def load_model(settings: Mapping[str, Any]) -> PreTrainedModel:
     model = _from_hub(AutoModelForCausalLM, settings, dtype=getattr(torch, settings["dtype"]), **placement)
     check_layers(model, settings["model"])
     return model.eval().requires_grad_(False)
+
+
+def context_length(settings: Mapping[str, Any]) -> int:
+    """Return the longest text that a model takes, in tokens. Raises InputError like `load_pair`."""
+    return _from_hub(AutoConfig, settings).get_text_config().max_position_embeddings
 
 
 def check_layers(model: PreTrainedModel, name: str) -> None:

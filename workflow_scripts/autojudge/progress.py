@@ -51,12 +51,14 @@ class Progress:
         Items to come.
     unit : str
         Name of an item.
+    resumed : int
+        Items that an earlier run finished; the rate leaves them out.
     """
 
-    def __init__(self, total: int, unit: str) -> None:
-        self.total, self.unit, self.done = total, unit, 0
+    def __init__(self, total: int, unit: str, resumed: int = 0) -> None:
+        self.total, self.unit, self.done, self.resumed = total, unit, resumed, resumed
         self._start = self._last = time.monotonic()
-        self._bar = tqdm(total=total, unit=unit, disable=not sys.stderr.isatty(), dynamic_ncols=True)
+        self._bar = tqdm(total=total, initial=resumed, unit=unit, disable=not sys.stderr.isatty(), dynamic_ncols=True)
 
     def advance(self, count: int = 1) -> None:
         """Count finished items."""
@@ -64,7 +66,7 @@ class Progress:
         self._bar.update(count)
         now = time.monotonic()
         if now - self._last >= LINE_EVERY or self.done == self.total:
-            rate = self.done / max(now - self._start, 1e-9)
+            rate = (self.done - self.resumed) / max(now - self._start, 1e-9)
             left = (self.total - self.done) / max(rate, 1e-9)
             message = "%d of %d %ss, %.2f a second, %.0f s left"
             logger.info(message, self.done, self.total, self.unit, rate, left)
