@@ -1,23 +1,35 @@
-"""The generation core: batched forward passes over one key-value cache with freely placed slots.
+"""The generation core: packed forward passes over one key-value cache with freely placed slots.
 
-Every row of the cache (a problem) owns numbered slots, each with the keys and values of one token. A text is the array
-of its tokens' slots in order, so branches that share a prefix share its slots; a forward pass names, for each request,
-the slots it sees and gets free slots for its own tokens. Dropping a branch frees its slots for the next pass: nothing
-is cropped, moved or computed twice, and a row never takes more room than the texts that are alive in it.
+Every row of the cache (a problem) owns numbered slots. A slot keeps what a model knows after reading one token: its keys
+and values in every layer, the last hidden state, the greedy next token and how narrowly it won. A text is the array of
+its tokens' slots in order, so branches that share a prefix share its slots; a forward pass names, for each request, the
+slots it sees and gets free slots for its own tokens. Dropping a branch frees its slots for the next pass: nothing is
+cropped, moved or computed twice, and a row never takes more room than the texts that are alive in it.
+
+A pass holds exactly the tokens asked for, one after another, with no padding between requests; only attention, which
+sees different slots in each row, sorts them into rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import PreTrainedModel
-from transformers.cache_utils import Cache, CacheLayerMixin
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from autojudge.errors import InputError
 
 Slots = NDArray[np.int64]  # (length,), slot of each token of a text
-SPARE = 0  # slot that padding writes to; no text owns it
 NO_SLOTS: Slots = np.empty(0, dtype=np.int64)
+SPARE = 0  # slot that no text owns; what a row sees where it has nothing to see
+NARROW = 16  # requests of up to this many tokens share one attention call
+HEAD_LOGITS = 2**24  # logits that the head computes at a time where they are not kept
+ATTENTION = "autojudge_slots"
+PROBE_TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.1, torch.bfloat16: 0.6}  # of logits with a spread of 1
 
 
 @dataclass(frozen=True)
@@ -31,105 +43,60 @@ class Request:
     context : Slots
         Slots of the text before `tokens`; its length is the position of the first token.
     tokens : sequence of int
-        Tokens to evaluate, each seeing the context and the tokens before it.
+        At least one token, each seeing the context and the tokens before it.
+    last_only : bool
+        Compute the head only after the last token (for prompts).
     """
 
     row: int
     context: Slots
     tokens: Sequence[int]
+    last_only: bool = False
 
 
 @dataclass(frozen=True)
 class Pass:
-    """What a forward pass gave; row i belongs to request i, padded to the longest request.
+    """What a forward pass gave.
 
     Attributes
     ----------
-    logits : Tensor of shape (requests, width, vocabulary)
-        Scores of the token after each evaluated one. With `last_only`, width is 1: after the last token.
-    hidden : Tensor of shape (requests, width, hidden)
-        What the head read: the last layer's states after the final norm.
     slots : list of Slots
         Where each request's tokens lie now.
+    logits : list of Tensor of shape (tokens, vocabulary)
+        Per request, the scores of the token after each evaluated one (after the last one, with `last_only`); empty
+        unless asked for.
     """
 
-    logits: torch.Tensor
-    hidden: torch.Tensor
     slots: list[Slots]
-
-
-class _SlotLayer(CacheLayerMixin):
-    """Keys and values of one layer, (rows, heads, slots, head size), written and read by slot."""
-
-    def __init__(self, plan: "_Plan") -> None:
-        super().__init__()
-        self.plan = plan
-
-    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        shape = (self.plan.rows_total, key_states.shape[1], self.plan.capacity)
-        self.keys = key_states.new_zeros(*shape, key_states.shape[3])
-        self.values = value_states.new_zeros(*shape, value_states.shape[3])
-        self.is_initialized = True
-
-    def update(
-        self,
-        key_states: torch.Tensor,  # (requests, heads, width, head size)
-        value_states: torch.Tensor,
-        *_args: object,
-        **_kwargs: object,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        plan = self.plan
-        if self.keys.shape[2] < plan.capacity:
-            room = plan.capacity - self.keys.shape[2]
-            self.keys, self.values = (torch.nn.functional.pad(t, (0, 0, 0, room)) for t in (self.keys, self.values))
-        rows, slots = plan.rows.to(self.keys.device), plan.slots.to(self.keys.device)
-        self.keys[rows[:, None], :, slots] = key_states.transpose(1, 2)
-        self.values[rows[:, None], :, slots] = value_states.transpose(1, 2)
-        if plan.all_rows:
-            return self.keys[:, :, : plan.seen], self.values[:, :, : plan.seen]
-        return self.keys[rows, :, : plan.seen], self.values[rows, :, : plan.seen]
-
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return self.plan.seen, 0
-
-    def get_seq_length(self) -> int:
-        return 0
-
-    def get_max_length(self) -> int:
-        return -1
-
-
-class _Plan:
-    """Where the current pass writes and what it reads; shared by all layers."""
-
-    def __init__(self, rows_total: int, capacity: int) -> None:
-        self.rows_total, self.capacity = rows_total, capacity
-        self.rows = self.slots = torch.empty(0, dtype=torch.long)  # (requests,), (requests, width)
-        self.seen, self.all_rows = 0, False
+    logits: list[torch.Tensor]
 
 
 class CachedModel:
-    """A model with a slot cache of a fixed number of rows.
+    """A model with a slot cache of a fixed size.
 
     Parameters
     ----------
     model : PreTrainedModel
-        A causal language model with full attention in every layer.
-    rows : int
-        Rows of the cache.
+        A causal language model that has passed `check_slot_cache`.
+    rows, capacity : int
+        Rows of the cache and slots of each. Memory is taken as slots are first used (on a GPU, at once).
     vocabulary : int
         Number of leading logits to keep.
+    pass_tokens : int
+        Most tokens that go through the model at a time; larger passes are cut.
     """
 
-    def __init__(self, model: PreTrainedModel, rows: int, vocabulary: int, capacity: int = 128) -> None:
-        self.model, self.vocabulary = model, vocabulary
-        self._plan = _Plan(rows, capacity)
-        layers = model.config.get_text_config().num_hidden_layers
-        self._cache = Cache(layers=[_SlotLayer(self._plan) for _ in range(layers)])
+    def __init__(
+        self, model: PreTrainedModel, rows: int, capacity: int, vocabulary: int, pass_tokens: int = 2**20
+    ) -> None:
+        self.model, self.vocabulary, self.pass_tokens = model, vocabulary, pass_tokens
+        self._layers: dict[int, _LayerCache] = {}
+        self._hidden: torch.Tensor | None = None
         self._used = np.zeros((rows, capacity), dtype=bool)
         self._used[:, SPARE] = True
+        self._touched = 0
+        self._choices = np.zeros((rows, capacity), dtype=np.int64)
+        self._margins = np.zeros((rows, capacity), dtype=np.float32)
 
     def release(self, row: int, slots: Slots) -> None:
         """Free slots of a row."""
@@ -137,98 +104,381 @@ class CachedModel:
 
     def clear(self, row: int) -> None:
         """Free all slots of a row."""
-        self._used[row] = False
-        self._used[row, SPARE] = True
+        self._used[row, SPARE + 1 :] = False
+
+    def choices(self, row: int, slots: Slots) -> list[int]:
+        """Return the model's greedy token after each of the slots."""
+        return self._choices[row, slots].tolist()
+
+    def least_margin(self, row: int, slots: Slots) -> float:
+        """Return the least distance of best and second best logit after any of the slots; infinity for none."""
+        return float(self._margins[row, slots].min(initial=np.inf))
+
+    def hidden(self, rows: Sequence[int], slots: Sequence[int]) -> torch.Tensor:
+        """Return the states (n, hidden) that the head read at n places: the last layer's, after the final norm."""
+        assert self._hidden is not None, "a forward pass comes first"
+        return self._hidden[torch.tensor(rows), torch.tensor(slots)]
 
     def head(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Return the logits, float32, that the model's head gives for hidden states (..., hidden)."""
-        return self.model.get_output_embeddings()(hidden)[..., : self.vocabulary].float()
+        """Return the logits that the model's head gives for hidden states (..., hidden)."""
+        return self.model.get_output_embeddings()(hidden)[..., : self.vocabulary]
+
+    @property
+    def slot_bytes(self) -> int:
+        """Memory of a slot, known after a first pass."""
+        assert self._hidden is not None, "a forward pass comes first"
+        tensors = [t for layer in self._layers.values() for t in (layer.keys, layer.values)] + [self._hidden]
+        return sum(t.element_size() * t[0, 0].numel() for t in tensors)
 
     @torch.inference_mode()
-    def forward(self, requests: Sequence[Request], last_only: bool = False) -> Pass:
-        """Evaluate the requests' tokens in one pass and keep them in the cache.
+    def forward(self, requests: Sequence[Request], keep_logits: bool = False) -> Pass:
+        """Evaluate the requests' tokens and keep what they give in the cache.
 
         Parameters
         ----------
         requests : sequence of Request
-            At least one, each with at least one token.
-        last_only : bool
-            Compute the head only after each request's last token (for prompts).
+            At least one.
+        keep_logits : bool
+            Return the logits; else only the greedy choices and margins are kept.
+
+        Raises
+        ------
+        RuntimeError
+            A row's texts need more slots than it has.
         """
-        width = max(len(r.tokens) for r in requests)
         slots = [self._allocate(r.row, len(r.tokens)) for r in requests]
-        tokens = np.zeros((len(requests), width), dtype=np.int64)
-        places = np.full((len(requests), width), SPARE)
-        for i, request in enumerate(requests):
-            tokens[i, : len(request.tokens)] = request.tokens
-            places[i, : len(request.tokens)] = slots[i]
-        plan, rows = self._plan, [r.row for r in requests]
-        plan.rows, plan.slots = torch.tensor(rows), torch.from_numpy(places)
-        plan.all_rows = rows == list(range(plan.rows_total))
-        contexts = [r.context for r in requests]
-        plan.seen = 1 + int(max(places.max(), *(c.max(initial=0) for c in contexts)))
-        last = torch.tensor([len(r.tokens) - 1 for r in requests])
-        kept, position = last.unique(return_inverse=True)
-        device = self.model.device
-        head_input: list[torch.Tensor] = []
-        hook = self.model.get_output_embeddings().register_forward_pre_hook(lambda _, args: head_input.append(args[0]))
-        logits = self.model(
-            input_ids=torch.from_numpy(tokens).to(device),
-            position_ids=torch.tensor([[len(c)] for c in contexts], device=device) + torch.arange(width, device=device),
-            attention_mask=_mask(contexts, places, plan.seen, self.model.dtype).to(device),
-            past_key_values=self._cache,
-            use_cache=True,
-            logits_to_keep=kept.to(device) if last_only else 0,
-        ).logits[..., : self.vocabulary]
-        hook.remove()
-        hidden = head_input[0]
-        if last_only:
-            each = torch.arange(len(requests), device=logits.device)
-            position = position.to(logits.device)
-            logits, hidden = logits[each, position][:, None], hidden[each, position][:, None]
-        return Pass(logits, hidden, slots)
+        seen = 1 + max(int(s.max()) for s in slots)
+        seen = max([seen, *(1 + int(r.context.max()) for r in requests if len(r.context))])
+        self._touch(-(-seen // 8) * 8)
+        logits: list[list[torch.Tensor]] = [[] for _ in requests]
+        for pieces in self._cut(requests, slots):
+            found = self._run(pieces, keep_logits)
+            for piece, rows in zip(pieces, found, strict=False):
+                logits[piece.index].append(rows)
+        return Pass(slots, [torch.cat(parts) for parts in logits if parts])
 
     def _allocate(self, row: int, count: int) -> Slots:
-        """Take the lowest free slots of a row, doubling the cache where they do not suffice."""
         free = np.flatnonzero(~self._used[row])[:count]
-        while len(free) < count:
-            self._used = np.pad(self._used, ((0, 0), (0, self._used.shape[1])))
-            self._plan.capacity = self._used.shape[1]
-            free = np.flatnonzero(~self._used[row])[:count]
+        if len(free) < count:
+            raise RuntimeError(f"row {row} of the cache is full ({self._used.shape[1]} slots)")
         self._used[row, free] = True
         return free
 
+    def _touch(self, seen: int) -> None:
+        """Zero slots before they are first seen: what is hidden by a mask must still be a number."""
+        seen = min(seen, self._used.shape[1])
+        for layer in self._layers.values() if seen > self._touched else ():
+            layer.zero(self._touched, seen)
+        self._touched = max(seen, self._touched)
 
-def _mask(contexts: list[Slots], places: NDArray[np.int64], seen: int, dtype: torch.dtype) -> torch.Tensor:
-    """Return the additive attention mask (requests, 1, width, seen): 0 where visible, the dtype's minimum elsewhere."""
-    requests, width = places.shape
-    visible = np.zeros((requests, width, seen), dtype=bool)
-    for i, context in enumerate(contexts):
-        visible[i, :, context] = True
-    each = np.arange(requests)
-    for i in range(width):
-        visible[each, i:, places[:, i]] = True
-    hidden = torch.from_numpy(~visible)[:, None]
-    return torch.zeros(hidden.shape, dtype=dtype).masked_fill_(hidden, torch.finfo(dtype).min)
+    def _cut(self, requests: Sequence[Request], slots: list[Slots]) -> Iterator[list["_Piece"]]:
+        """Cut a pass into parts of at most `pass_tokens` tokens, a long request into consecutive ones."""
+        part: list[_Piece] = []
+        room = self.pass_tokens
+        for index, (request, own) in enumerate(zip(requests, slots, strict=True)):
+            start = 0
+            while start < len(own):
+                if room == 0:
+                    yield part
+                    part, room = [], self.pass_tokens
+                end = min(len(own), start + room)
+                heads = end == len(own) if request.last_only else True
+                context = np.concatenate([request.context, own[:start]]) if start else request.context
+                part.append(_Piece(index, request.row, context, request.tokens[start:end], own[start:end], heads))
+                if request.last_only:
+                    part[-1].first_head = end - start - 1
+                room -= end - start
+                start = end
+        yield part
+
+    def _run(self, pieces: list["_Piece"], keep_logits: bool) -> list[torch.Tensor]:
+        """Put the pieces through the model; return the logits of each if they are to be kept."""
+        plan = _Plan(self, pieces)
+        device = self.model.device
+        hidden = self.model.base_model(
+            input_ids=torch.tensor([[t for piece in pieces for t in piece.tokens]], device=device),
+            position_ids=torch.from_numpy(plan.positions)[None].to(device),
+            attention_mask=torch.zeros(1, 1, 1, 1, device=device),  # four dimensions: the model makes none of its own
+            use_cache=False,
+            slots=plan,
+        ).last_hidden_state[0]
+        if self._hidden is None:
+            self._hidden = hidden.new_empty(*self._used.shape, hidden.shape[-1])
+        self._hidden.flatten(0, 1).index_copy_(0, plan.flat.to(hidden.device), hidden)
+        start, at, counts = 0, [], []
+        for piece in pieces:
+            heads = list(range(start + piece.first_head, start + len(piece.tokens))) if piece.heads else []
+            at += heads
+            counts.append(len(heads))
+            start += len(piece.tokens)
+        states = hidden if len(at) == len(hidden) else hidden[torch.tensor(at, device=hidden.device)]
+        chunk = len(states) if keep_logits else max(1, HEAD_LOGITS // self.vocabulary)
+        logits = [self._choose(part, plan.flat[at[i * chunk :][:chunk]]) for i, part in enumerate(states.split(chunk))]
+        return list(logits[0].split(counts)) if keep_logits else []
+
+    def _choose(self, states: torch.Tensor, flat: torch.Tensor) -> torch.Tensor:
+        """Compute the logits after some slots and note the greedy choices and their margins."""
+        logits = self.head(states)
+        best, choice = logits.max(-1, keepdim=True)
+        second = logits.scatter_(-1, choice, -torch.inf).amax(-1, keepdim=True)
+        logits.scatter_(-1, choice, best)
+        places = flat.numpy()
+        self._choices.reshape(-1)[places] = choice[:, 0].cpu().numpy()
+        self._margins.reshape(-1)[places] = (best.float() - second.float())[:, 0].cpu().numpy()
+        return logits
+
+    def layer(self, module: torch.nn.Module, key: torch.Tensor, value: torch.Tensor) -> "_LayerCache":
+        """Return the cache of an attention layer, made by its first keys and values."""
+        index = int(module.layer_idx)  # type: ignore[arg-type]
+        if index not in self._layers:
+            self._layers[index] = _LayerCache(self._used.shape, key, value)
+            self._layers[index].zero(0, self._touched)
+        return self._layers[index]
 
 
-def propose_tail(reference: Sequence[int], expected: int, text: Sequence[int], longest: int = 3) -> int:
-    """Return where in `reference` a text seems to go on: after the last n-gram, nearest to the expected place.
+@dataclass
+class _Piece:
+    """Tokens of request `index` in one part of a pass, the slots they see and take, and where the head is wanted."""
+
+    index: int
+    row: int
+    context: Slots
+    tokens: Sequence[int]
+    slots: Slots
+    heads: bool
+    first_head: int = 0
+
+
+class _LayerCache:
+    """Keys and values of one layer, (rows, capacity, heads, head size)."""
+
+    def __init__(self, shape: tuple[int, int], key: torch.Tensor, value: torch.Tensor) -> None:
+        self.keys = key.new_empty(*shape, key.shape[1], key.shape[3])
+        self.values = value.new_empty(*shape, value.shape[1], value.shape[3])
+
+    def zero(self, start: int, end: int) -> None:
+        self.keys[:, start:end] = 0
+        self.values[:, start:end] = 0
+
+    def write(self, flat: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> None:
+        """Write the keys and values (1, heads, tokens, head size) of a pass into their slots."""
+        self.keys.flatten(0, 1).index_copy_(0, flat, key[0].transpose(0, 1))
+        self.values.flatten(0, 1).index_copy_(0, flat, value[0].transpose(0, 1))
+
+    def read(self, rows: slice | torch.Tensor, seen: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the first slots of some rows, (rows, heads, seen, head size); a slice of rows is not copied."""
+        return self.keys[rows, :seen].transpose(1, 2), self.values[rows, :seen].transpose(1, 2)
+
+
+class _Plan:
+    """Where the current pass writes and what its tokens see; shared by all layers.
+
+    Attributes
+    ----------
+    positions : ndarray of shape (tokens,)
+    flat : Tensor of shape (tokens,)
+        Row and slot of each token, as one number.
+    """
+
+    def __init__(self, model: CachedModel, pieces: list[_Piece]) -> None:
+        capacity = model._used.shape[1]
+        self.model, self.seen = model, model._touched
+        lengths = [len(piece.tokens) for piece in pieces]
+        self.positions = np.concatenate([len(p.context) + np.arange(n) for p, n in zip(pieces, lengths, strict=True)])
+        self.flat = torch.from_numpy(np.concatenate([piece.row * capacity + piece.slots for piece in pieces]))
+        starts = np.cumsum([0, *lengths[:-1]])
+        widths = np.array([max(NARROW, 2 ** (n - 1).bit_length()) for n in lengths])
+        self.buckets = [
+            _Bucket([pieces[i] for i in np.flatnonzero(widths == w)], starts[widths == w], self.seen)
+            for w in np.unique(widths)
+        ]
+        self._copies: dict[Any, torch.Tensor] = {}
+
+    def flat_on(self, device: torch.device) -> torch.Tensor:
+        """Return `flat` on a device."""
+        if device not in self._copies:
+            self._copies[device] = self.flat.to(device)
+        return self._copies[device]
+
+
+class _Bucket:
+    """Pieces of similar width, laid out as rows of queries for one attention call.
+
+    Attributes
+    ----------
+    index : Tensor of shape (rows, width)
+        Token of the pass at each place; the first token stands in for places without one.
+    rows : slice or Tensor of shape (rows,)
+        Rows of the cache that they see: a slice where most of its rows take part, which saves copying keys and values.
+    taken, tokens : Tensors of shape (n,)
+        Places (row * width + column) that hold a token, and which token of the pass.
+    """
+
+    def __init__(self, pieces: list[_Piece], starts: NDArray[np.int64], seen: int) -> None:
+        owners = [piece.row for piece in pieces]
+        low, high = min(owners), max(owners) + 1
+        lengths = np.array([len(piece.tokens) for piece in pieces])
+        if len(set(owners)) == len(owners) and 2 * len(owners) > high - low:
+            self.rows, places, count = slice(low, high), np.array(owners) - low, high - low
+        else:
+            self.rows, places, count = torch.tensor(owners), np.arange(len(pieces)), len(pieces)
+        width = int(lengths.max())
+        columns = np.concatenate([np.arange(n) for n in lengths])
+        of = np.repeat(places, lengths)
+        tokens = np.concatenate([start + np.arange(n) for start, n in zip(starts, lengths, strict=True)])
+        index = np.zeros((count, width), dtype=np.int64)
+        index[of, columns] = tokens
+        self.index, self.tokens = torch.from_numpy(index), torch.from_numpy(tokens)
+        self.taken = torch.from_numpy(of * width + columns)
+        self._context = torch.from_numpy(
+            np.concatenate([p * seen + piece.context for p, piece in zip(places, pieces, strict=True)])
+        )
+        own = np.full((count, width), SPARE)
+        own[of, columns] = np.concatenate([piece.slots for piece in pieces])
+        self._own, self._seen = torch.from_numpy(own), seen
+        self._copies: dict[Any, tuple[torch.Tensor, ...]] = {}
+
+    def on(self, device: torch.device, dtype: torch.dtype, groups: int) -> tuple[torch.Tensor, ...]:
+        """Return (index, taken, tokens, mask) on a device; the mask (rows, 1, width * groups, seen) is additive."""
+        key = (device, dtype, groups)
+        if key not in self._copies:
+            moved = [t.to(device) for t in (self.index, self.taken, self.tokens)]
+            self._copies[key] = (*moved, self._mask(device, dtype).repeat_interleave(groups, 1)[:, None])
+        return self._copies[key]
+
+    def _mask(self, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+        count, width = self.index.shape
+        hidden = torch.finfo(dtype).min
+        context = torch.full((count * self._seen,), hidden, dtype=dtype, device=device)
+        context[self._context.to(device)] = 0
+        mask = context.view(count, 1, self._seen).repeat(1, width, 1)
+        query, key = torch.tril_indices(width, width, device=device)
+        slots = self._own.to(device)[:, key]  # (rows, pairs)
+        each = torch.arange(count, device=device)[:, None]
+        mask[each, query, slots] = 0
+        return mask
+
+
+def _attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,  # (1, query heads, tokens, head size)
+    key: torch.Tensor,  # (1, heads, tokens, head size)
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    slots: _Plan | None = None,
+    scaling: float | None = None,
+    **options: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention of a packed pass over the slot cache; without one, the ordinary attention."""
+    if slots is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
+    layer = slots.model.layer(module, key, value)
+    layer.write(slots.flat_on(key.device), key, value)
+    heads, size = key.shape[1], query.shape[3]
+    groups = query.shape[1] // heads
+    queries = query[0].transpose(0, 1)  # (tokens, query heads, head size)
+    output = queries.new_empty(queries.shape[0], query.shape[1] * value.shape[3])
+    for bucket in slots.buckets:
+        index, taken, tokens, mask = bucket.on(query.device, query.dtype, groups)
+        count, width = index.shape
+        # The query heads that share a key are laid side by side as queries, so that no key is repeated.
+        rows = queries[index].view(count, width, heads, groups, size).transpose(1, 2).reshape(count, heads, -1, size)
+        keys, values = layer.read(bucket.rows, slots.seen)
+        found = torch.nn.functional.scaled_dot_product_attention(rows, keys, values, attn_mask=mask, scale=scaling)
+        found = found.view(count, heads, width, groups, -1).transpose(1, 2).reshape(count * width, -1)
+        output.index_copy_(0, tokens, found[taken])
+    return output.view(1, queries.shape[0], query.shape[1], -1), None
+
+
+AttentionInterface.register(ATTENTION, _attend)
+AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+
+
+def check_slot_cache(model: PreTrainedModel, name: str) -> None:
+    """Give a model the attention of the slot cache and refuse those that do not work with it.
+
+    Raises
+    ------
+    InputError
+        Its layers do not keep every past token (sliding windows, recurrence, a state of fixed size), its code does not
+        take another attention, or its logits are not what its head gives for the last hidden state.
+    """
+    config = model.config.get_text_config()
+    window = getattr(config, "sliding_window", None)
+    kinds = set(getattr(config, "layer_types", None) or ["sliding_attention" if window else "full_attention"])
+    if kinds != {"full_attention"}:
+        raise InputError(
+            f"model {name}: its layers ({', '.join(sorted(kinds))}) do not fit a cache with branches; "
+            "choose a model with full attention in every layer"
+        )
+    tokens = [token % config.vocab_size for token in (11, 7, 5, 13, 3, 2, 17)]
+    try:
+        model.set_attn_implementation(ATTENTION)
+        with torch.inference_mode():
+            plain = model(torch.tensor([tokens], device=model.device), use_cache=False).logits[0, -2:].float()
+        cached = CachedModel(model, 2, 32, plain.shape[-1])
+        prompt = cached.forward([Request(1, NO_SLOTS, tokens[:3])]).slots[0]
+        cached.release(1, cached.forward([Request(1, prompt, tokens[:4])]).slots[0])
+        branches = [Request(1, prompt, tokens[2:5]), Request(1, prompt, tokens[3:])]
+        found = cached.forward(branches, keep_logits=True).logits[1][-2:].float()
+    except Exception as fault:  # whatever foreign model code raises
+        reason = str(fault).strip().splitlines() or [type(fault).__name__]
+        raise InputError(
+            f"model {name}: it does not work with a cache with branches ({reason[0]}); choose one of a plainer architecture"
+        ) from fault
+    error = (found - plain).abs().max().item() / max(plain.std().item(), 1e-6)
+    if not error < PROBE_TOLERANCE[model.dtype]:
+        raise InputError(
+            f"model {name}: with the cache its logits differ from its own by {error:.2g} of their spread; choose a model "
+            "with ordinary attention and an ordinary head"
+        )
+
+
+class Continuations:
+    """Texts of one problem, searched for how a text that resembles them goes on.
 
     Parameters
     ----------
-    reference : sequence of int
-        A text that the new one resembles.
-    expected : int
-        Index where it would go on if one token had been substituted for another.
-    text : sequence of int
-        The new text; its last tokens are looked for.
+    texts : sequence of sequences of int
+        The text to follow first, then others.
     longest : int
-        Longest n-gram to try; shorter ones follow, down to 2.
+        Longest n-gram that is looked for.
     """
-    for n in range(min(longest, len(text)), 1, -1):
-        gram = list(text[-n:])
-        ends = [i for i in range(n, len(reference) + 1) if list(reference[i - n : i]) == gram]
-        if ends:
-            return min(ends, key=lambda end: abs(end - expected))
-    return expected
+
+    def __init__(self, texts: Sequence[Sequence[int]], longest: int = 6) -> None:
+        self._longest = longest
+        self._tokens = np.concatenate([np.array([*text, -1]) for text in texts])
+
+    def propose(self, text: Sequence[int], expected: int) -> tuple[int, int]:
+        """Find where the texts go on as `text` may.
+
+        Parameters
+        ----------
+        text : sequence of int
+            Its last tokens are looked for.
+        expected : int
+            Place where it goes on if it stays aligned with the one it follows.
+
+        Returns
+        -------
+        tuple of int
+            The place after the longest n-gram found, of several the nearest to the expected one, and the n-gram's
+            length; the expected place and 0 where nothing matches.
+        """
+        ends = np.flatnonzero(self._tokens == text[-1])
+        best, length = ends, min(len(ends), 1)
+        for n in range(1, min(self._longest, len(text))):
+            ends = ends[ends >= n]
+            ends = ends[self._tokens[ends - n] == text[-1 - n]]
+            if not len(ends):
+                break
+            best, length = ends, n + 1
+        if length == 0:
+            return expected, 0
+        return int(best[np.abs(best + 1 - expected).argmin()]) + 1, length
+
+    def tokens(self, place: int, count: int) -> list[int]:
+        """Return up to `count` tokens from a place on, to the end of its text."""
+        found = self._tokens[place : place + count]
+        ends = np.flatnonzero(found == -1)
+        return found[: ends[0]].tolist() if len(ends) else found.tolist()

@@ -1,13 +1,15 @@
 """Mine labels: which of the draft's mismatching tokens change the target's final answer (paper, Algorithm 1).
 
-Problems are rows of one batch. Each row walks through its phases (prompt, draft's response, target's response, then one
-alternative after another) at its own pace; every pass serves all rows that wait for that model. A continuation by the
-target is proposed from the response it departs from and verified several tokens a pass, which greedy decoding leaves
-identical.
+Problems are rows of one batch, refilled as they finish. Each row walks through its stages (prompt, draft's response,
+target's response, then one alternative after another) at its own pace; a round is one pass of the target and one of the
+draft, each serving all rows that wait for it. A continuation by the target is proposed from the problem's earlier texts
+and verified several tokens a pass, which greedy decoding leaves identical.
 """
 
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,13 +17,18 @@ import numpy as np
 import torch
 
 from autojudge.features import compare_distributions
-from autojudge.generation import NO_SLOTS, CachedModel, Pass, Request, Slots, propose_tail
+from autojudge.generation import NO_SLOTS, CachedModel, Continuations, Request, Slots
+from autojudge.memory import Footprint, largest_batch
 from autojudge.models import Pair
 from autojudge.schemas import BLOCKS
 from autojudge.tasks import Task
 
-FIRST_PROPOSAL, LONGEST_PROPOSAL = 4, 16  # tokens
+FIRST_PROPOSAL, LONGEST_PROPOSAL = 4, 15  # tokens; with the known one, the longest fills a narrow request
+AFTER_REFUSAL, AFTER_NO_MATCH = 2, 1
 DRAFT_CHUNK = 12  # response tokens that the draft reads ahead in search of a mismatch
+STORED = torch.float16  # of hidden states
+NEAR_TIE = {torch.float32: 1e-3, torch.float16: 0.05, torch.bfloat16: 0.5}  # logits; docs/mining.md tells their source
+CHECKS = 4  # answers checked at a time, for tasks whose checks are slow
 
 
 @dataclass
@@ -34,31 +41,10 @@ class Text:
         The response, read or not.
     slots : Slots
         Cache slots of the prompt and of the tokens read.
-    hidden : list of Tensor of shape (hidden,)
-        Entry t is the state that predicts token t: of the prompt's end for t = 0, else of token t - 1.
-    choices : list of int
-        Entry t is the model's greedy token for position t.
     """
 
     tokens: list[int]
     slots: Slots = field(default_factory=lambda: NO_SLOTS)
-    hidden: list[torch.Tensor] = field(default_factory=list)
-    choices: list[int] = field(default_factory=list)
-
-    @property
-    def n_read(self) -> int:
-        """Number of response tokens read."""
-        return len(self.hidden) - 1
-
-    def read(self, slots: Slots, hidden: torch.Tensor, choices: list[int]) -> None:
-        """Take in evaluated tokens: slots (count,), states (count, hidden) and greedy tokens (count,)."""
-        self.slots = np.concatenate([self.slots, slots])
-        self.hidden.extend(hidden)
-        self.choices.extend(choices)
-
-    def branch(self, prompt: int, length: int, tokens: list[int]) -> "Text":
-        """Return what has been read of the first `length` tokens, to be continued as `tokens`."""
-        return Text(tokens, self.slots[: prompt + length], self.hidden[: length + 1], self.choices[: length + 1])
 
 
 @dataclass
@@ -79,12 +65,17 @@ class Row:
     started: float = field(default_factory=time.monotonic)
     draft: Text = field(default_factory=lambda: Text([]))
     target: Text = field(default_factory=lambda: Text([]))
-    draft_tokens: list[int] = field(default_factory=list)
+    draft_tokens: list[int] = field(default_factory=list)  # empty until the draft's own response is complete
     target_tokens: list[int] = field(default_factory=list)  # empty until the target's greedy response is complete
+    least_margin: float = np.inf  # of the target's greedy response
     answer: str | None = None
+    check: "Future[str | None] | None" = None  # the answer of a complete text
     swap: Swap | None = None
     border: int = 0
-    expected: int = 1  # index in the reference where the continued text seems to go on
+    finished: bool = False
+    texts: list[list[int]] = field(default_factory=list)  # what the problem's texts were so far, the oldest first
+    continuations: Continuations | None = None
+    expected: int = 1  # place in `continuations` where the continued text seems to go on
     proposal: int = FIRST_PROPOSAL
     labels: list[dict[str, Any]] = field(default_factory=list)
     features: list[dict[str, Any]] = field(default_factory=list)
@@ -95,15 +86,26 @@ class Row:
         """Length of the prompt in tokens."""
         return len(self.problem["prompt_tokens"])
 
-    @property
-    def continued(self) -> Text:
-        """The text that the target is writing."""
-        return self.swap.alternative if self.swap else self.target
+    def n_read(self, text: Text) -> int:
+        """Return the number of response tokens read."""
+        return len(text.slots) - self.prompt
 
-    @property
-    def reference(self) -> list[int]:
-        """A response that the continued text resembles, and is proposed from."""
-        return self.target.tokens if self.swap else self.draft_tokens
+    def unread(self, text: Text) -> list[int]:
+        """Return the response tokens that are known but not read; all of the prompt before anything is."""
+        return text.tokens[self.n_read(text) :] if len(text.slots) else list(self.problem["prompt_tokens"])
+
+    def slot(self, text: Text, position: int) -> int:
+        """Return the slot of the token at a position; that of the prompt's end for -1."""
+        return int(text.slots[self.prompt + position])
+
+    def branch(self, text: Text, length: int, tokens: list[int]) -> Text:
+        """Return what has been read of the first `length` tokens of a text, to be continued as `tokens`."""
+        return Text(tokens, text.slots[: self.prompt + length])
+
+    def follow(self, text: list[int], expected: int) -> None:
+        """Propose from a text, from that place on, and from the earlier ones, the latest first."""
+        self.continuations = Continuations([text, *self.texts[::-1]])
+        self.expected, self.proposal = expected, FIRST_PROPOSAL
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,9 @@ class Mined:
     features: list[dict[str, Any]]
 
 
+Work = tuple[Row, Text, list[int]]  # a row's text and the tokens to evaluate after what has been read of it
+
+
 class Miner:
     """Mines problems side by side.
 
@@ -123,19 +128,18 @@ class Miner:
     pair : Pair
         Draft and target.
     task : Task
-        Extracts and compares answers.
+        Extracts and compares answers; with a true `SLOW_CHECKS`, beside generation.
     max_new_tokens : int
         Longest response, counted from the prompt's end.
     batch : int
-        Problems in work at a time.
+        Most problems in work at a time.
+    memory : int or None
+        Bytes for caches and passes beside the models' weights, which bound the batch too. None: no bound.
     """
 
-    def __init__(self, pair: Pair, task: Task, max_new_tokens: int, batch: int) -> None:
-        self.pair, self.task, self.limit, self.batch = pair, task, max_new_tokens, batch
-        self.models = {
-            "draft": CachedModel(pair.draft, batch, pair.vocabulary),
-            "target": CachedModel(pair.target, batch, pair.vocabulary),
-        }
+    def __init__(self, pair: Pair, task: Task, max_new_tokens: int, batch: int, memory: int | None = None) -> None:
+        self.pair, self.task, self.limit, self.batch, self.memory = pair, task, max_new_tokens, batch, memory
+        self.models: dict[str, CachedModel] = {}
 
     @torch.inference_mode()
     def mine(self, problems: Sequence[dict[str, Any]]) -> Iterator[Mined]:
@@ -145,198 +149,259 @@ class Miner:
         ----------
         problems : sequence of dict
             Rows of problems.parquet.
+
+        Raises
+        ------
+        InputError
+            Not even one problem fits into the memory.
         """
-        waiting = list(reversed(problems))
-        rows: dict[int, Row] = {}
-        while waiting or rows:
-            free = [i for i in range(self.batch) if i not in rows][: len(waiting)]
-            if free:
-                rows |= {row.index: row for row in self._start([Row(i, waiting.pop()) for i in free])}
-            self._continue_texts(list(rows.values()))
-            for row in self._find_mismatches([row for row in rows.values() if row.target_tokens and not row.swap]):
-                for model in self.models.values():
-                    model.clear(row.index)
-                del rows[row.index]
-                yield self._result(row)
+        waiting, rows = list(reversed(problems)), dict[int, Row]()
+        batch = self._open_caches(problems) if problems else 0
+        with ExitStack() as stack:
+            slow = getattr(self.task, "SLOW_CHECKS", False)
+            checks = stack.enter_context(ThreadPoolExecutor(CHECKS)) if slow else None
+            while waiting or rows:
+                free = [i for i in range(batch) if i not in rows][: len(waiting)]
+                rows |= {i: Row(i, waiting.pop()) for i in free}
+                worked = self._continue_texts(list(rows.values()), checks)
+                worked |= self._settle_checks(list(rows.values()))
+                worked |= self._read_ahead(list(rows.values()))
+                for row in [row for row in rows.values() if row.finished]:
+                    for model in self.models.values():
+                        model.clear(row.index)
+                    del rows[row.index]
+                    yield self._result(row)
+                if not worked:
+                    wait([row.check for row in rows.values() if row.check], return_when=FIRST_COMPLETED)
+
+    def _open_caches(self, problems: Sequence[dict[str, Any]]) -> int:
+        """Make the caches; a row holds a prompt, a response and an alternative. Return the number of rows."""
+        capacity = max(len(p["prompt_tokens"]) for p in problems) + 2 * self.limit + 2
+        models = {"draft": self.pair.draft, "target": self.pair.target}
+        batch, pass_tokens = min(self.batch, len(problems)), 2**20
+        if self.memory is not None:
+            footprints = [Footprint.measure(model, self.pair.vocabulary) for model in models.values()]
+            batch, pass_tokens = largest_batch(footprints, capacity, batch, self.memory)
+        self.models = {
+            name: CachedModel(model, batch, capacity, self.pair.vocabulary, pass_tokens)
+            for name, model in models.items()
+        }
+        return batch
 
     def _ends(self, tokens: list[int]) -> bool:
         return len(tokens) >= self.limit or (bool(tokens) and tokens[-1] in self.pair.end_tokens)
 
-    def _read(self, name: str, reads: list[tuple[Row, Text, int]], last_only: bool = False) -> None:
-        """Let a model read the next `count` tokens of each text; with `last_only` the prompt instead."""
-        if not reads:
-            return
-        tokens = [
-            list(row.problem["prompt_tokens"]) if last_only else text.tokens[text.n_read : text.n_read + count]
-            for row, text, count in reads
-        ]
-        result = self._forward(
-            name, [(row, text, t) for (row, text, _), t in zip(reads, tokens, strict=True)], last_only
-        )
-        choices = result.logits.argmax(-1).tolist()
-        for i, (_, text, _) in enumerate(reads):
-            count = 1 if last_only else len(tokens[i])
-            text.read(result.slots[i], result.hidden[i, :count], choices[i][:count])
-
-    def _forward(self, name: str, requests: list[tuple[Row, Text, list[int]]], last_only: bool = False) -> Pass:
-        for row, _, tokens in requests:
-            row.evaluated[name] += len(tokens)
-        return self.models[name].forward([Request(row.index, text.slots, t) for row, text, t in requests], last_only)
-
-    def _start(self, rows: list[Row]) -> list[Row]:
-        """Read the prompts with both models and let the draft write its own responses."""
-        self._read("draft", [(row, row.draft, 0) for row in rows], last_only=True)
-        self._read("target", [(row, row.target, 0) for row in rows], last_only=True)
-        writing = rows
-        while writing:
-            for row in writing:
-                row.draft.tokens.append(row.draft.choices[-1])
-            writing = [row for row in writing if not self._ends(row.draft.tokens)]
-            self._read("draft", [(row, row.draft, 1) for row in writing])
-        for row in rows:
-            row.draft_tokens = row.draft.tokens
-            row.target.tokens.append(row.target.choices[0])
-        return rows
-
-    def _continue_texts(self, rows: list[Row]) -> None:
-        """Continue each row's text by one verified pass of the target."""
-        if not rows:
-            return
-        requests = [(r, r.continued, r.continued.tokens[r.continued.n_read :] + self._propose(r)) for r in rows]
-        result = self._forward("target", requests)
-        choices = result.logits.argmax(-1).tolist()
-        for i, (row, text, tokens) in enumerate(requests):
-            known = len(text.tokens) - text.n_read
-            kept = self._count_kept(tokens, choices[i], known)
-            text.read(result.slots[i][:kept], result.hidden[i, :kept], choices[i][:kept])
-            self.models["target"].release(row.index, result.slots[i][kept:])
-            text.tokens += tokens[known:kept]
-            if not self._ends(text.tokens):
-                text.tokens.append(choices[i][kept - 1])
-            self._adapt_proposal(row, kept - known, len(tokens) - known)
-            if self._ends(text.tokens):
-                self._settle_swap(row, row.swap) if row.swap else self._settle_response(row)
-
-    def _propose(self, row: Row) -> list[int]:
-        """Propose how the continued text goes on: the tail of its reference."""
-        tokens = row.continued.tokens
-        if self._ends(tokens):
+    def _read(self, name: str, work: list[Work]) -> list[list[int]]:
+        """Let a model read tokens in one pass; return its greedy token after each (of a prompt, after the last)."""
+        if not work:
             return []
-        row.expected = propose_tail(row.reference, row.expected, tokens)
-        return row.reference[row.expected : row.expected + min(row.proposal, self.limit - len(tokens))]
+        prompts = [not len(text.slots) for _, text, _ in work]
+        model = self.models[name]
+        result = model.forward([Request(r.index, t.slots, n, p) for (r, t, n), p in zip(work, prompts, strict=True)])
+        choices = []
+        for (row, text, tokens), slots, prompt in zip(work, result.slots, prompts, strict=True):
+            row.evaluated[name] += len(tokens)
+            text.slots = np.concatenate([text.slots, slots])
+            choices.append(model.choices(row.index, slots[-1:] if prompt else slots))
+        return choices
 
-    def _count_kept(self, tokens: list[int], choices: list[int], known: int) -> int:
-        """Count the tokens of a pass that stay: the known ones and the proposals that greedy decoding chooses too."""
+    def _continue_texts(self, rows: list[Row], checks: Executor | None) -> bool:
+        """Continue each row's text by one verified pass of the target; tell whether there was any."""
+        work = [work for row in rows if (work := self._target_work(row))]
+        for (row, text, tokens), choices in zip(work, self._read("target", work), strict=True):
+            if not text.tokens:  # the prompt
+                text.tokens.append(choices[0])
+            elif text is not row.target or not row.target_tokens:
+                self._keep_verified(row, text, tokens, choices)
+                if self._ends(text.tokens):
+                    row.check = self._check(list(text.tokens), checks)
+        return bool(work)
+
+    def _target_work(self, row: Row) -> Work | None:
+        """Return what the target is to read next in a row: the prompt, or a text's last token and proposals."""
+        if not len(row.target.slots):
+            return row, row.target, row.unread(row.target)
+        if row.check or not row.draft_tokens or (row.target_tokens and not row.swap):
+            return None
+        if row.swap and row.n_read(row.target) <= row.swap.position:  # the response's last token, for its features
+            return row, row.target, row.unread(row.target)
+        text = row.swap.alternative if row.swap else row.target
+        return row, text, row.unread(text) + self._propose(row, text.tokens)
+
+    def _propose(self, row: Row, tokens: list[int]) -> list[int]:
+        """Propose how the continued text goes on, from what it resembles."""
+        if self._ends(tokens) or row.continuations is None:
+            return []
+        place, matched = row.continuations.propose(tokens, row.expected)
+        aligned = matched > 1 or row.proposal == FIRST_PROPOSAL
+        row.expected = place if matched > 1 else row.expected
+        count = row.proposal if aligned else min(row.proposal, AFTER_NO_MATCH)
+        return row.continuations.tokens(row.expected, min(count, self.limit - len(tokens)))
+
+    def _keep_verified(self, row: Row, text: Text, tokens: list[int], choices: list[int]) -> None:
+        """Keep the tokens of a pass that greedy decoding chooses too, and the target's own one after them."""
+        known = len(text.tokens) - (row.n_read(text) - len(tokens))
         kept = known
         while kept < len(tokens) and tokens[kept] == choices[kept - 1] and tokens[kept - 1] not in self.pair.end_tokens:
             kept += 1
-        return kept
-
-    def _adapt_proposal(self, row: Row, agreed: int, proposed: int) -> None:
-        row.expected += agreed + 1
-        if agreed == proposed:
+        refused = len(tokens) - kept
+        if refused:
+            self.models["target"].release(row.index, text.slots[-refused:])
+            text.slots = text.slots[:-refused]
+        text.tokens += tokens[known:kept]
+        if not self._ends(text.tokens):
+            text.tokens.append(choices[kept - 1])
+        row.expected += kept - known + 1
+        if refused:
+            row.proposal = AFTER_REFUSAL
+        elif kept > known:
             row.proposal = min(2 * row.proposal, LONGEST_PROPOSAL)
-        elif agreed < proposed // 2:
-            row.proposal = max(row.proposal // 2, 2)
+
+    def _check(self, tokens: list[int], checks: Executor | None) -> "Future[str | None]":
+        """Extract the answer of a complete text, beside generation where that is slow."""
+        if checks:
+            return checks.submit(lambda: self.task.extract_answer(self.pair.decode(tokens)))
+        answer: Future[str | None] = Future()
+        answer.set_result(self.task.extract_answer(self.pair.decode(tokens)))
+        return answer
+
+    def _settle_checks(self, rows: list[Row]) -> bool:
+        """Go on with the rows whose answer is there and whose mismatch both models have read; tell if there were any."""
+        checked = [row for row in rows if row.check and row.check.done()]
+        swaps = [row for row in checked if row.swap and len(row.swap.draft_reading.slots) > row.prompt + row.border]
+        responses = [row for row in checked if not row.swap]
+        if swaps:
+            self._record(swaps)
+        for row in responses:
+            self._settle_response(row)
+        return bool(swaps or responses)
 
     def _settle_response(self, row: Row) -> None:
         """Take the complete response of the target; the draft has read what its own shares with it."""
-        row.target_tokens = list(row.target.tokens)
-        row.answer = self.task.extract_answer(self.pair.decode(row.target_tokens))
+        assert row.check is not None
+        row.target_tokens, row.answer, row.check = list(row.target.tokens), row.check.result(), None
+        row.least_margin = self._least_margin("target", row, row.target, 0)
+        row.finished = row.answer is None
         shared = 0
         for own, token in zip(row.draft_tokens, row.target_tokens, strict=False):
             if own != token:
                 break
             shared += 1
-        self._keep_draft(row, min(shared, row.draft.n_read))
+        self.models["draft"].release(row.index, row.draft.slots[row.prompt + shared :])
+        row.draft = row.branch(row.draft, shared, row.target.tokens)
+        self._find_mismatch(row)
 
-    def _keep_draft(self, row: Row, length: int) -> None:
-        """Keep the draft's reading of the first tokens of the target's text, free the rest."""
-        self.models["draft"].release(row.index, row.draft.slots[row.prompt + length :])
-        row.draft = row.draft.branch(row.prompt, length, row.target.tokens)
+    def _least_margin(self, name: str, row: Row, text: Text, start: int) -> float:
+        """Return the least margin by which a model chose the tokens of a text from `start` on."""
+        slots = text.slots[row.prompt + start - 1 : row.prompt + len(text.tokens) - 1]
+        return self.models[name].least_margin(row.index, slots)
 
-    def _settle_swap(self, row: Row, swap: Swap) -> None:
-        """Label the mismatch of a complete alternative and go on with the text that keeps the answer."""
-        answer = self.task.extract_answer(self.pair.decode(swap.alternative.tokens))
-        important = answer is None or not self.task.same_answer(answer, str(row.answer))
-        self._record(row, swap, answer, important)
+    def _settle_swap(self, row: Row, swap: Swap, important: bool) -> None:
+        """Go on with the text that keeps the answer."""
         start = row.prompt + swap.position
         if important:
             self.models["target"].release(row.index, swap.alternative.slots[start:])
             self.models["draft"].release(row.index, swap.draft_reading.slots[start:])
+            row.texts.append(swap.alternative.tokens)
         else:
             self.models["target"].release(row.index, row.target.slots[start:])
             self.models["draft"].release(row.index, row.draft.slots[start:])
+            row.texts.append(row.target.tokens)
             row.target, row.draft = swap.alternative, swap.draft_reading
             row.draft.tokens = row.target.tokens
-        ended = swap.draft_reading.tokens[swap.position] in self.pair.end_tokens
-        row.swap, row.border = None, self.limit if ended else swap.position + 1
+        row.check, row.swap, row.border = None, None, swap.position + 1
+        row.finished = swap.alternative.tokens[swap.position] in self.pair.end_tokens
+        self._find_mismatch(row)
 
-    def _find_mismatches(self, rows: list[Row]) -> list[Row]:
-        """Let the draft read each response up to its next mismatch and open a swap there; return rows without one."""
-        finished = []
-        while rows:
-            reading, found = [], []
-            for row in rows:
-                tokens, choices = row.target.tokens, row.draft.choices
-                while row.border < min(len(choices), len(tokens)) and choices[row.border] == tokens[row.border]:
-                    row.border += 1
-                if row.answer is None or row.border >= len(tokens):
-                    finished.append(row)
-                elif row.border < len(choices):
-                    found.append(row)
-                else:
-                    reading.append(row)
-            self._open_swaps(found)
-            self._read("draft", [(row, row.draft, DRAFT_CHUNK) for row in reading])
-            rows = reading
-        return finished
+    def _read_ahead(self, rows: list[Row]) -> bool:
+        """Let the draft read what each row needs next in one pass; tell whether there was any."""
+        work = [work for row in rows if (work := self._draft_work(row))]
+        for (row, text, _), choices in zip(work, self._read("draft", work), strict=True):
+            if not row.draft_tokens:
+                text.tokens.append(choices[-1])
+                if self._ends(text.tokens):
+                    row.draft_tokens = text.tokens
+                    row.texts.append(text.tokens)
+                    row.follow(text.tokens, 1)
+            elif not row.swap:
+                self._find_mismatch(row)
+        return bool(work)
 
-    def _open_swaps(self, rows: list[Row]) -> None:
-        """Read the target's token at each border with both models, and the draft's in its place with the draft."""
-        self._read("draft", [(row, row.draft, 1) for row in rows if row.draft.n_read <= row.border])
-        self._read("target", [(row, row.target, 1) for row in rows if row.target.n_read <= row.border])
-        readings = []
-        for row in rows:
-            tokens = [*row.target.tokens[: row.border], row.draft.choices[row.border]]
-            reading = row.draft.branch(row.prompt, row.border, tokens)
-            row.swap = Swap(row.border, reading, row.target.branch(row.prompt, row.border, list(tokens)))
-            row.expected, row.proposal = row.border + 1, FIRST_PROPOSAL
-            readings.append((row, reading, 1))
-        self._read("draft", readings)
+    def _draft_work(self, row: Row) -> Work | None:
+        """Return what the draft is to read next in a row: its own response, a mismatch, or ahead to the next one."""
+        if not row.draft_tokens:
+            return row, row.draft, row.unread(row.draft)
+        if row.finished or not row.target_tokens:
+            return None
+        if not row.swap:
+            return row, row.draft, row.unread(row.draft)[:DRAFT_CHUNK]
+        for text in (row.draft, row.swap.draft_reading):
+            if row.n_read(text) <= row.swap.position:
+                return row, text, row.unread(text)[:1]
+        return None
 
-    def _record(self, row: Row, swap: Swap, answer: str | None, important: bool) -> None:
-        """Write the label and the features of a mismatch from states that its passes left."""
-        t = swap.position
-        token = swap.alternative.tokens[t]
-        states = {
-            "draft_at_draft": swap.draft_reading.hidden[t + 1],
-            "target_at_draft": swap.alternative.hidden[t + 1],
-            "draft_at_target": row.draft.hidden[t + 1],
-            "target_at_target": row.target.hidden[t + 1],
-            "draft_before": row.draft.hidden[t],
-            "target_before": row.target.hidden[t],
+    def _find_mismatch(self, row: Row) -> None:
+        """Look for the next mismatch as far as the draft has read; open a swap there, or finish the row."""
+        tokens = row.target.tokens
+        known = row.draft.slots[row.prompt + row.border - 1 :]
+        for choice in self.models["draft"].choices(row.index, known):
+            if row.border >= len(tokens) or row.finished:
+                break
+            if choice != tokens[row.border]:
+                return self._open_swap(row, choice)
+            row.border += 1
+        row.finished |= row.border >= len(tokens)
+        return None
+
+    def _open_swap(self, row: Row, token: int) -> None:
+        """Put the draft's token at the border; what went on after the target's token may go on after it too."""
+        tokens = [*row.target.tokens[: row.border], token]
+        reading = row.branch(row.draft, row.border, tokens)
+        row.swap = Swap(row.border, reading, row.branch(row.target, row.border, list(tokens)))
+        row.follow(row.target.tokens, row.border + 1)
+
+    def _record(self, rows: list[Row]) -> None:
+        """Write labels and features of complete swaps from what their passes left, and go on with the rows."""
+        swaps = [row.swap for row in rows if row.swap]
+        places = {
+            "draft_at_draft": [r.slot(s.draft_reading, s.position) for r, s in zip(rows, swaps, strict=True)],
+            "target_at_draft": [r.slot(s.alternative, s.position) for r, s in zip(rows, swaps, strict=True)],
+            "draft_at_target": [r.slot(r.draft, s.position) for r, s in zip(rows, swaps, strict=True)],
+            "target_at_target": [r.slot(r.target, s.position) for r, s in zip(rows, swaps, strict=True)],
+            "draft_before": [r.slot(r.draft, s.position - 1) for r, s in zip(rows, swaps, strict=True)],
+            "target_before": [r.slot(r.target, s.position - 1) for r, s in zip(rows, swaps, strict=True)],
         }
-        logits = {name: self.models[name].head(states[f"{name}_before"])[None] for name in self.models}
-        best = logits["target"][0].topk(2).values
-        scalars = compare_distributions(
-            logits["target"], logits["draft"].to(logits["target"].device), torch.tensor([token], device=best.device)
-        )
-        key = {"problem_id": row.problem["problem_id"], "position": t}
-        hidden = {name: states[name].to("cpu", torch.float16).numpy() for name in BLOCKS}
-        row.features.append(key | hidden | {name: value.item() for name, value in scalars.items()})
-        row.labels.append(
-            key
-            | {
-                "split": row.problem["split"],
-                "target_token": row.target.tokens[t],
-                "draft_token": token,
-                "important": important,
-                "alternative_answer": answer,
-                "margin": (best[0] - best[1]).item(),
-                "alternative_tokens": swap.alternative.tokens[t:],
-            }
-        )
+        indices = [row.index for row in rows]
+        states = {name: self.models[name.split("_")[0]].hidden(indices, places[name]) for name in BLOCKS}
+        target, draft = (self.models[name].head(states[f"{name}_before"]).float() for name in ("target", "draft"))
+        tokens = torch.tensor([s.alternative.tokens[s.position] for s in swaps], device=target.device)
+        scalars = compare_distributions(target, draft.to(target.device), tokens)
+        best = target.topk(2).values
+        columns = {name: list(block.to("cpu", STORED).numpy()) for name, block in states.items()}
+        columns |= {name: values.tolist() for name, values in scalars.items()}
+        for i, (row, swap, margin) in enumerate(zip(rows, swaps, (best[:, 0] - best[:, 1]).tolist(), strict=True)):
+            key = {"problem_id": row.problem["problem_id"], "position": swap.position}
+            row.features.append(key | {name: values[i] for name, values in columns.items()})
+            row.labels.append(key | self._label(row, swap, margin))
+            self._settle_swap(row, swap, row.labels[-1]["important"])
+
+    def _label(self, row: Row, swap: Swap, margin: float) -> dict[str, Any]:
+        assert row.check is not None
+        t, answer = swap.position, row.check.result()
+        chosen = self._least_margin("target", row, swap.alternative, t + 1)
+        proposed = self._least_margin("draft", row, Text(row.draft.tokens[: t + 1], row.draft.slots), t)
+        least = min(chosen, proposed)
+        return {
+            "split": row.problem["split"],
+            "target_token": row.target.tokens[t],
+            "draft_token": swap.alternative.tokens[t],
+            "important": answer is None or not self.task.same_answer(answer, str(row.answer)),
+            "alternative_answer": answer,
+            "margin": margin,
+            "least_margin": least,
+            "near_tie": least < NEAR_TIE[self.pair.target.dtype],
+            "alternative_tokens": swap.alternative.tokens[t:],
+        }
 
     def _result(self, row: Row) -> Mined:
         extract, decode = self.task.extract_answer, self.pair.decode
@@ -350,6 +415,7 @@ class Miner:
             "draft_answer": extract(decode(row.draft_tokens)),
             "mined_answer": extract(decode(row.target.tokens)),
             "correct": row.answer is not None and self.task.same_answer(row.answer, row.problem["gold"]),
+            "least_margin": row.least_margin,
             "seconds": time.monotonic() - row.started,
             "target_evaluated": row.evaluated["target"],
             "draft_evaluated": row.evaluated["draft"],

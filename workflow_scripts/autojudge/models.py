@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 
 from autojudge.configuration import check_model_folder
 from autojudge.errors import InputError
+from autojudge.generation import check_slot_cache
 
 PROBE = "A test of 12,345 words: x = 3/4, naïve café.\n\tThe final answer is 42."
 
@@ -87,25 +88,14 @@ def load_model(settings: Mapping[str, Any]) -> PreTrainedModel:
     elif not torch.cuda.is_available():
         raise InputError(f"model {settings['model']}: {placement['device_map']} asked for, but no GPU is visible here")
     model = _from_hub(AutoModelForCausalLM, settings, dtype=getattr(torch, settings["dtype"]), **placement)
-    check_layers(model, settings["model"])
-    return model.eval().requires_grad_(False)
+    model.eval().requires_grad_(False)
+    check_slot_cache(model, settings["model"])
+    return model
 
 
 def context_length(settings: Mapping[str, Any]) -> int:
     """Return the longest text that a model takes, in tokens. Raises InputError like `load_pair`."""
     return _from_hub(AutoConfig, settings).get_text_config().max_position_embeddings
-
-
-def check_layers(model: PreTrainedModel, name: str) -> None:
-    """Refuse models whose layers do not all keep every past token (sliding windows, recurrence)."""
-    config = model.config.get_text_config()
-    window = getattr(config, "sliding_window", None)
-    kinds = set(getattr(config, "layer_types", None) or ["sliding_attention" if window else "full_attention"])
-    if kinds != {"full_attention"} or not hasattr(config, "num_key_value_heads"):
-        raise InputError(
-            f"model {name}: its layers ({', '.join(sorted(kinds))}) do not fit a cache with branches; "
-            "choose a model with full attention in every layer"
-        )
 
 
 def _from_hub(kind: Any, settings: Mapping[str, Any], **options: Any) -> Any:

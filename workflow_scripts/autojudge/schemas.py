@@ -70,6 +70,7 @@ TABLES: dict[str, tuple[str, Columns]] = {
             "draft_answer": (pa.string(), "answer of the draft's response"),
             "mined_answer": (pa.string(), "answer of the mined response"),
             "correct": (pa.bool_(), "the target's answer is the gold answer"),
+            "least_margin": (pa.float32(), "least distance of best and second best logit in the target's response"),
             "seconds": (pa.float64(), "wall-clock from the problem's start to its end; problems overlap in a batch"),
             "target_evaluated": (pa.int64(), "tokens put through the target"),
             "draft_evaluated": (pa.int64(), "tokens put through the draft"),
@@ -85,6 +86,13 @@ TABLES: dict[str, tuple[str, Columns]] = {
             "important": (pa.bool_(), "the swap changed the final answer"),
             "alternative_answer": (pa.string(), "answer after the swap; null: none found, hence important"),
             "margin": (pa.float32(), "target's best logit minus its second best; near 0 is a near tie"),
+            "least_margin": (
+                pa.float32(),
+                "least distance of best and second best logit among the choices that the label rests on: the draft's "
+                "at `position` and the target's in the alternative",
+            ),
+            "near_tie": (pa.bool_(), "`least_margin` is below the tolerance of the target's dtype: 1e-3 logits in "
+                "float32, 0.05 in float16, 0.5 in bfloat16"),
             "alternative_tokens": (TOKENS, "the alternative from `position` on"),
         },
     ),
