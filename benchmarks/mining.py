@@ -5,16 +5,18 @@
         --pair qwen2.5_coder_0.5b_1.5b --problems 4 --plain-problems 1
 
 The reference (tests/reference.py) runs one problem at a time with a key-value cache, prefills each alternative from the
-start, and reads every response anew with the draft. The roofline is the time that the tokens evaluated by the miner
-(refused proposals included) would take at the speed of one large forward pass of the same model.
+start, reads every response anew with the draft, and runs both models again for the features, as the published code does;
+`speedup_labels_only` leaves that last part out of its time. Each round mines a share of the plain problems with the
+reference and then all problems with the miner. The roofline is the time that the tokens evaluated by the miner (refused
+proposals included) would take at the speed of one large forward pass of the same model, without its head.
 """
 
 import argparse
 import json
 import sys
-import threading
 import time
 from pathlib import Path
+from statistics import mean
 
 import torch
 import yaml
@@ -23,33 +25,15 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "workflow_scripts"), str(ROOT / "tests")]
 
 from autojudge.generation import CachedModel  # noqa: E402
+from autojudge.memory import measure_peak, memory_budget  # noqa: E402
 from autojudge.mining import Miner  # noqa: E402
 from autojudge.models import load_pair  # noqa: E402
 from autojudge.problems import prepare_problems  # noqa: E402
 from autojudge.provenance import current_commit  # noqa: E402
 from autojudge.tasks import load_task  # noqa: E402
-from reference import greedy_cached, mine_plainly, mined_result  # noqa: E402
+from reference import greedy_cached, mine_plainly, mined_result, plain_features  # noqa: E402
 
 LARGE_FORWARD = (8, 128)  # rows and tokens of the pass that the roofline is measured on
-
-
-class PeakMemory:
-    """The largest resident memory of this process while it runs, in MiB, sampled."""
-
-    def __enter__(self):
-        self.peak, self._stop = 0.0, threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self):
-        while not self._stop.wait(0.02):
-            pages = int(Path("/proc/self/statm").read_text().split()[1])
-            self.peak = max(self.peak, pages * 4096 / 2**20)
 
 
 def read_config(configfile):
@@ -72,15 +56,28 @@ def complete(model, dtype):
     return options | model | ({"dtype": dtype} if dtype else {})
 
 
-def mine_reference(pair, task, problems, limit, _batch):
-    prompts = {p["problem_id"]: list(p["prompt_tokens"]) for p in problems}
-    return {name: mine_plainly(pair, task, prompt, limit, greedy_cached) for name, prompt in prompts.items()}, {}
+def mine_reference(pair, task, problems, limit):
+    """Results by problem, and the seconds of the whole and of the labels without the features."""
+    found, seconds, labels_only = {}, 0.0, 0.0
+    for problem in problems:
+        prompt, features = list(problem["prompt_tokens"]), []
+        start = time.perf_counter()
+        result = mine_plainly(pair, task, prompt, limit, greedy_cached)
+        labels_only += time.perf_counter() - start
+        start = time.perf_counter()
+        response = list(result["target"])
+        for t, _, token, important, _, tail in result["labels"]:
+            features.append(plain_features(pair, prompt, response, t, token))
+            response = response if important else response[:t] + list(tail)
+        seconds += time.perf_counter() - start
+        found[problem["problem_id"]] = result
+    return found, seconds + labels_only, labels_only
 
 
-def mine_fast(pair, task, problems, limit, batch):
-    mined = list(Miner(pair, task, limit, min(batch, len(problems))).mine(problems))
-    tokens = {name: sum(m.response[f"{name}_evaluated"] for m in mined) for name in ("target", "draft")}
-    return {m.response["problem_id"]: mined_result(m) for m in mined}, tokens
+def mine_fast(pair, task, problems, limit, batch, memory):
+    start = time.perf_counter()
+    mined = list(Miner(pair, task, limit, batch, memory).mine(problems))
+    return mined, time.perf_counter() - start
 
 
 @torch.inference_mode()
@@ -90,7 +87,7 @@ def large_forward_speed(model, repeats=3):
     best = float("inf")
     for _ in range(repeats + 1):
         start = time.perf_counter()
-        model(tokens, use_cache=False, logits_to_keep=1)
+        model.base_model(tokens, use_cache=False)
         best = min(best, time.perf_counter() - start)
     return tokens.numel() / best
 
@@ -109,31 +106,24 @@ def time_forwards():
     return spent
 
 
-def compare(pair, task, problems, plain_problems, limit, batch, rounds):
-    """Run both methods on the same parts of the problems in turn; return totals of each."""
-    totals = {name: {"seconds": 0.0, "problems": 0, "peak_mib": 0.0} for name in ("plain", "miner")}
-    tokens, identical, differences = {"target": 0, "draft": 0}, True, []
+def compare(pair, task, problems, plain_problems, limit, batch, memory, rounds):
+    """Run both methods in turn; return their seconds a problem (a list of rounds each), peaks, and the results."""
+    plain, plain_labels, fast, peak, found, mined = [], [], [], {"plain": 0, "miner": 0}, {}, []
     for part in range(rounds):
-        ours, theirs = problems[part::rounds], problems[:plain_problems][part::rounds]
-        found = {}
-        for name, method, rows in (("plain", mine_reference, theirs), ("miner", mine_fast, ours)):
-            if not rows:
-                continue
-            with PeakMemory() as memory:
-                start = time.perf_counter()
-                found[name], evaluated = method(pair, task, rows, limit, batch)
-                totals[name]["seconds"] += time.perf_counter() - start
-            totals[name]["problems"] += len(rows)
-            totals[name]["peak_mib"] = max(totals[name]["peak_mib"], memory.peak)
-            for model, count in evaluated.items():
-                tokens[model] += count
-        for problem_id, result in found.get("plain", {}).items():
-            if found["miner"][problem_id] != result:
-                identical = False
-                differences.append(problem_id)
-        done = {name: f"{t['problems']} in {t['seconds']:.1f} s" for name, t in totals.items()}
-        print(f"round {part + 1} of {rounds}: plain {done['plain']}, miner {done['miner']}", flush=True)
-    return totals, tokens, identical, differences
+        share = problems[:plain_problems][part::rounds]
+        if share:
+            with measure_peak(pair.target.device) as memory_plain:
+                results, seconds, labels_only = mine_reference(pair, task, share, limit)
+            found |= results
+            plain.append(seconds / len(share))
+            plain_labels.append(labels_only / len(share))
+            peak["plain"] = max(peak["plain"], memory_plain.bytes)
+        with measure_peak(pair.target.device) as memory_miner:
+            mined, seconds = mine_fast(pair, task, problems, limit, batch, memory)
+        fast.append(seconds / len(problems))
+        peak["miner"] = max(peak["miner"], memory_miner.bytes)
+        print(f"round {part + 1} of {rounds}: seconds a problem, plain {plain[-1:]}, miner {fast[-1]:.4f}", flush=True)
+    return plain, plain_labels, fast, peak, found, mined
 
 
 def main():
@@ -148,7 +138,8 @@ def main():
     parser.add_argument("--max-new-tokens", type=int, help="default: the dataset's")
     parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], help="default: the pair's")
     parser.add_argument("--batch", type=int, help="default: the config's")
-    parser.add_argument("--rounds", type=int, default=2, help="turns that the problems are cut into")
+    parser.add_argument("--memory-mb", type=int, help="memory of the process in MB; default: the pair's mem_mb")
+    parser.add_argument("--rounds", type=int, default=2, help="turns of both methods")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", help="file to write the figures to")
     args = parser.parse_args()
@@ -163,25 +154,38 @@ def main():
     rows = prepare_problems(task, dataset, pair.tokenizer, 10**6, config["seed"])
     problems = [row for row in rows if row["split"] == "train"]
     batch = args.batch or config["mining"]["batch"]
+    memory = memory_budget([pair.draft, pair.target], args.memory_mb or config["pairs"][args.pair].get("mem_mb", 4000))
 
     speed = {name: large_forward_speed(model) for name, model in (("target", pair.target), ("draft", pair.draft))}
-    spent = time_forwards()
     plain_problems = args.problems if args.plain_problems is None else args.plain_problems
-    totals, tokens, identical, differences = compare(pair, task, problems, plain_problems, limit, batch, args.rounds)
-
-    per_problem = {name: t["seconds"] / t["problems"] for name, t in totals.items() if t["problems"]}
+    plain, plain_labels, fast, peak, found, mined = compare(
+        pair, task, problems, plain_problems, limit, batch, memory, args.rounds
+    )
+    ours = {m.response["problem_id"]: mined_result(m) for m in mined}
+    different = [problem_id for problem_id, result in found.items() if ours[problem_id] != result]
+    tokens = {name: sum(m.response[f"{name}_evaluated"] for m in mined) for name in speed}
+    spent = time_forwards()  # of one more run, so that the clock weighs on no other
+    _, seconds = mine_fast(pair, task, problems, limit, batch, memory)
+    best_case = sum(tokens[name] / speed[name] for name in speed) / len(problems)
     report = {
-        "speedup": per_problem["plain"] / per_problem["miner"] if "plain" in per_problem else None,
-        "identical": identical,
-        "problems": args.problems,
-        "roofline": totals["miner"]["seconds"] / sum(tokens[name] / speed[name] for name in speed),
-        "forward_share": spent[0] / totals["miner"]["seconds"],
-        "plain": totals["plain"],
-        "miner": totals["miner"],
-        "problems_per_minute": {name: 60 / seconds for name, seconds in per_problem.items()},
+        "speedup": mean(plain) / mean(fast) if plain else None,
+        "speedup_range": [min(plain) / max(fast), max(plain) / min(fast)] if plain else None,
+        "speedup_labels_only": mean(plain_labels) / mean(fast) if plain else None,
+        "identical": not different if found else None,
+        "problems": len(problems),
+        "plain_problems": len(found),
+        "roofline": mean(fast) / best_case,
+        "forward_share": spent[0] / seconds,
+        "seconds_per_problem": {"plain": plain, "miner": fast},
+        "problems_per_minute": {"plain": 60 / mean(plain) if plain else None, "miner": 60 / mean(fast)},
+        "peak_mib_beside_weights": {name: value / 2**20 for name, value in peak.items()},
+        "memory_budget_mib": memory / 2**20,
         "tokens_evaluated": tokens,
+        "mismatches": sum(len(m.labels) for m in mined),
+        "important": sum(label["important"] for m in mined for label in m.labels),
+        "near_ties": sum(label["near_tie"] for m in mined for label in m.labels),
         "large_forward_tokens_per_second": speed,
-        "different_problems": differences,
+        "different_problems": different,
         "pair": args.pair,
         "dataset": args.dataset,
         "max_new_tokens": limit,

@@ -23,7 +23,7 @@ rule mine_labels:
         task=lookup(within=config, dpath="datasets/{dataset}/task"),
         max_new_tokens=lookup(within=config, dpath="datasets/{dataset}/max_new_tokens"),
         pair=lookup(within=config, dpath="pairs/{pair}"),
-        batch=config["mining"]["batch"],
+        mining={key: config["mining"][key] for key in ("batch", "memory_mb")},
         journal="results/{dataset}/{pair}/journal/{scatteritem}.jsonl",
     script:
         "../workflow_scripts/mine_labels.py"

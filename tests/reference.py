@@ -2,6 +2,8 @@
 
 import torch
 
+from autojudge.features import compare_distributions
+
 
 @torch.inference_mode()
 def next_token(model, tokens: list[int], vocabulary: int) -> int:
@@ -44,8 +46,27 @@ def draft_choices(pair, prompt: list[int], response: list[int]) -> list[int]:
     return logits[len(prompt) - 1 : -1].argmax(-1).tolist()
 
 
-def mine_plainly(pair, task, prompt: list[int], limit: int, continue_greedily=greedy) -> dict:
-    """Run Algorithm 1 and return what `mined_result` returns of the miner's."""
+@torch.inference_mode()
+def plain_states(model, tokens: list[int]) -> torch.Tensor:
+    """Return the last layer's states after the final norm, (tokens, hidden), of a forward pass of its own."""
+    return model.base_model(torch.tensor([tokens]), use_cache=False).last_hidden_state[0]
+
+
+@torch.inference_mode()
+def plain_features(pair, prompt: list[int], response: list[int], t: int, draft_token: int) -> dict:
+    """Return blocks and scalars of a mismatch from forward passes of their own, of both models on both texts."""
+    blocks, logits = {}, {}
+    for name, model in (("draft", pair.draft), ("target", pair.target)):
+        with_target = plain_states(model, prompt + response[: t + 1])
+        blocks[f"{name}_at_draft"] = plain_states(model, prompt + response[:t] + [draft_token])[-1]
+        blocks[f"{name}_at_target"], blocks[f"{name}_before"] = with_target[-1], with_target[-2]
+        logits[name] = model.get_output_embeddings()(with_target[-2])[None, : pair.vocabulary]
+    scalars = compare_distributions(logits["target"], logits["draft"], torch.tensor([draft_token]))
+    return blocks | {name: value.item() for name, value in scalars.items()}
+
+
+def mine_plainly(pair, task, prompt: list[int], limit: int, continue_greedily=greedy, features=None) -> dict:
+    """Run Algorithm 1 and return what `mined_result` returns of the miner's; fill a list of features if one is given."""
     target_tokens = response = continue_greedily(pair, pair.target, prompt, [], limit)
     answer = task.extract_answer(pair.decode(response))
     labels, border = [], 0
@@ -59,6 +80,8 @@ def mine_plainly(pair, task, prompt: list[int], limit: int, continue_greedily=gr
         found = task.extract_answer(pair.decode(alternative))
         important = found is None or not task.same_answer(found, answer)
         labels.append((t, response[t], choices[t], important, found, alternative[t:]))
+        if features is not None:
+            features.append(plain_features(pair, prompt, response, t, choices[t]))
         if not important:
             response = alternative
         border = t + 1

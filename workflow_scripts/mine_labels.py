@@ -6,6 +6,7 @@ import torch
 
 from autojudge import schemas
 from autojudge.journal import Journal, describe_files
+from autojudge.memory import memory_budget
 from autojudge.mining import Mined, Miner
 from autojudge.models import load_pair
 from autojudge.progress import Progress
@@ -21,7 +22,7 @@ def mine_labels(
     task: str,
     max_new_tokens: int,
     pair: dict,
-    batch: int,
+    mining: dict,
     journal: str,
     outputs: dict[str, str],
 ) -> None:
@@ -30,15 +31,17 @@ def mine_labels(
     rows = take_shard(schemas.records(table[table["split"] != "test"]), shard)
     prompts = {row["problem_id"]: row["prompt_tokens"].tolist() for row in rows}
     files = {role: describe_files(pair[role]["model"]) for role in ("draft", "target")}
-    models = {role: {k: pair[role][k] for k in ("model", "revision", "dtype")} for role in files}
-    settings = {"task": [task, load_task(task).VERSION], "limit": max_new_tokens, "models": models, "files": files}
+    versions = {role: {k: pair[role][k] for k in ("model", "revision", "dtype")} for role in files}
+    settings = {"task": [task, load_task(task).VERSION], "limit": max_new_tokens, "models": versions, "files": files}
     log = Journal(journal, settings | {"prompts": prompts})
     progress = Progress(len(rows), "problem", resumed=len(log.finished))
     known = {m.response["problem_id"] for m in log.finished}
     remaining = [row for row in rows if row["problem_id"] not in known]
     mined = list(log.finished)
     if remaining:
-        miner = Miner(load_pair(pair), load_task(task), max_new_tokens, min(batch, len(remaining)))
+        models = load_pair(pair)
+        budget = memory_budget([models.draft, models.target], mining["memory_mb"] or pair["mem_mb"])
+        miner = Miner(models, load_task(task), max_new_tokens, mining["batch"], budget)
         for result in miner.mine(remaining):
             log.append(result)
             mined.append(result)
@@ -66,4 +69,4 @@ if __name__ == "__main__":
         torch.set_num_threads(snakemake.threads)
         params, outputs = snakemake.params, dict(snakemake.output.items())
         shard = (snakemake.input.problems, snakemake.wildcards.scatteritem)
-        mine_labels(*shard, params.task, params.max_new_tokens, params.pair, params.batch, params.journal, outputs)
+        mine_labels(*shard, params.task, params.max_new_tokens, params.pair, params.mining, params.journal, outputs)

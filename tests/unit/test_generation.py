@@ -1,9 +1,12 @@
-"""The slot cache agrees with plain forward passes, with branches, gaps and rows of different lengths."""
+"""The slot cache agrees with plain forward passes, with branches, gaps, rows of different lengths and cut passes."""
 
 import numpy as np
+import pytest
 import torch
 
-from autojudge.generation import NO_SLOTS, CachedModel, Request, propose_tail
+from autojudge.generation import NO_SLOTS, CachedModel, Continuations, Request
+
+ROWS, CAPACITY = 3, 64
 
 
 @torch.inference_mode()
@@ -11,43 +14,64 @@ def plain(model, tokens):
     return model(torch.tensor([tokens]), use_cache=False).logits[0, -1]
 
 
-def test_branches_share_a_prefix_and_refused_ones_leave_no_trace(pair):
-    model = CachedModel(pair.target, rows=3, vocabulary=pair.vocabulary, capacity=4)
+def assert_close(actual, expected):
+    torch.testing.assert_close(actual, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("pass_tokens", [1000, 5])
+def test_branches_share_a_prefix_and_refused_ones_leave_no_trace(pair, pass_tokens):
+    model = CachedModel(pair.target, ROWS, CAPACITY, pair.vocabulary, pass_tokens)
     rng = np.random.default_rng(0)
-    prompts = [rng.integers(5, 900, size=n).tolist() for n in (7, 3, 12)]
-    first = model.forward([Request(i, NO_SLOTS, p) for i, p in enumerate(prompts)], last_only=True)
+    prompts = [rng.integers(5, 900, size=n).tolist() for n in (7, 3, 40)]
+    first = model.forward([Request(i, NO_SLOTS, p, last_only=True) for i, p in enumerate(prompts)], keep_logits=True)
     for i, prompt in enumerate(prompts):
-        torch.testing.assert_close(first.logits[i, 0], plain(pair.target, prompt), atol=1e-4, rtol=1e-4)
+        assert first.logits[i].shape == (1, pair.vocabulary)
+        assert_close(first.logits[i][0], plain(pair.target, prompt))
+        assert model.choices(i, first.slots[i][-1:]) == [plain(pair.target, prompt).argmax().item()]
     refused, kept = rng.integers(5, 900, size=4).tolist(), rng.integers(5, 900, size=2).tolist()
-    branch = model.forward([Request(2, first.slots[2], refused), Request(0, first.slots[0], kept)])
+    branch = model.forward([Request(2, first.slots[2], refused), Request(0, first.slots[0], kept)], keep_logits=True)
     model.release(2, branch.slots[0])
-    again = model.forward([Request(2, first.slots[2], kept), Request(2, first.slots[2][:5], kept)])
-    torch.testing.assert_close(again.logits[0, 1], plain(pair.target, prompts[2] + kept), atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(again.logits[1, 1], plain(pair.target, prompts[2][:5] + kept), atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(branch.logits[1, 1], plain(pair.target, prompts[0] + kept), atol=1e-4, rtol=1e-4)
+    both = [Request(2, first.slots[2], kept), Request(2, first.slots[2][:5], kept)]
+    again = model.forward(both, keep_logits=True)
+    assert_close(again.logits[0][1], plain(pair.target, prompts[2] + kept))
+    assert_close(again.logits[1][1], plain(pair.target, prompts[2][:5] + kept))
+    assert_close(branch.logits[1][1], plain(pair.target, prompts[0] + kept))
 
 
-def test_released_slots_are_used_again(pair):
-    model = CachedModel(pair.draft, rows=1, vocabulary=pair.vocabulary, capacity=16)
+def test_released_slots_are_used_again_and_a_full_row_says_so(pair):
+    model = CachedModel(pair.draft, rows=1, capacity=8, vocabulary=pair.vocabulary)
     prompt = model.forward([Request(0, NO_SLOTS, [5, 6, 7])]).slots[0]
     for _ in range(50):
         model.release(0, model.forward([Request(0, prompt, [8, 9, 10, 11])]).slots[0])
-    assert model._plan.capacity == 16
+    with pytest.raises(RuntimeError, match="row 0 of the cache is full"):
+        model.forward([Request(0, prompt, [8] * 5)])
 
 
-def test_hidden_states_are_what_the_head_reads(pair):
-    model = CachedModel(pair.target, rows=1, vocabulary=pair.vocabulary)
-    result = model.forward([Request(0, NO_SLOTS, [5, 6, 7])])
-    torch.testing.assert_close(model.head(result.hidden), result.logits, atol=1e-5, rtol=1e-5)
+def test_what_a_slot_keeps_belongs_to_its_token(pair):
+    model = CachedModel(pair.target, ROWS, CAPACITY, pair.vocabulary)
+    result = model.forward([Request(1, NO_SLOTS, [5, 6, 7])], keep_logits=True)
+    logits, slots = result.logits[0], result.slots[0]
+    assert_close(model.head(model.hidden([1] * 3, slots.tolist())), logits)
+    assert model.choices(1, slots) == logits.argmax(-1).tolist()
+    best = logits.topk(2).values
+    assert model.least_margin(1, slots) == pytest.approx((best[:, 0] - best[:, 1]).min().item(), abs=1e-5)
+    assert model.least_margin(1, slots[:0]) == float("inf")
 
 
-def test_a_pass_leaves_no_hook_on_the_model(pair):
-    CachedModel(pair.target, rows=1, vocabulary=pair.vocabulary).forward([Request(0, NO_SLOTS, [5])])
-    assert not pair.target.get_output_embeddings()._forward_pre_hooks
+def test_an_ordinary_forward_pass_and_generation_still_work(pair):
+    tokens = torch.tensor([[5, 6, 7]])
+    written = pair.target.generate(tokens, max_new_tokens=3, do_sample=False, pad_token_id=0, eos_token_id=-1)[
+        0
+    ].tolist()
+    assert written[3] == plain(pair.target, written[:3]).argmax().item()
+    assert written[5] == plain(pair.target, written[:5]).argmax().item()
 
 
-def test_a_proposal_goes_on_after_the_nearest_matching_n_gram():
-    reference = [1, 2, 3, 4, 5, 1, 2, 3, 9]
-    assert propose_tail(reference, 8, [7, 1, 2, 3]) == 8
-    assert propose_tail(reference, 3, [7, 1, 2, 3]) == 3
-    assert propose_tail(reference, 6, [0, 0]) == 6
+def test_a_proposal_goes_on_after_the_longest_match_nearest_to_the_expected_place():
+    texts = Continuations([[1, 2, 3, 4, 5, 1, 2, 3, 9], [4, 2, 3, 8, 8]])
+    assert texts.propose([7, 1, 2, 3], 8) == (8, 3)
+    assert texts.propose([7, 1, 2, 3], 3) == (3, 3)
+    assert texts.propose([4, 2, 3], 3) == (13, 3)
+    assert texts.propose([6, 6], 4) == (4, 0)
+    assert texts.tokens(13, 9) == [8, 8]
+    assert texts.tokens(7, 1) == [3]

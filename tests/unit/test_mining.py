@@ -1,9 +1,11 @@
 """Mining gives the labels of Algorithm 1, whatever the batch, and the features of a plain forward pass."""
 
+import time
+
 import pytest
 import torch
 
-from autojudge.features import compare_distributions
+from autojudge.errors import InputError
 from autojudge.mining import Miner
 from autojudge.schemas import BLOCKS, SCALARS
 from autojudge.tasks import load_task
@@ -68,40 +70,78 @@ def test_an_alternative_without_an_answer_is_important(pair, to_mine):
     assert without > 0
 
 
-@torch.inference_mode()
-def states(model, tokens: list[int]) -> torch.Tensor:
-    return model(torch.tensor([tokens]), output_hidden_states=True).hidden_states[-1][0]
-
-
-def test_features_equal_those_of_a_plain_forward_pass(pair, mined, to_mine):
-    prompts = {p["problem_id"]: list(p["prompt_tokens"]) for p in to_mine}
+def test_features_equal_those_of_plain_forward_passes(pair, arith, to_mine, monkeypatch):
+    monkeypatch.setattr("autojudge.mining.STORED", torch.float32)  # before they are rounded for storage
     checked = 0
-    for result in list(mined.values())[:4]:
+    for problem, result in zip(to_mine, Miner(pair, arith, LIMIT, batch=1).mine(to_mine[:6]), strict=False):
+        expected = []
+        mine_plainly(pair, arith, list(problem["prompt_tokens"]), LIMIT, features=expected)
+        for actual, wanted in zip(result.features, expected, strict=True):
+            for block in BLOCKS:
+                torch.testing.assert_close(torch.from_numpy(actual[block]), wanted[block], rtol=0, atol=1e-4, msg=block)
+            for scalar in SCALARS:
+                assert actual[scalar] == pytest.approx(wanted[scalar], abs=1e-4), scalar
+            checked += 1
+    assert checked > 20
+
+
+def test_a_row_tells_by_how_little_its_choices_won(pair, mined, to_mine):
+    prompts = {p["problem_id"]: list(p["prompt_tokens"]) for p in to_mine}
+    for result in list(mined.values())[:3]:
+        text = prompts[result.response["problem_id"]]
         response = list(result.response["target_tokens"])
-        prompt = prompts[result.response["problem_id"]]
-        for label, features in zip(result.labels, result.features, strict=True):
+        assert result.response["least_margin"] == pytest.approx(least_margin(pair.target, text, response, 0), abs=1e-3)
+        for label in result.labels:
             t = label["position"]
-            logits = {}
-            for name, model in (("draft", pair.draft), ("target", pair.target)):
-                with_target = states(model, prompt + response[: t + 1])
-                with_draft = states(model, prompt + response[:t] + [label["draft_token"]])
-                blocks = {
-                    f"{name}_at_draft": with_draft[-1],
-                    f"{name}_at_target": with_target[-1],
-                    f"{name}_before": with_target[-2],
-                }
-                logits[name] = model.lm_head(with_target[-2])[None]
-                for block, expected in blocks.items():
-                    actual = torch.from_numpy(features[block].astype("float32"))
-                    torch.testing.assert_close(actual, expected, rtol=1e-3, atol=2e-3, msg=f"{block} at {t}")
-            expected = compare_distributions(logits["target"], logits["draft"], torch.tensor([label["draft_token"]]))
-            for name in SCALARS:
-                assert features[name] == pytest.approx(expected[name].item(), rel=1e-3, abs=1e-4), name
-            best = logits["target"][0].topk(2).values
-            assert label["margin"] == pytest.approx((best[0] - best[1]).item(), abs=1e-3)
-            assert label["target_token"] == response[t]
-            if not label["important"]:
-                response = response[:t] + list(label["alternative_tokens"])
-            checked += len(BLOCKS)
+            alternative = response[:t] + list(label["alternative_tokens"])
+            rests_on = min(
+                least_margin(pair.draft, text, response[:t] + [label["draft_token"]], t),
+                least_margin(pair.target, text, alternative, t + 1),
+            )
+            assert label["least_margin"] == pytest.approx(rests_on, abs=1e-3)
+            assert label["margin"] == pytest.approx(least_margin(pair.target, text, response[: t + 1], t), abs=1e-3)
+            assert label["near_tie"] == (label["least_margin"] < 1e-3)
+            response = response if label["important"] else alternative
         assert response == result.response["mined_tokens"]
-    assert checked > 0
+
+
+@torch.inference_mode()
+def least_margin(model, prompt, response, start):
+    """Least distance of the two best logits over the choices of a response's tokens from `start` on."""
+    logits = model(torch.tensor([prompt + response])).logits[0, len(prompt) + start - 1 : -1]
+    best = logits.topk(2).values
+    return (best[:, 0] - best[:, 1]).min().item() if len(best) else float("inf")
+
+
+def test_proposal_lengths_change_nothing(pair, arith, to_mine, mined, monkeypatch):
+    for name, length in (("FIRST_PROPOSAL", 1), ("LONGEST_PROPOSAL", 2), ("AFTER_NO_MATCH", 0)):
+        monkeypatch.setattr(f"autojudge.mining.{name}", length)
+    for result in Miner(pair, arith, LIMIT, batch=20).mine(to_mine):
+        assert mined_result(result) == mined_result(mined[result.response["problem_id"]])
+
+
+class Slow:
+    """The task arith, its answers checked beside generation."""
+
+    SLOW_CHECKS = True
+
+    @staticmethod
+    def extract_answer(text):
+        time.sleep(0.02)
+        return load_task("arith").extract_answer(text)
+
+    same_answer = staticmethod(load_task("arith").same_answer)
+
+
+def test_slow_checks_beside_generation_change_nothing(pair, to_mine, mined):
+    for result in Miner(pair, Slow, LIMIT, batch=4).mine(to_mine[:8]):
+        assert mined_result(result) == mined_result(mined[result.response["problem_id"]])
+
+
+def test_the_batch_follows_from_the_memory_and_changes_nothing(pair, arith, to_mine, mined):
+    miner = Miner(pair, arith, LIMIT, batch=20, memory=40 * 2**20)
+    for result in miner.mine(to_mine):
+        assert mined_result(result) == mined_result(mined[result.response["problem_id"]])
+    assert 1 <= len(miner.models["target"]._used) < 20
+    with pytest.raises(InputError, match="`mining.memory_mb`: 1 MiB hold not one problem"):
+        next(Miner(pair, arith, LIMIT, batch=20, memory=2**20).mine(to_mine))

@@ -7,7 +7,8 @@ import pytest
 
 from autojudge.configuration import check_model_folder
 from autojudge.errors import InputError
-from autojudge.models import check_layers, load_model, load_tokenizer
+from autojudge.generation import check_slot_cache
+from autojudge.models import load_model, load_tokenizer
 from conftest import model_settings
 
 
@@ -75,4 +76,4 @@ def test_layers_that_forget_are_refused():
     }
     model = MistralForCausalLM(MistralConfig(**sizes, num_key_value_heads=1, sliding_window=4))
     with pytest.raises(InputError, match="do not fit a cache with branches"):
-        check_layers(model, "a sliding-window model")
+        check_slot_cache(model.eval(), "a sliding-window model")

@@ -101,18 +101,21 @@ class Decoder:
 
     def __init__(self, pair: Pair, judge: Judge | None, window: int, max_new_tokens: int, batch: int) -> None:
         self.pair, self.judge, self.window, self.limit, self.batch = pair, judge, window, max_new_tokens, batch
-        self.models = {
-            "draft": CachedModel(pair.draft, batch, pair.vocabulary),
-            "target": CachedModel(pair.target, batch, pair.vocabulary),
-        }
+        self.models: dict[str, CachedModel] = {}
 
     @torch.inference_mode()
     def decode(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Decoded]]:
         """Yield (index of the job, its result) as responses end."""
         waiting = list(reversed(list(enumerate(jobs))))
         rows: dict[int, Row] = {}
+        capacity = max((len(job.prompt) for job in jobs), default=0) + self.limit + self.window + 2
+        models = {"draft": self.pair.draft, "target": self.pair.target}
+        batch = min(self.batch, len(jobs))
+        self.models = {
+            name: CachedModel(model, batch, capacity, self.pair.vocabulary) for name, model in models.items()
+        }
         while waiting or rows:
-            free = [i for i in range(self.batch) if i not in rows][: len(waiting)]
+            free = [i for i in range(batch) if i not in rows][: len(waiting)]
             if free:
                 rows |= {row.index: row for row in self._start([self._open(i, *waiting.pop()) for i in free])}
             self._propose([row for row in rows.values() if row.job.rule and not self._ends(row.result.tokens)])
@@ -131,8 +134,8 @@ class Decoder:
 
     def _forward(self, name: str, rows: list[Row], tokens: list[list[int]], last_only: bool = False) -> Pass:
         """Let a model read tokens after what it has read of each row."""
-        requests = [Request(row.index, row.slots[name], t) for row, t in zip(rows, tokens, strict=True)]
-        result = self.models[name].forward(requests, last_only)
+        requests = [Request(row.index, row.slots[name], t, last_only) for row, t in zip(rows, tokens, strict=True)]
+        result = self.models[name].forward(requests, keep_logits=not last_only)
         for row, slots in zip(rows, result.slots, strict=True):
             row.slots[name] = np.concatenate([row.slots[name], slots])
             setattr(row.result, f"{name}_calls", getattr(row.result, f"{name}_calls") + 1)
@@ -162,17 +165,16 @@ class Decoder:
         active = rows
         while active:
             result = self._forward("draft", active, [row.unread["draft"] for row in active])
-            last = torch.tensor([len(row.unread["draft"]) - 1 for row in active])
-            each = torch.arange(len(active))
-            logits, hidden = result.logits[each, last], result.hidden[each, last]
-            choices = logits.argmax(-1).tolist()
+            last = [slots[-1] for slots in result.slots]
+            hidden = self.models["draft"].hidden([row.index for row in active], last)
             for i, row in enumerate(active):
+                (choice,) = self.models["draft"].choices(row.index, result.slots[i][-1:])
                 row.hidden.append(hidden[i])
                 row.unread["draft"] = []
                 if self._window_open(row):
-                    row.proposals.append(choices[i])
-                    row.logits.append(logits[i])
-                    row.unread["draft"] = [choices[i]]
+                    row.proposals.append(choice)
+                    row.logits.append(result.logits[i][-1])
+                    row.unread["draft"] = [choice]
             active = [row for row in active if self._window_open(row) or self._reads_last(row)]
 
     def _window_open(self, row: Row) -> bool:
@@ -189,7 +191,8 @@ class Decoder:
             return
         starts = [len(row.slots["target"]) for row in rows]
         result = self._forward("target", rows, [row.unread["target"] + row.proposals for row in rows])
-        choices = result.logits.argmax(-1).tolist()
+        model = self.models["target"]
+        choices = [model.choices(row.index, slots) for row, slots in zip(rows, result.slots, strict=True)]
         passed = self._ask_rules(rows, result, choices)
         for i, row in enumerate(rows):
             self._finish_cycle(row, choices[i], passed[i], starts[i])
@@ -212,21 +215,22 @@ class Decoder:
         return passed
 
     def _signals(self, rule: Rule, rows: list[Row], result: Pass, places: list[tuple[int, int]]) -> Signals:
-        at, window = (torch.tensor(column) for column in zip(*places, strict=True))
-        device = result.logits.device
+        owners = [rows[i].index for i, _ in places]
+        before, at_draft = ([result.slots[i][j + k] for i, j in places] for k in (0, 1))
+        device = result.logits[0].device
         needs = rows[places[0][0]].needs
         hidden = {}
         if "judge" in rule.needs and self.judge is not None:
             hidden = {
-                "target_at_draft": result.hidden[at, window + 1],
-                "target_before": result.hidden[at, window],
+                "target_at_draft": self.models["target"].hidden(owners, at_draft),
+                "target_before": self.models["target"].hidden(owners, before),
                 "draft_before": torch.stack([rows[i].hidden[j] for i, j in places]),
             }
             if "draft_at_draft" in needs:
                 hidden["draft_at_draft"] = torch.stack([rows[i].hidden[j + 1] for i, j in places])
         return Signals(
             draft_token=torch.tensor([rows[i].proposals[j] for i, j in places], device=device),
-            target_logits=result.logits[at, window],
+            target_logits=torch.stack([result.logits[i][j] for i, j in places]),
             draft_logits=torch.stack([rows[i].logits[j] for i, j in places]).to(device)
             if "draft_logits" in needs
             else None,

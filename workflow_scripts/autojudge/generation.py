@@ -26,7 +26,7 @@ from autojudge.errors import InputError
 Slots = NDArray[np.int64]  # (length,), slot of each token of a text
 NO_SLOTS: Slots = np.empty(0, dtype=np.int64)
 SPARE = 0  # slot that no text owns; what a row sees where it has nothing to see
-NARROW = 16  # requests of up to this many tokens share one attention call
+NARROW = 8  # requests of up to this many tokens share one attention call
 HEAD_LOGITS = 2**24  # logits that the head computes at a time where they are not kept
 ATTENTION = "autojudge_slots"
 PROBE_TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.1, torch.bfloat16: 0.6}  # of logits with a spread of 1
@@ -211,9 +211,12 @@ class CachedModel:
             at += heads
             counts.append(len(heads))
             start += len(piece.tokens)
-        states = hidden if len(at) == len(hidden) else hidden[torch.tensor(at, device=hidden.device)]
+        states = hidden if len(at) == len(hidden) else hidden[torch.tensor(at, dtype=torch.long, device=hidden.device)]
         chunk = len(states) if keep_logits else max(1, HEAD_LOGITS // self.vocabulary)
-        logits = [self._choose(part, plan.flat[at[i * chunk :][:chunk]]) for i, part in enumerate(states.split(chunk))]
+        logits = [
+            self._choose(part, plan.flat[torch.tensor(at[i * chunk :][:chunk], dtype=torch.long)])
+            for i, part in enumerate(states.split(chunk))
+        ]
         return list(logits[0].split(counts)) if keep_logits else []
 
     def _choose(self, states: torch.Tensor, flat: torch.Tensor) -> torch.Tensor:

@@ -91,8 +91,11 @@ TABLES: dict[str, tuple[str, Columns]] = {
                 "least distance of best and second best logit among the choices that the label rests on: the draft's "
                 "at `position` and the target's in the alternative",
             ),
-            "near_tie": (pa.bool_(), "`least_margin` is below the tolerance of the target's dtype: 1e-3 logits in "
-                "float32, 0.05 in float16, 0.5 in bfloat16"),
+            "near_tie": (
+                pa.bool_(),
+                "`least_margin` is below the tolerance of the target's dtype: 1e-3 logits in "
+                "float32, 0.05 in float16, 0.5 in bfloat16",
+            ),
             "alternative_tokens": (TOKENS, "the alternative from `position` on"),
         },
     ),
