@@ -66,7 +66,7 @@ def plain_features(pair, prompt: list[int], response: list[int], t: int, draft_t
 
 
 def mine_plainly(pair, task, prompt: list[int], limit: int, continue_greedily=greedy, features=None) -> dict:
-    """Run Algorithm 1 and return what `mined_result` returns of the miner's; fill a list of features if one is given."""
+    """Run Algorithm 1 and return what `mined_result` returns of the miner's; fill a list of features if given one."""
     target_tokens = response = continue_greedily(pair, pair.target, prompt, [], limit)
     answer = task.extract_answer(pair.decode(response))
     labels, border = [], 0

@@ -1,7 +1,7 @@
 """The generation core: packed forward passes over one key-value cache with freely placed slots.
 
-Every row of the cache (a problem) owns numbered slots. A slot keeps what a model knows after reading one token: its keys
-and values in every layer, the last hidden state, the greedy next token and how narrowly it won. A text is the array of
+Every row of the cache (a problem) owns numbered slots. A slot keeps what a model knows after reading one token: its
+keys and values in every layer, the last hidden state, the greedy next token and how narrowly it won. A text is the array of
 its tokens' slots in order, so branches that share a prefix share its slots; a forward pass names, for each request, the
 slots it sees and gets free slots for its own tokens. Dropping a branch frees its slots for the next pass: nothing is
 cropped, moved or computed twice, and a row never takes more room than the texts that are alive in it.
@@ -322,9 +322,11 @@ class _Bucket:
         low, high = min(owners), max(owners) + 1
         lengths = np.array([len(piece.tokens) for piece in pieces])
         if len(set(owners)) == len(owners) and 2 * len(owners) > high - low:
-            self.rows, places, count = slice(low, high), np.array(owners) - low, high - low
+            self.rows: slice | torch.Tensor = slice(low, high)
+            places, count = np.array(owners) - low, high - low
         else:
-            self.rows, places, count = torch.tensor(owners), np.arange(len(pieces)), len(pieces)
+            self.rows = torch.tensor(owners)
+            places, count = np.arange(len(pieces)), len(pieces)
         width = int(lengths.max())
         columns = np.concatenate([np.arange(n) for n in lengths])
         of = np.repeat(places, lengths)
@@ -427,13 +429,14 @@ def check_slot_cache(model: PreTrainedModel, name: str) -> None:
     except Exception as fault:  # whatever foreign model code raises
         reason = str(fault).strip().splitlines() or [type(fault).__name__]
         raise InputError(
-            f"model {name}: it does not work with a cache with branches ({reason[0]}); choose one of a plainer architecture"
+            f"model {name}: it does not work with a cache with branches ({reason[0]}); choose one of a "
+            "plainer architecture"
         ) from fault
     error = (found - plain).abs().max().item() / max(plain.std().item(), 1e-6)
     if not error < PROBE_TOLERANCE[model.dtype]:
         raise InputError(
-            f"model {name}: with the cache its logits differ from its own by {error:.2g} of their spread; choose a model "
-            "with ordinary attention and an ordinary head"
+            f"model {name}: with the cache its logits differ from its own by {error:.2g} of their spread; "
+            "choose a model with ordinary attention and an ordinary head"
         )
 
 

@@ -110,8 +110,8 @@ def largest_batch(footprints: Sequence[Footprint], capacity: int, batch: int, me
     if rows < 1 or pass_tokens < NARROW:
         needed = max(row / (1 - PASS_SHARE), NARROW * token / PASS_SHARE)
         raise InputError(
-            f"config key `mining.memory_mb`: {memory / 2**20:.0f} MiB hold not one problem; a row of {capacity} tokens and "
-            f"its passes need {needed / 2**20:.0f} MiB: raise it (or the pair's mem_mb), or lower max_new_tokens"
+            f"config key `mining.memory_mb`: {memory / 2**20:.0f} MiB hold not one problem; a row of {capacity} tokens "
+            f"and its passes need {needed / 2**20:.0f} MiB: raise it (or the pair's mem_mb), or lower max_new_tokens"
         )
     return rows, int(pass_tokens)
 

@@ -266,7 +266,7 @@ class Miner:
         return answer
 
     def _settle_checks(self, rows: list[Row]) -> bool:
-        """Go on with the rows whose answer is there and whose mismatch both models have read; tell if there were any."""
+        """Go on with the rows whose answer is there and whose mismatch both models have read; tell if any were."""
         checked = [row for row in rows if row.check and row.check.done()]
         swaps = [row for row in checked if row.swap and len(row.swap.draft_reading.slots) > row.prompt + row.border]
         responses = [row for row in checked if not row.swap]
