@@ -7,8 +7,8 @@
 The reference (tests/reference.py) runs one problem at a time with a key-value cache, prefills each alternative from the
 start, reads every response anew with the draft, and runs both models again for the features, as the published code
 does; `speedup_labels_only` leaves that last part out of its time. Each round mines a share of the plain problems with
-the reference and then all problems with the miner. The roofline is the time that the tokens evaluated by the miner (refused
-proposals included) would take at the speed of one large forward pass of the same model, without its head.
+the reference and then all problems with the miner. The roofline is the time that the tokens evaluated by the miner
+(refused proposals included) would take at the speed of one large forward pass of the same model, without its head.
 """
 
 import argparse

@@ -94,7 +94,7 @@ TABLES: dict[str, tuple[str, Columns]] = {
             "near_tie": (
                 pa.bool_(),
                 "`least_margin` is below the tolerance of the target's dtype: 1e-3 logits in "
-                "float32, 0.05 in float16, 0.5 in bfloat16",
+                "float32, 0.016 in float16, 0.125 in bfloat16",
             ),
             "alternative_tokens": (TOKENS, "the alternative from `position` on"),
         },
