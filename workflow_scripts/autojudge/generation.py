@@ -3,8 +3,8 @@
 Every row of the cache (a problem) owns numbered slots. A slot keeps what a model knows after reading one token: its
 keys and values in every layer, the last hidden state, the greedy next token and how narrowly it won. A text is the
 array of its tokens' slots in order, so branches that share a prefix share its slots; a forward pass names, for each
-request, the slots it sees and gets free slots for its own tokens. Dropping a branch frees its slots for the next pass: nothing is
-cropped, moved or computed twice, and a row never takes more room than the texts that are alive in it.
+request, the slots it sees and gets free slots for its own tokens. Dropping a branch frees its slots for the next pass:
+nothing is cropped, moved or computed twice, and a row never takes more room than the texts that are alive in it.
 
 A pass holds exactly the tokens asked for, one after another, with no padding between requests; only attention, which
 sees different slots in each row, sorts them into rows.
