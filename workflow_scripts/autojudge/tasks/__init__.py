@@ -4,6 +4,8 @@
 - ``build_messages(question)`` returns the chat that asks the question
 - ``extract_answer(text)`` returns the final answer of a response, None where none is found
 - ``same_answer(a, b)`` tells whether two answers are equal
+
+A module whose ``extract_answer`` takes long sets ``SLOW_CHECKS = True``: mining then calls it in threads of its own.
 """
 
 import importlib
