@@ -163,6 +163,8 @@ def main():
     )
     ours = {m.response["problem_id"]: mined_result(m) for m in mined}
     different = [problem_id for problem_id, result in found.items() if ours[problem_id] != result]
+    prompts = {problem["problem_id"]: list(problem["prompt_tokens"]) for problem in problems}
+    uncached = [name for name in different if mine_plainly(pair, task, prompts[name], limit) != ours[name]]
     tokens = {name: sum(m.response[f"{name}_evaluated"] for m in mined) for name in speed}
     spent = time_forwards()  # of one more run, so that the clock weighs on no other
     _, seconds = mine_fast(pair, task, problems, limit, batch, memory)
@@ -186,6 +188,7 @@ def main():
         "near_ties": sum(label["near_tie"] for m in mined for label in m.labels),
         "large_forward_tokens_per_second": speed,
         "different_problems": different,
+        "of_these_different_without_a_cache_too": uncached,
         "pair": args.pair,
         "dataset": args.dataset,
         "max_new_tokens": limit,

@@ -27,7 +27,7 @@ FIRST_PROPOSAL, LONGEST_PROPOSAL = 4, 15  # tokens; with the known one, the long
 AFTER_REFUSAL, AFTER_NO_MATCH = 2, 1
 DRAFT_CHUNK = 12  # response tokens that the draft reads ahead in search of a mismatch
 STORED = torch.float16  # of hidden states
-NEAR_TIE = {torch.float32: 1e-3, torch.float16: 2**-6, torch.bfloat16: 2**-3}  # logits; a step of 16-bit ones near 20
+NEAR_TIE = {torch.float32: 1e-4, torch.float16: 2**-6, torch.bfloat16: 2**-3}  # logits; a step of 16-bit ones near 20
 CHECKS = 4  # answers checked at a time, for tasks whose checks are slow
 
 
