@@ -35,7 +35,8 @@ def tables(tmp_path):
             key = {"problem_id": f"p{i // 5}", "position": i % 5}
             important = bool(x[0] + 0.3 * rng.normal() > 0) if important_of is None else important_of(i)
             split = "train" if i // 5 % 3 else "validation"
-            tokens = {"target_token": 1, "draft_token": 2, "alternative_answer": None, "margin": 0.5}
+            tokens = {"target_token": 1, "draft_token": 2, "alternative_answer": None}
+            tokens |= {"margin": 0.5, "least_margin": 0.5, "near_tie": False}
             labels.append(key | {"split": split, "important": important, "alternative_tokens": [2]} | tokens)
             features.append(key | dict.fromkeys(BLOCKS, x) | dict.fromkeys(SCALARS, float(x[1])))
         write_table("labels", labels, tmp_path / "labels.parquet")
