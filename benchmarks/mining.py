@@ -126,7 +126,7 @@ def compare(pair, task, problems, plain_problems, limit, batch, memory, rounds):
     return plain, plain_labels, fast, peak, found, mined
 
 
-def main():
+def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pair", default="testbed", help="key of pairs in the config")
     parser.add_argument("--dataset", default="arith", help="key of datasets in the config")
@@ -142,8 +142,11 @@ def main():
     parser.add_argument("--rounds", type=int, default=2, help="turns of both methods")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", help="file to write the figures to")
-    args = parser.parse_args()
+    return parser.parse_args()
 
+
+def main():
+    args = parse_arguments()
     torch.set_num_threads(args.threads)
     config = read_config(args.configfile)
     pair = load_pair({role: complete(config["pairs"][args.pair][role], args.dtype) for role in ("draft", "target")})
