@@ -27,6 +27,7 @@ Slots = NDArray[np.int64]  # (length,), slot of each token of a text
 NO_SLOTS: Slots = np.empty(0, dtype=np.int64)
 SPARE = 0  # slot that no text owns; what a row sees where it has nothing to see
 NARROW = 8  # requests of up to this many tokens share one attention call
+FUSED = 32  # width of a call from which the fused kernel is worth its start
 HEAD_LOGITS = 2**24  # logits that the head computes at a time where they are not kept
 ATTENTION = "autojudge_slots"
 PROBE_TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.1, torch.bfloat16: 0.6}  # of logits with a spread of 1
@@ -127,8 +128,8 @@ class CachedModel:
     def slot_bytes(self) -> int:
         """Memory of a slot, known after a first pass."""
         assert self._hidden is not None, "a forward pass comes first"
-        tensors = [t for layer in self._layers.values() for t in (layer.keys, layer.values)] + [self._hidden]
-        return sum(t.element_size() * t[0, 0].numel() for t in tensors)
+        tensors = [t[0, :, 0] for layer in self._layers.values() for t in (layer.keys, layer.values)]
+        return sum(t.element_size() * t.numel() for t in [*tensors, self._hidden[0, 0]])
 
     @torch.inference_mode()
     def forward(self, requests: Sequence[Request], keep_logits: bool = False) -> Pass:
@@ -147,9 +148,6 @@ class CachedModel:
             A row's texts need more slots than it has.
         """
         slots = [self._allocate(r.row, len(r.tokens)) for r in requests]
-        seen = 1 + max(int(s.max()) for s in slots)
-        seen = max([seen, *(1 + int(r.context.max()) for r in requests if len(r.context))])
-        self._touch(-(-seen // 8) * 8)
         logits: list[list[torch.Tensor]] = [[] for _ in requests]
         for pieces in self._cut(requests, slots):
             found = self._run(pieces, keep_logits)
@@ -166,7 +164,6 @@ class CachedModel:
 
     def _touch(self, seen: int) -> None:
         """Zero slots before they are first seen: what is hidden by a mask must still be a number."""
-        seen = min(seen, self._used.shape[1])
         for layer in self._layers.values() if seen > self._touched else ():
             layer.zero(self._touched, seen)
         self._touched = max(seen, self._touched)
@@ -194,6 +191,7 @@ class CachedModel:
     def _run(self, pieces: list["_Piece"], keep_logits: bool) -> list[torch.Tensor]:
         """Put the pieces through the model; return the logits of each if they are to be kept."""
         plan = _Plan(self, pieces)
+        self._touch(max(bucket.seen for bucket in plan.buckets))
         device = self.model.device
         hidden = self.model.base_model(
             input_ids=torch.tensor([[t for piece in pieces for t in piece.tokens]], device=device),
@@ -253,24 +251,25 @@ class _Piece:
 
 
 class _LayerCache:
-    """Keys and values of one layer, (rows, capacity, heads, head size)."""
+    """Keys and values of one layer, (rows, heads, capacity, head size)."""
 
     def __init__(self, shape: tuple[int, int], key: torch.Tensor, value: torch.Tensor) -> None:
-        self.keys = key.new_empty(*shape, key.shape[1], key.shape[3])
-        self.values = value.new_empty(*shape, value.shape[1], value.shape[3])
+        rows, capacity = shape
+        self.keys = key.new_empty(rows, key.shape[1], capacity, key.shape[3])
+        self.values = value.new_empty(rows, value.shape[1], capacity, value.shape[3])
 
     def zero(self, start: int, end: int) -> None:
-        self.keys[:, start:end] = 0
-        self.values[:, start:end] = 0
+        self.keys[:, :, start:end] = 0
+        self.values[:, :, start:end] = 0
 
-    def write(self, flat: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> None:
-        """Write the keys and values (1, heads, tokens, head size) of a pass into their slots."""
-        self.keys.flatten(0, 1).index_copy_(0, flat, key[0].transpose(0, 1))
-        self.values.flatten(0, 1).index_copy_(0, flat, value[0].transpose(0, 1))
+    def write(self, places: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> None:
+        """Write the keys and values (1, heads, tokens, head size) of a pass into their places."""
+        self.keys.flatten(0, 2).index_copy_(0, places, key[0].transpose(0, 1).flatten(0, 1))
+        self.values.flatten(0, 2).index_copy_(0, places, value[0].transpose(0, 1).flatten(0, 1))
 
     def read(self, rows: slice | torch.Tensor, seen: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the first slots of some rows, (rows, heads, seen, head size); a slice of rows is not copied."""
-        return self.keys[rows, :seen].transpose(1, 2), self.values[rows, :seen].transpose(1, 2)
+        return self.keys[rows, :, :seen], self.values[rows, :, :seen]
 
 
 class _Plan:
@@ -284,24 +283,27 @@ class _Plan:
     """
 
     def __init__(self, model: CachedModel, pieces: list[_Piece]) -> None:
-        capacity = model._used.shape[1]
-        self.model, self.seen = model, model._touched
+        self.model, self._capacity = model, model._used.shape[1]
         lengths = [len(piece.tokens) for piece in pieces]
         self.positions = np.concatenate([len(p.context) + np.arange(n) for p, n in zip(pieces, lengths, strict=True)])
-        self.flat = torch.from_numpy(np.concatenate([piece.row * capacity + piece.slots for piece in pieces]))
+        self._rows = np.repeat([piece.row for piece in pieces], lengths)
+        self._slots = np.concatenate([piece.slots for piece in pieces])
+        self.flat = torch.from_numpy(self._rows * self._capacity + self._slots)
         starts = np.cumsum([0, *lengths[:-1]])
         widths = np.array([max(NARROW, 2 ** (n - 1).bit_length()) for n in lengths])
         self.buckets = [
-            _Bucket([pieces[i] for i in np.flatnonzero(widths == w)], starts[widths == w], self.seen)
+            _Bucket([pieces[i] for i in np.flatnonzero(widths == w)], starts[widths == w], self._capacity)
             for w in np.unique(widths)
         ]
         self._copies: dict[Any, torch.Tensor] = {}
 
-    def flat_on(self, device: torch.device) -> torch.Tensor:
-        """Return `flat` on a device."""
-        if device not in self._copies:
-            self._copies[device] = self.flat.to(device)
-        return self._copies[device]
+    def places(self, heads: int, device: torch.device) -> torch.Tensor:
+        """Return where each token's heads lie in a layer's cache, (tokens * heads,)."""
+        if (heads, device) not in self._copies:
+            row_heads = self._rows[:, None] * heads + np.arange(heads)
+            places = torch.from_numpy(row_heads * self._capacity + self._slots[:, None]).flatten()
+            self._copies[heads, device] = places.to(device)
+        return self._copies[heads, device]
 
 
 class _Bucket:
@@ -315,9 +317,11 @@ class _Bucket:
         Rows of the cache that they see: a slice where most of its rows take part, which saves copying keys and values.
     taken, tokens : Tensors of shape (n,)
         Places (row * width + column) that hold a token, and which token of the pass.
+    seen : int
+        Number of leading slots among which are all that these pieces see.
     """
 
-    def __init__(self, pieces: list[_Piece], starts: NDArray[np.int64], seen: int) -> None:
+    def __init__(self, pieces: list[_Piece], starts: NDArray[np.int64], capacity: int) -> None:
         owners = [piece.row for piece in pieces]
         low, high = min(owners), max(owners) + 1
         lengths = np.array([len(piece.tokens) for piece in pieces])
@@ -335,12 +339,13 @@ class _Bucket:
         index[of, columns] = tokens
         self.index, self.tokens = torch.from_numpy(index), torch.from_numpy(tokens)
         self.taken = torch.from_numpy(of * width + columns)
-        self._context = torch.from_numpy(
-            np.concatenate([p * seen + piece.context for p, piece in zip(places, pieces, strict=True)])
-        )
+        context = np.concatenate([piece.context for piece in pieces])
         own = np.full((count, width), SPARE)
         own[of, columns] = np.concatenate([piece.slots for piece in pieces])
-        self._own, self._seen = torch.from_numpy(own), seen
+        seen = 1 + max(context.max(initial=0), own.max())
+        self.seen = min(capacity, -(-int(seen) // 8) * 8)  # fused attention likes multiples of 8
+        self._own = torch.from_numpy(own)
+        self._context = torch.from_numpy(np.repeat(places, [len(p.context) for p in pieces]) * self.seen + context)
         self._copies: dict[Any, tuple[torch.Tensor, ...]] = {}
 
     def on(self, device: torch.device, dtype: torch.dtype, groups: int) -> tuple[torch.Tensor, ...]:
@@ -354,9 +359,9 @@ class _Bucket:
     def _mask(self, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
         count, width = self.index.shape
         hidden = torch.finfo(dtype).min
-        context = torch.full((count * self._seen,), hidden, dtype=dtype, device=device)
+        context = torch.full((count * self.seen,), hidden, dtype=dtype, device=device)
         context[self._context.to(device)] = 0
-        mask = context.view(count, 1, self._seen).repeat(1, width, 1)
+        mask = context.view(count, 1, self.seen).repeat(1, width, 1)
         query, key = torch.tril_indices(width, width, device=device)
         slots = self._own.to(device)[:, key]  # (rows, pairs)
         each = torch.arange(count, device=device)[:, None]
@@ -378,9 +383,9 @@ def _attend(
     if slots is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
     layer = slots.model.layer(module, key, value)
-    layer.write(slots.flat_on(key.device), key, value)
     heads, size = key.shape[1], query.shape[3]
     groups = query.shape[1] // heads
+    layer.write(slots.places(heads, key.device), key, value)
     queries = query[0].transpose(0, 1)  # (tokens, query heads, head size)
     output = queries.new_empty(queries.shape[0], query.shape[1] * value.shape[3])
     for bucket in slots.buckets:
@@ -388,11 +393,20 @@ def _attend(
         count, width = index.shape
         # The query heads that share a key are laid side by side as queries, so that no key is repeated.
         rows = queries[index].view(count, width, heads, groups, size).transpose(1, 2).reshape(count, heads, -1, size)
-        keys, values = layer.read(bucket.rows, slots.seen)
-        found = torch.nn.functional.scaled_dot_product_attention(rows, keys, values, attn_mask=mask, scale=scaling)
+        keys, values = layer.read(bucket.rows, bucket.seen)
+        attend = _attend_narrowly if width < FUSED else torch.nn.functional.scaled_dot_product_attention
+        found = attend(rows, keys, values, attn_mask=mask, scale=scaling)
         found = found.view(count, heads, width, groups, -1).transpose(1, 2).reshape(count * width, -1)
         output.index_copy_(0, tokens, found[taken])
     return output.view(1, queries.shape[0], query.shape[1], -1), None
+
+
+def _attend_narrowly(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attn_mask: torch.Tensor, scale: float | None
+) -> torch.Tensor:
+    """Attention of few queries a row, written out: a fused kernel would spend its time on getting ready."""
+    scores = (query * (query.shape[-1] ** -0.5 if scale is None else scale)) @ key.transpose(2, 3)
+    return scores.add_(attn_mask).softmax(-1, dtype=torch.float32).to(value.dtype) @ value
 
 
 AttentionInterface.register(ATTENTION, _attend)
