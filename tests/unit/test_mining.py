@@ -72,10 +72,10 @@ def test_an_alternative_without_an_answer_is_important(pair, to_mine):
 
 def test_features_equal_those_of_plain_forward_passes(pair, arith, to_mine, monkeypatch):
     monkeypatch.setattr("autojudge.mining.STORED", torch.float32)  # before they are rounded for storage
-    checked = 0
-    for problem, result in zip(to_mine, Miner(pair, arith, LIMIT, batch=1).mine(to_mine[:6]), strict=False):
+    checked, prompts = 0, {p["problem_id"]: list(p["prompt_tokens"]) for p in to_mine}
+    for result in Miner(pair, arith, LIMIT, batch=3).mine(to_mine[:6]):
         expected = []
-        mine_plainly(pair, arith, list(problem["prompt_tokens"]), LIMIT, features=expected)
+        mine_plainly(pair, arith, prompts[result.response["problem_id"]], LIMIT, features=expected)
         for actual, wanted in zip(result.features, expected, strict=True):
             for block in BLOCKS:
                 torch.testing.assert_close(torch.from_numpy(actual[block]), wanted[block], rtol=0, atol=1e-4, msg=block)

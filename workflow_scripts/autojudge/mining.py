@@ -155,7 +155,8 @@ class Miner:
         InputError
             Not even one problem fits into the memory.
         """
-        waiting, rows = list(reversed(problems)), dict[int, Row]()
+        # The longest prompts first: they tend to take longest, and what starts last should end soon.
+        waiting, rows = sorted(problems, key=lambda problem: len(problem["prompt_tokens"])), dict[int, Row]()
         batch = self._open_caches(problems) if problems else 0
         with ExitStack() as stack:
             slow = getattr(self.task, "SLOW_CHECKS", False)
