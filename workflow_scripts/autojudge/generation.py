@@ -394,7 +394,8 @@ def _attend(
         # The query heads that share a key are laid side by side as queries, so that no key is repeated.
         rows = queries[index].view(count, width, heads, groups, size).transpose(1, 2).reshape(count, heads, -1, size)
         keys, values = layer.read(bucket.rows, bucket.seen)
-        attend = _attend_narrowly if width < FUSED else torch.nn.functional.scaled_dot_product_attention
+        written_out = width < FUSED and query.dtype == torch.float32  # scores in 16 bits would be too coarse
+        attend = _attend_narrowly if written_out else torch.nn.functional.scaled_dot_product_attention
         found = attend(rows, keys, values, attn_mask=mask, scale=scaling)
         found = found.view(count, heads, width, groups, -1).transpose(1, 2).reshape(count * width, -1)
         output.index_copy_(0, tokens, found[taken])
@@ -406,7 +407,7 @@ def _attend_narrowly(
 ) -> torch.Tensor:
     """Attention of few queries a row, written out: a fused kernel would spend its time on getting ready."""
     scores = (query * (query.shape[-1] ** -0.5 if scale is None else scale)) @ key.transpose(2, 3)
-    return scores.add_(attn_mask).softmax(-1, dtype=torch.float32).to(value.dtype) @ value
+    return scores.add_(attn_mask).softmax(-1) @ value
 
 
 AttentionInterface.register(ATTENTION, _attend)
