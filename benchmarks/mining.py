@@ -9,24 +9,31 @@ start, reads every response anew with the draft, and runs both models again for 
 does; `speedup_labels_only` leaves that last part out of its time. Each round mines a share of the plain problems with
 the reference and then all problems with the miner. The roofline is the time that the tokens evaluated by the miner
 (refused proposals included) would take at the speed of one large forward pass of the same model, without its head.
+
+`--against float32` mines the problems once more in that type and counts the labels that differ; `--plot FILE` draws the
+tokens evaluated for each problem against its mismatches.
 """
 
 import argparse
 import json
 import sys
 import time
+from collections import Counter
+from itertools import zip_longest
 from pathlib import Path
 from statistics import mean
 
+import numpy as np
 import torch
 import yaml
+from matplotlib.figure import Figure
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "workflow_scripts"), str(ROOT / "tests")]
 
 from autojudge.generation import CachedModel  # noqa: E402
 from autojudge.memory import measure_peak, memory_budget  # noqa: E402
-from autojudge.mining import Miner  # noqa: E402
+from autojudge.mining import NEAR_TIE, Miner  # noqa: E402
 from autojudge.models import load_pair  # noqa: E402
 from autojudge.problems import prepare_problems  # noqa: E402
 from autojudge.provenance import current_commit  # noqa: E402
@@ -130,6 +137,60 @@ def compare(pair, task, problems, plain_problems, limit, batch, memory, rounds):
     return plain, plain_labels, fast, peak, found, mined, forwards[0] / (sum(fast) * len(problems))
 
 
+def compare_labels(ours, others, near):
+    """Count the labels on which two minings agree, each problem's up to the first difference: the rest follows from it.
+
+    Differences: the response's tokens, where the next mismatch lies, whether it is important, the alternative's tokens
+    with the same label. A near tie is one whose choices rest on a margin under `near` in either mining.
+    """
+    count = Counter(problems=len(ours))
+    others = {m.response["problem_id"]: m for m in others}
+
+    def differ(kind, *rows):
+        count[f"{kind}_differs"] += 1
+        count[f"{kind}_differs_at_a_near_tie"] += any(row["least_margin"] < near for row in rows if row)
+
+    for m in ours:
+        other = others[m.response["problem_id"]]
+        if m.response["target_tokens"] != other.response["target_tokens"]:
+            differ("response", m.response, other.response)
+            continue
+        for a, b in zip_longest(m.labels, other.labels):
+            if not (a and b) or any(a[key] != b[key] for key in ("position", "target_token", "draft_token")):
+                differ("mismatch", a, b)
+                break
+            count["labels_compared"] += 1
+            if a["important"] != b["important"]:
+                differ("label", a, b)
+                break
+            if a["alternative_tokens"] != b["alternative_tokens"]:
+                differ("alternative", a, b)
+                if not a["important"]:  # the response goes on differently
+                    break
+    return dict(count)
+
+
+def cost_of_labels(mined):
+    """Return, per problem with mismatches, their number and the target's tokens for their alternatives, each (n,)."""
+    found = [m for m in mined if m.labels]
+    mismatches = np.array([len(m.labels) for m in found])
+    return mismatches, np.array([m.response["target_evaluated"] for m in found])
+
+
+def plot_cost(mined, path):
+    mismatches, tokens = cost_of_labels(mined)
+    figure = Figure(figsize=(5.5, 3.5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot(mismatches, tokens, "o", color="#0072B2", alpha=0.5, markersize=4, label="a problem")
+    slope, start = np.polyfit(mismatches, tokens, 1)
+    ends = np.array([0, mismatches.max()])
+    axes.plot(ends, start + slope * ends, color="black", label=f"least squares: {start:.0f} + {slope:.0f} a mismatch")
+    axes.set(xlabel="mismatches of the problem", ylabel="tokens put through the target", xlim=(0, None), ylim=(0, None))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.savefig(path)
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pair", default="testbed", help="key of pairs in the config")
@@ -146,6 +207,8 @@ def parse_arguments():
     parser.add_argument("--rounds", type=int, default=2, help="turns of both methods")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", help="file to write the figures to")
+    parser.add_argument("--against", choices=["float32", "bfloat16", "float16"], help="mine in this type too, compare")
+    parser.add_argument("--plot", help="figure to write (.svg, .png or .pdf)")
     return parser.parse_args()
 
 
@@ -157,7 +220,7 @@ def main():
     dataset = {"source": None} | config["datasets"][args.dataset]
     dataset |= {"problems": {"train": args.problems, "validation": 1, "test": 1}}
     limit = dataset["max_new_tokens"] = args.max_new_tokens or dataset["max_new_tokens"]
-    task = load_task(dataset["task"])
+    task, dtype = load_task(dataset["task"]), pair.target.dtype
     rows = prepare_problems(task, dataset, pair.tokenizer, 10**6, config["seed"])
     problems = [row for row in rows if row["split"] == "train"]
     batch = args.batch or config["mining"]["batch"]
@@ -172,9 +235,15 @@ def main():
     different = [problem_id for problem_id, result in found.items() if ours[problem_id] != result]
     prompts = {problem["problem_id"]: list(problem["prompt_tokens"]) for problem in problems}
     uncached = None  # only in float32, where nothing else than the cache's rounding is left to tell them apart
-    if pair.target.dtype == torch.float32:
+    if dtype == torch.float32:
         uncached = [name for name in different if mine_plainly(pair, task, prompts[name], limit) != ours[name]]
     tokens = {name: sum(m.response[f"{name}_evaluated"] for m in mined) for name in speed}
+    against = None
+    if args.against:
+        other = load_pair({role: complete(config["pairs"][args.pair][role], args.against) for role in speed})
+        against = compare_labels(mined, mine_fast(other, task, problems, limit, batch, memory)[0], NEAR_TIE[dtype])
+    if args.plot:
+        plot_cost(mined, args.plot)
     best_case = sum(tokens[name] / speed[name] for name in speed) / len(problems)
     report = {
         "speedup": mean(plain) / mean(fast) if plain else None,
@@ -195,6 +264,8 @@ def main():
         "mismatches_of_plain_problems": sum(len(result["labels"]) for result in found.values()),
         "important": sum(label["important"] for m in mined for label in m.labels),
         "near_ties": sum(label["near_tie"] for m in mined for label in m.labels),
+        "against": {"dtype": args.against, **against} if against else None,
+        "cost_exponent": float(np.polyfit(*np.log(cost_of_labels(mined)), 1)[0]),  # at most 1: no faster than linear
         "large_forward_tokens_per_second": speed,
         "different_problems": different,
         "of_these_different_without_a_cache_too": uncached,
@@ -203,7 +274,7 @@ def main():
         "max_new_tokens": limit,
         "batch": batch,
         "threads": args.threads,
-        "dtype": str(pair.target.dtype),
+        "dtype": str(dtype),
         "commit": current_commit(),
     }
     for key, value in report.items():

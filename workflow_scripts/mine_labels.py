@@ -5,6 +5,7 @@ import logging
 import torch
 
 from autojudge import schemas
+from autojudge.gpus import claim_gpus
 from autojudge.journal import Journal, describe_files
 from autojudge.memory import memory_budget
 from autojudge.mining import Mined, Miner
@@ -65,7 +66,7 @@ def write_tables(mined: list[Mined], outputs: dict[str, str]) -> None:
 if __name__ == "__main__":
     from autojudge.progress import job_log
 
-    with job_log(snakemake.log[0]):
+    with job_log(snakemake.log[0]), claim_gpus(snakemake.resources.get("gpu", 0)):
         torch.set_num_threads(snakemake.threads)
         params, outputs = snakemake.params, dict(snakemake.output.items())
         shard = (snakemake.input.problems, snakemake.wildcards.scatteritem)

@@ -6,6 +6,7 @@ import torch
 
 from autojudge import schemas
 from autojudge.decoding import Decoder, Job
+from autojudge.gpus import claim_gpus
 from autojudge.judge import load_judge
 from autojudge.models import Pair, load_pair
 from autojudge.progress import Progress
@@ -45,7 +46,7 @@ def sweep_thresholds(
 if __name__ == "__main__":
     from autojudge.progress import job_log
 
-    with job_log(snakemake.log[0]):
+    with job_log(snakemake.log[0]), claim_gpus(snakemake.resources.get("gpu", 0)):
         torch.set_num_threads(snakemake.threads)
         params = snakemake.params
         sweep_thresholds(

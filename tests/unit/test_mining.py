@@ -1,11 +1,13 @@
 """Mining gives the labels of Algorithm 1, whatever the batch, and the features of a plain forward pass."""
 
+import dataclasses
 import time
 
 import pytest
 import torch
 
 from autojudge.errors import InputError
+from autojudge.memory import measure_peak
 from autojudge.mining import Miner
 from autojudge.schemas import BLOCKS, SCALARS
 from autojudge.tasks import load_task
@@ -145,3 +147,35 @@ def test_the_batch_follows_from_the_memory_and_changes_nothing(pair, arith, to_m
     assert 1 <= len(miner.models["target"]._used) < 20
     with pytest.raises(InputError, match="`mining.memory_mb`: 1 MiB hold not one problem"):
         next(Miner(pair, arith, LIMIT, batch=20, memory=2**20).mine(to_mine))
+
+
+class Enough(Exception):
+    """Raised to end mining."""
+
+
+class ManyAnswers:
+    """Gives the same answer to so many texts, then ends the run."""
+
+    same_answer = staticmethod(str.__eq__)
+
+    def __init__(self, count):
+        self.left = count
+
+    def extract_answer(self, text):
+        self.left -= 1
+        if not self.left:
+            raise Enough
+        return "1"
+
+
+@pytest.mark.parametrize("limit", [20, 200, 1000])
+def test_peak_memory_stays_within_the_budget(pair, to_mine, limit):
+    budget = 150 * 2**20
+    endless = dataclasses.replace(pair, end_tokens=frozenset())  # every response is `limit` tokens long
+    miner = Miner(endless, ManyAnswers(60), limit, batch=128, memory=budget)
+    with measure_peak(pair.target.device) as peak, pytest.raises(Enough):
+        list(miner.mine(to_mine))
+    target = miner.models["target"]
+    assert target._touched > 1.5 * limit, "no alternative lay beside a response"
+    assert len(target._used) * target._used.shape[1] * target.slot_bytes > 0.1 * budget, "the budget is not used"
+    assert peak.bytes <= budget
