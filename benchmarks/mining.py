@@ -10,6 +10,10 @@ does; `speedup_labels_only` leaves that last part out of its time. Each round mi
 the reference and then all problems with the miner. The roofline is the time that the tokens evaluated by the miner
 (refused proposals included) would take at the speed of one large forward pass of the same model, without its head.
 
+`identical` compares labels, tokens, answers and responses with the reference's. Its cache, too, moves logits in the
+last bits: in float32 a problem that differs is mined by the reference once more without a cache, and that result counts.
+The problems concerned are listed under `different_problems`.
+
 `--against float32` mines the problems once more in that type and counts the labels that differ; `--plot FILE` draws the
 tokens evaluated for each problem against its mismatches.
 """
@@ -248,7 +252,7 @@ def main():
     report = {
         "speedup": mean(plain) / mean(fast) if plain else None,
         "speedup_labels_only": mean(plain_labels) / mean(fast) if plain else None,
-        "identical": not different if found else None,
+        "identical": not (different if uncached is None else uncached) if found else None,
         "problems": len(problems),
         "plain_problems": len(found),
         "roofline": mean(fast) / best_case,

@@ -168,14 +168,14 @@ class ManyAnswers:
         return "1"
 
 
-@pytest.mark.parametrize("limit", [20, 200, 1000])
-def test_peak_memory_stays_within_the_budget(pair, to_mine, limit):
-    budget = 150 * 2**20
+@pytest.mark.parametrize("limit, answers", [(20, 300), (200, 100), (1000, 30)])
+def test_peak_memory_stays_within_the_budget(pair, to_mine, limit, answers):
+    budget = 60 * 2**20
     endless = dataclasses.replace(pair, end_tokens=frozenset())  # every response is `limit` tokens long
-    miner = Miner(endless, ManyAnswers(60), limit, batch=128, memory=budget)
+    miner = Miner(endless, ManyAnswers(answers), limit, batch=128, memory=budget)
     with measure_peak(pair.target.device) as peak, pytest.raises(Enough):
-        list(miner.mine(to_mine))
+        list(miner.mine(to_mine * 8))
     target = miner.models["target"]
     assert target._touched > 1.5 * limit, "no alternative lay beside a response"
-    assert len(target._used) * target._used.shape[1] * target.slot_bytes > 0.1 * budget, "the budget is not used"
+    assert len(target._used) < 128, "the budget bounds nothing"
     assert peak.bytes <= budget
