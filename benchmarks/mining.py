@@ -11,8 +11,8 @@ the reference and then all problems with the miner. The roofline is the time tha
 (refused proposals included) would take at the speed of one large forward pass of the same model, without its head.
 
 `identical` compares labels, tokens, answers and responses with the reference's. Its cache, too, moves logits in the
-last bits: in float32 a problem that differs is mined by the reference once more without a cache, and that result counts.
-The problems concerned are listed under `different_problems`.
+last bits: in float32 a problem that differs is mined by the reference once more without a cache, and that counts. The
+problems concerned are listed under `different_problems`.
 
 `--against float32` mines the problems once more in that type and counts the labels that differ; `--plot FILE` draws the
 tokens evaluated for each problem against its mismatches.
@@ -137,7 +137,8 @@ def compare(pair, task, problems, plain_problems, limit, batch, memory, rounds):
             mined, seconds = mine_fast(pair, task, problems, limit, batch, memory)
         fast.append(seconds / len(problems))
         peak["miner"] = max(peak["miner"], memory_miner.bytes)
-        print(f"round {part + 1} of {rounds}: seconds a problem, plain {mean(plain or [0]):.4f}, miner {fast[-1]:.4f}", flush=True)
+        seconds = f"plain {mean(plain or [0]):.4f}, miner {fast[-1]:.4f}"
+        print(f"round {part + 1} of {rounds}: seconds a problem, {seconds}", flush=True)
     return plain, plain_labels, fast, peak, found, mined, forwards[0] / (sum(fast) * len(problems))
 
 

@@ -34,10 +34,10 @@ def test_claims_held_at_a_time_differ_and_what_was_visible_comes_back():
 
 def test_a_job_waits_until_a_killed_one_has_let_go(tmp_path, caplog):
     hold = (
-        "import tempfile, time; tempfile.tempdir = {!r}\n"
+        f"import tempfile, time; tempfile.tempdir = {str(tmp_path)!r}\n"
         "from autojudge.gpus import claim_gpus\n"
         "with claim_gpus(2): print('held', flush=True); time.sleep(60)"
-    ).format(str(tmp_path))
+    )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     holder = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True, env=environment)
     assert holder.stdout.readline() == "held\n"

@@ -149,7 +149,7 @@ def test_the_batch_follows_from_the_memory_and_changes_nothing(pair, arith, to_m
         next(Miner(pair, arith, LIMIT, batch=20, memory=2**20).mine(to_mine))
 
 
-class Enough(Exception):
+class EnoughError(Exception):
     """Raised to end mining."""
 
 
@@ -164,7 +164,7 @@ class ManyAnswers:
     def extract_answer(self, text):
         self.left -= 1
         if not self.left:
-            raise Enough
+            raise EnoughError
         return "1"
 
 
@@ -173,7 +173,7 @@ def test_peak_memory_stays_within_the_budget(pair, to_mine, limit, answers):
     budget = 60 * 2**20
     endless = dataclasses.replace(pair, end_tokens=frozenset())  # every response is `limit` tokens long
     miner = Miner(endless, ManyAnswers(answers), limit, batch=128, memory=budget)
-    with measure_peak(pair.target.device) as peak, pytest.raises(Enough):
+    with measure_peak(pair.target.device) as peak, pytest.raises(EnoughError):
         list(miner.mine(to_mine * 8))
     target = miner.models["target"]
     assert target._touched > 1.5 * limit, "no alternative lay beside a response"

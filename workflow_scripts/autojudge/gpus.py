@@ -42,8 +42,8 @@ def claim_gpus(count: int) -> Iterator[None]:
     names = given.split(",") if given else [str(i) for i in range(torch.cuda.device_count())]
     if count > len(names):
         raise InputError(
-            f"config key `pairs`: a pair asks for {count} GPUs a job (`gpus`), {len(names)} are visible here: lower it, "
-            f"set {VISIBLE}, or use a cluster profile"
+            f"config key `pairs`: a pair asks for {count} GPUs a job (`gpus`), {len(names)} are visible here: "
+            f"lower it, set {VISIBLE}, or use a cluster profile"
         )
     with _claim(names, count) as claimed:
         os.environ[VISIBLE] = ",".join(claimed)
@@ -68,7 +68,8 @@ def _claim(names: list[str], count: int) -> Iterator[list[str]]:
                 yield claimed
                 return
         if not waiting:
-            logger.info("waits for %d of %d GPUs; `--resources gpu=%d` starts fewer jobs", count, len(names), len(names))
+            message = "waits for %d of %d GPUs; `--resources gpu=%d` starts fewer jobs"
+            logger.info(message, count, len(names), len(names))
         waiting = True
         time.sleep(POLL)
 

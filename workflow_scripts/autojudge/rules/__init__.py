@@ -41,6 +41,21 @@ class Signals:
     judge: Judge | None = None
 
     @cached_property
+    def target_probability(self) -> torch.Tensor:
+        """The target's distribution p, (n, vocabulary), float32."""
+        return self.target_logits.float().softmax(-1)
+
+    @cached_property
+    def draft_probability(self) -> torch.Tensor:
+        """The draft's distribution q, (n, vocabulary), float32; needs `draft_logits`."""
+        assert self.draft_logits is not None, "the rule must name draft_logits in NEEDS"
+        return self.draft_logits.float().softmax(-1)
+
+    def chosen(self, values: torch.Tensor) -> torch.Tensor:
+        """Return the entry (n,) of each mismatch's draft token in values (n, vocabulary)."""
+        return values.gather(1, self.draft_token[:, None])[:, 0]
+
+    @cached_property
     def scalars(self) -> dict[str, torch.Tensor]:
         """The scalar features, each of shape (n,); needs `draft_logits`."""
         assert self.draft_logits is not None, "the rule must name draft_logits in NEEDS"

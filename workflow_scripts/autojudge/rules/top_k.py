@@ -12,5 +12,4 @@ NEEDS: set[str] = set()
 
 def score(signals: Signals) -> torch.Tensor:
     """Return the rank of the draft's token under the target, 0 for the most probable."""
-    chosen = signals.target_logits.gather(1, signals.draft_token[:, None])
-    return (signals.target_logits > chosen).sum(-1)
+    return (signals.target_logits > signals.chosen(signals.target_logits)[:, None]).sum(-1)

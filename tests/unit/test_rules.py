@@ -1,0 +1,91 @@
+"""Each acceptance rule against its published formula, written out token by token, on hand-made distributions."""
+
+from math import exp, log, sqrt
+
+import pytest
+import torch
+
+from autojudge.decoding import Decoder, Job
+from autojudge.rules import Signals, load_rule, rule_names
+
+TARGETS = [[0.5, 0.3, 0.1, 0.1], [0.95, 0.03, 0.01, 0.01], [0.3, 0.28, 0.22, 0.2], [0.6, 0.05, 0.34, 0.01]]
+DRAFTS = [[0.2, 0.7, 0.05, 0.05], [0.1, 0.8, 0.05, 0.05], [0.25, 0.35, 0.2, 0.2], [0.45, 0.02, 0.5, 0.03]]
+TOKENS = [1, 1, 1, 2]  # the draft's choices
+KNOBS = [0.023, 0.09, 0.21, 0.31, 0.52, 0.73, 0.88, 0.999]  # none at a tie
+LOSSLESS = {"top_k": 1, "confidence_difference": -1, "confidence_tv": -1}  # 0 elsewhere
+
+
+def entropy(p):
+    return -sum(a * log(a) for a in p)
+
+
+def kl(p, q):
+    return sum(a * log(a / b) for a, b in zip(p, q, strict=True))
+
+
+def tv(p, q):
+    return sum(abs(a - b) for a, b in zip(p, q, strict=True)) / 2
+
+
+def js(p, q):
+    middle = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
+    return (kl(p, middle) + kl(q, middle)) / 2
+
+
+def mixture_chooses(p, q, x, t):
+    mixture = [(1 - t) * a + t * b for a, b in zip(p, q, strict=True)]
+    return mixture.index(max(mixture)) == x
+
+
+FORMULAS = {  # whether a rule keeps token x at knob t, and the threshold that stands for t
+    "probability": (lambda p, q, x, t: p[x] > t, lambda t: 1 - t),
+    "typical": (lambda p, q, x, t: p[x] > min(t, sqrt(t) * exp(-entropy(p))), lambda t: 1 - t),
+    "kl_divergence": (lambda p, q, x, t: max(p) <= 0.9 and kl(p, q) < t, lambda t: t),
+    "js_divergence": (lambda p, q, x, t: js(p, q) < t, lambda t: t),
+    "tv_distance": (lambda p, q, x, t: tv(p, q) < t, lambda t: t),
+    "entropy": (lambda p, q, x, t: entropy(p) > t, lambda t: exp(-t)),
+    "always": (lambda p, q, x, t: True, lambda t: t),
+    "chow": (lambda p, q, x, t: max(q) > 1 - t, lambda t: t),
+    "confidence_difference": (lambda p, q, x, t: max(q) > max(p) - t, lambda t: t),
+    "confidence_tv": (lambda p, q, x, t: max(q) > max(p) - t * tv(p, q), lambda t: t),
+    "ensemble": (mixture_chooses, lambda t: t),
+    "top_k": (lambda p, q, x, t: sorted(p, reverse=True).index(p[x]) < round(4 * t), lambda t: round(4 * t)),
+    "lossless": (lambda p, q, x, t: False, lambda t: t),
+}
+
+
+def test_every_rule_without_training_has_its_formula_here():
+    assert set(rule_names()) == FORMULAS.keys() | {"judge"}
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_rule_keeps_what_its_formula_keeps(name):
+    formula, threshold = FORMULAS[name]
+    # Logits of two models need not be normalised.
+    signals = Signals(torch.tensor(TOKENS), torch.tensor(TARGETS).log() + 3, torch.tensor(DRAFTS).log() - 1)
+    scores = load_rule(name).score(signals)
+    assert scores.shape == (4,)
+    for t in KNOBS:
+        expected = [formula(p, q, x, t) for p, q, x in zip(TARGETS, DRAFTS, TOKENS, strict=True)]
+        assert [bool(score < threshold(t)) for score in scores] == expected, t
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_rule_asks_for_the_signals_that_it_reads(name):
+    rule = load_rule(name)
+    draft = torch.tensor(DRAFTS).log() if "draft_logits" in rule.needs else None
+    rule.score(Signals(torch.tensor(TOKENS), torch.tensor(TARGETS).log(), draft))
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_a_rule_has_a_lossless_threshold_and_another(pair, problems, name):
+    prompts = [list(p["prompt_tokens"]) for p in problems if p["split"] == "test"][:8]
+    rule = load_rule(name)
+
+    def decode(rule, threshold):
+        jobs = [Job(prompt, rule, threshold) for prompt in prompts]
+        return {i: decoded.tokens for i, decoded in Decoder(pair, None, 8, 160, 32).decode(jobs)}
+
+    target = decode(load_rule("lossless"), 0)
+    assert decode(rule, LOSSLESS.get(name, 0)) == target
+    assert (decode(rule, 1000) != target) == (name != "lossless")

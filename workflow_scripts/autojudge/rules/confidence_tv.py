@@ -1,0 +1,16 @@
+"""Keep a draft token unless the target is the surer by a share of their distance: max p - max q < t TV(p, q).
+
+The optimal deferral rule of speculative cascades ("OPT", arXiv 2405.19261). Scores lie between -1 (lossless) and 1.
+"""
+
+import torch
+
+from autojudge.rules import Signals
+
+NEEDS = {"draft_logits"}
+
+
+def score(signals: Signals) -> torch.Tensor:
+    """Return (max p - max q) / TV(p, q) for each mismatch."""
+    p, q = signals.target_probability, signals.draft_probability
+    return ((p.amax(-1) - q.amax(-1)) / ((p - q).abs().sum(-1) / 2)).clamp(-1, 1)

@@ -1,0 +1,12 @@
+"""Keep a draft token where the target is unsure: exp(-H(p)) < t, 1 for a certain target; 0 is lossless."""
+
+import torch
+
+from autojudge.rules import Signals
+
+NEEDS: set[str] = set()
+
+
+def score(signals: Signals) -> torch.Tensor:
+    """Return exp(-H(p)) for each mismatch, the inverse of the target's perplexity."""
+    return (-torch.special.entr(signals.target_probability).sum(-1)).exp()
