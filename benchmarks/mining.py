@@ -23,6 +23,7 @@ import json
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from statistics import mean
@@ -116,30 +117,97 @@ def time_forwards():
     return spent
 
 
-def compare(pair, task, problems, plain_problems, limit, batch, memory, rounds):
-    """Run both methods in turn.
+@dataclass
+class Comparison:
+    """Both methods on the same problems.
 
-    Return the seconds of each problem of the reference (all, labels only), those a problem of each round of the miner,
-    the peaks, both results and the share of the miner's time that its forward passes take.
+    Attributes
+    ----------
+    whole, labels_only : list of float
+        Seconds of each problem of the reference, with and without its features.
+    fast : list of float
+        Seconds a problem of each round of the miner.
+    forward_share : float
+        Of the miner's time, in its forward passes.
+    peak : dict of str to int
+        Most bytes beside the weights, by method.
+    found : dict
+        The reference's results by problem.
+    mined : list of Mined
+        The miner's results of the last round.
     """
-    plain, plain_labels, fast, peak, found, mined = [], [], [], {"plain": 0, "miner": 0}, {}, []
-    forwards = time_forwards()
+
+    whole: list = field(default_factory=list)
+    labels_only: list = field(default_factory=list)
+    fast: list = field(default_factory=list)
+    forward_share: float = 0.0
+    peak: dict = field(default_factory=lambda: {"plain": 0, "miner": 0})
+    found: dict = field(default_factory=dict)
+    mined: list = field(default_factory=list)
+
+
+def compare(pair, task, problems, plain_problems, limit, batch, memory, rounds):
+    """Run both methods in turn."""
+    run, forwards = Comparison(), time_forwards()
     for part in range(rounds):
         share = problems[:plain_problems][part::rounds]
         if share:
-            with measure_peak(pair.target.device) as memory_plain:
+            with measure_peak(pair.target.device) as peak:
                 results, whole, labels_only = mine_reference(pair, task, share, limit)
-            found |= results
-            plain += whole
-            plain_labels += labels_only
-            peak["plain"] = max(peak["plain"], memory_plain.bytes)
-        with measure_peak(pair.target.device) as memory_miner:
-            mined, seconds = mine_fast(pair, task, problems, limit, batch, memory)
-        fast.append(seconds / len(problems))
-        peak["miner"] = max(peak["miner"], memory_miner.bytes)
-        seconds = f"plain {mean(plain or [0]):.4f}, miner {fast[-1]:.4f}"
-        print(f"round {part + 1} of {rounds}: seconds a problem, {seconds}", flush=True)
-    return plain, plain_labels, fast, peak, found, mined, forwards[0] / (sum(fast) * len(problems))
+            run.found |= results
+            run.whole += whole
+            run.labels_only += labels_only
+            run.peak["plain"] = max(run.peak["plain"], peak.bytes)
+        with measure_peak(pair.target.device) as peak:
+            run.mined, seconds = mine_fast(pair, task, problems, limit, batch, memory)
+        run.fast.append(seconds / len(problems))
+        run.peak["miner"] = max(run.peak["miner"], peak.bytes)
+        plain = f"{mean(run.whole):.4f}" if run.whole else "not run"
+        print(f"round {part + 1} of {rounds}: seconds a problem, plain {plain}, miner {run.fast[-1]:.4f}", flush=True)
+    run.forward_share = forwards[0] / (sum(run.fast) * len(problems))
+    return run
+
+
+def describe_speed(run, speed):
+    """Return times, ratios and counts; `speed` has the tokens a second of each model's large forward."""
+    tokens = {name: sum(m.response[f"{name}_evaluated"] for m in run.mined) for name in speed}
+    best_case = sum(tokens[name] / speed[name] for name in speed) / len(run.mined)
+    plain, fast = mean(run.whole) if run.whole else None, mean(run.fast)
+    return {
+        "speedup": plain / fast if plain else None,
+        "speedup_labels_only": mean(run.labels_only) / fast if plain else None,
+        "problems": len(run.mined),
+        "plain_problems": len(run.found),
+        "roofline": fast / best_case,
+        "forward_share": run.forward_share,
+        "seconds_per_problem": {"plain": plain, "miner": fast},
+        "seconds_per_problem_by_round": run.fast,
+        "seconds_of_plain_problems": run.whole,
+        "problems_per_minute": {"plain": 60 / plain if plain else None, "miner": 60 / fast},
+        "peak_mib_beside_weights": {name: value / 2**20 for name, value in run.peak.items()},
+        "tokens_evaluated": tokens,
+        "large_forward_tokens_per_second": speed,
+        "mismatches": sum(len(m.labels) for m in run.mined),
+        "mismatches_of_plain_problems": sum(len(result["labels"]) for result in run.found.values()),
+        "important": sum(label["important"] for m in run.mined for label in m.labels),
+        "near_ties": sum(label["near_tie"] for m in run.mined for label in m.labels),
+        "cost_exponent": cost_exponent(run.mined),
+    }
+
+
+def describe_agreement(run, pair, task, problems, limit):
+    """Return which problems differ from the reference, and in float32 which of them do without its cache too."""
+    ours = {m.response["problem_id"]: mined_result(m) for m in run.mined}
+    prompts = {problem["problem_id"]: list(problem["prompt_tokens"]) for problem in problems}
+    different = [name for name, result in run.found.items() if ours[name] != result]
+    uncached = None  # in 16 bits rounding of every kind moves choices, and mining without a cache takes hours
+    if pair.target.dtype == torch.float32:
+        uncached = [name for name in different if mine_plainly(pair, task, prompts[name], limit) != ours[name]]
+    return {
+        "identical": not (different if uncached is None else uncached) if run.found else None,
+        "different_problems": different,
+        "of_these_different_without_a_cache_too": uncached,
+    }
 
 
 def compare_labels(ours, others, near):
@@ -175,15 +243,21 @@ def compare_labels(ours, others, near):
     return dict(count)
 
 
-def cost_of_labels(mined):
-    """Return, per problem with mismatches, their number and the target's tokens for their alternatives, each (n,)."""
+def cost_of_problems(mined):
+    """Return mismatches and tokens put through the target, each (n,), of the n problems with mismatches."""
     found = [m for m in mined if m.labels]
     mismatches = np.array([len(m.labels) for m in found])
     return mismatches, np.array([m.response["target_evaluated"] for m in found])
 
 
+def cost_exponent(mined):
+    """Return the slope of tokens against mismatches on logarithmic axes (1: linear); None where all are alike."""
+    mismatches, tokens = cost_of_problems(mined)
+    return float(np.polyfit(np.log(mismatches), np.log(tokens), 1)[0]) if len(set(mismatches)) > 1 else None
+
+
 def plot_cost(mined, path):
-    mismatches, tokens = cost_of_labels(mined)
+    mismatches, tokens = cost_of_problems(mined)
     figure = Figure(figsize=(5.5, 3.5), layout="constrained")
     axes = figure.add_subplot()
     axes.plot(mismatches, tokens, "o", color="#0072B2", alpha=0.5, markersize=4, label="a problem")
@@ -217,69 +291,40 @@ def parse_arguments():
     return parser.parse_args()
 
 
+def load_problems(args, config, tokenizer):
+    """Return task, problems and longest response."""
+    dataset = {"source": None} | config["datasets"][args.dataset]
+    dataset |= {"problems": {"train": args.problems, "validation": 1, "test": 1}}
+    limit = dataset["max_new_tokens"] = args.max_new_tokens or dataset["max_new_tokens"]
+    task = load_task(dataset["task"])
+    rows = prepare_problems(task, dataset, tokenizer, 10**6, config["seed"])
+    return task, [row for row in rows if row["split"] == "train"], limit
+
+
 def main():
     args = parse_arguments()
     torch.set_num_threads(args.threads)
     config = read_config(args.configfile)
-    pair = load_pair({role: complete(config["pairs"][args.pair][role], args.dtype) for role in ("draft", "target")})
-    dataset = {"source": None} | config["datasets"][args.dataset]
-    dataset |= {"problems": {"train": args.problems, "validation": 1, "test": 1}}
-    limit = dataset["max_new_tokens"] = args.max_new_tokens or dataset["max_new_tokens"]
-    task, dtype = load_task(dataset["task"]), pair.target.dtype
-    rows = prepare_problems(task, dataset, pair.tokenizer, 10**6, config["seed"])
-    problems = [row for row in rows if row["split"] == "train"]
-    batch = args.batch or config["mining"]["batch"]
-    memory = memory_budget([pair.draft, pair.target], args.memory_mb or config["pairs"][args.pair].get("mem_mb", 4000))
-
-    speed = {name: large_forward_speed(model) for name, model in (("target", pair.target), ("draft", pair.draft))}
+    entry, batch = config["pairs"][args.pair], args.batch or config["mining"]["batch"]
+    pair = load_pair({role: complete(entry[role], args.dtype) for role in ("draft", "target")})
+    task, problems, limit = load_problems(args, config, pair.tokenizer)
+    memory = memory_budget([pair.draft, pair.target], args.memory_mb or entry.get("mem_mb", 4000))
+    speed = {"target": large_forward_speed(pair.target), "draft": large_forward_speed(pair.draft)}
     plain_problems = args.problems if args.plain_problems is None else args.plain_problems
-    plain, plain_labels, fast, peak, found, mined, forward_share = compare(
-        pair, task, problems, plain_problems, limit, batch, memory, args.rounds
-    )
-    ours = {m.response["problem_id"]: mined_result(m) for m in mined}
-    different = [problem_id for problem_id, result in found.items() if ours[problem_id] != result]
-    prompts = {problem["problem_id"]: list(problem["prompt_tokens"]) for problem in problems}
-    uncached = None  # only in float32, where nothing else than the cache's rounding is left to tell them apart
-    if dtype == torch.float32:
-        uncached = [name for name in different if mine_plainly(pair, task, prompts[name], limit) != ours[name]]
-    tokens = {name: sum(m.response[f"{name}_evaluated"] for m in mined) for name in speed}
-    against = None
+    run = compare(pair, task, problems, plain_problems, limit, batch, memory, args.rounds)
+    report = describe_speed(run, speed) | describe_agreement(run, pair, task, problems, limit)
     if args.against:
-        other = load_pair({role: complete(config["pairs"][args.pair][role], args.against) for role in speed})
-        against = compare_labels(mined, mine_fast(other, task, problems, limit, batch, memory)[0], NEAR_TIE[dtype])
+        other = load_pair({role: complete(entry[role], args.against) for role in ("draft", "target")})
+        others, _ = mine_fast(other, task, problems, limit, batch, memory)
+        near = max(NEAR_TIE[model.dtype] for model in (pair.target, other.target))
+        report["against"] = {"dtype": args.against} | compare_labels(run.mined, others, near)
     if args.plot:
-        plot_cost(mined, args.plot)
-    best_case = sum(tokens[name] / speed[name] for name in speed) / len(problems)
-    report = {
-        "speedup": mean(plain) / mean(fast) if plain else None,
-        "speedup_labels_only": mean(plain_labels) / mean(fast) if plain else None,
-        "identical": not (different if uncached is None else uncached) if found else None,
-        "problems": len(problems),
-        "plain_problems": len(found),
-        "roofline": mean(fast) / best_case,
-        "forward_share": forward_share,
-        "seconds_per_problem": {"plain": mean(plain or [0]), "miner": mean(fast)},
-        "seconds_per_problem_by_round": fast,
-        "seconds_of_plain_problems": plain,
-        "problems_per_minute": {"plain": 60 / mean(plain) if plain else None, "miner": 60 / mean(fast)},
-        "peak_mib_beside_weights": {name: value / 2**20 for name, value in peak.items()},
-        "memory_budget_mib": memory / 2**20,
-        "tokens_evaluated": tokens,
-        "mismatches": sum(len(m.labels) for m in mined),
-        "mismatches_of_plain_problems": sum(len(result["labels"]) for result in found.values()),
-        "important": sum(label["important"] for m in mined for label in m.labels),
-        "near_ties": sum(label["near_tie"] for m in mined for label in m.labels),
-        "against": {"dtype": args.against, **against} if against else None,
-        "cost_exponent": float(np.polyfit(*np.log(cost_of_labels(mined)), 1)[0]),  # at most 1: no faster than linear
-        "large_forward_tokens_per_second": speed,
-        "different_problems": different,
-        "of_these_different_without_a_cache_too": uncached,
-        "pair": args.pair,
-        "dataset": args.dataset,
+        plot_cost(run.mined, args.plot)
+    report |= {key: getattr(args, key) for key in ("pair", "dataset", "threads")} | {
         "max_new_tokens": limit,
         "batch": batch,
-        "threads": args.threads,
-        "dtype": str(dtype),
+        "memory_budget_mib": memory / 2**20,
+        "dtype": str(pair.target.dtype),
         "commit": current_commit(),
     }
     for key, value in report.items():

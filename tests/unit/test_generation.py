@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from autojudge.generation import NO_SLOTS, CachedModel, Continuations, Request
+from autojudge.generation import NO_SLOTS, CachedModel, Continuations, Request, check_slot_cache
 
 ROWS, CAPACITY = 3, 64
 
@@ -56,6 +57,30 @@ def test_what_a_slot_keeps_belongs_to_its_token(pair):
     best = logits.topk(2).values
     assert model.least_margin(1, slots) == pytest.approx((best[:, 0] - best[:, 1]).min().item(), abs=1e-5)
     assert model.least_margin(1, slots[:0]) == float("inf")
+
+
+def test_large_scores_are_not_rounded_to_16_bits():
+    """Biases as Qwen2.5 has them make all scores some hundred, with steps of 2 in bfloat16."""
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 64, "hidden_size": 64, "intermediate_size": 64, "max_position_embeddings": 64}
+    heads = {"num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1}
+    slowly = {"rope_parameters": {"rope_type": "default", "rope_theta": 1e12}}  # most dimensions hardly turn
+    model = Qwen2ForCausalLM(Qwen2Config(**sizes, **heads, **slowly)).to(torch.bfloat16).eval()
+    still = [i for i in range(32) if i % 16 >= 4]
+    for layer in model.model.layers:
+        attention = layer.self_attn
+        torch.nn.init.normal_(attention.v_proj.weight, std=1)
+        for projection in (attention.q_proj, attention.k_proj):
+            torch.nn.init.normal_(projection.weight, std=0.05)
+            with torch.no_grad():
+                projection.bias.view(-1, 32)[:, still] = 10
+    check_slot_cache(model, "tiny")
+    tokens = [11, 7, 5, 13, 3, 2, 17]
+    expected = plain(model, tokens).float()
+    found = (
+        CachedModel(model, 1, 32, 64).forward([Request(0, NO_SLOTS, tokens)], keep_logits=True).logits[0][-1].float()
+    )
+    assert (found - expected).abs().max() < 0.03 * expected.std()
 
 
 def test_an_ordinary_forward_pass_and_generation_still_work(pair):

@@ -8,9 +8,21 @@ import torch
 from autojudge.decoding import Decoder, Job
 from autojudge.rules import Signals, load_rule, rule_names
 
-TARGETS = [[0.5, 0.3, 0.1, 0.1], [0.95, 0.03, 0.01, 0.01], [0.3, 0.28, 0.22, 0.2], [0.6, 0.05, 0.34, 0.01]]
-DRAFTS = [[0.2, 0.7, 0.05, 0.05], [0.1, 0.8, 0.05, 0.05], [0.25, 0.35, 0.2, 0.2], [0.45, 0.02, 0.5, 0.03]]
-TOKENS = [1, 1, 1, 2]  # the draft's choices
+TARGETS = [
+    [0.5, 0.3, 0.1, 0.1],
+    [0.95, 0.03, 0.01, 0.01],
+    [0.3, 0.28, 0.22, 0.2],
+    [0.6, 0.05, 0.34, 0.01],
+    [0.91, 0.07, 0.01, 0.01],
+]
+DRAFTS = [
+    [0.2, 0.7, 0.05, 0.05],
+    [0.1, 0.8, 0.05, 0.05],
+    [0.25, 0.35, 0.2, 0.2],
+    [0.45, 0.02, 0.5, 0.03],
+    [0.44, 0.46, 0.05, 0.05],
+]
+TOKENS = [1, 1, 1, 2, 1]  # the draft's choices
 KNOBS = [0.023, 0.09, 0.21, 0.31, 0.52, 0.73, 0.88, 0.999]  # none at a tie
 LOSSLESS = {"top_k": 1, "confidence_difference": -1, "confidence_tv": -1}  # 0 elsewhere
 
@@ -64,7 +76,7 @@ def test_a_rule_keeps_what_its_formula_keeps(name):
     # Logits of two models need not be normalised.
     signals = Signals(torch.tensor(TOKENS), torch.tensor(TARGETS).log() + 3, torch.tensor(DRAFTS).log() - 1)
     scores = load_rule(name).score(signals)
-    assert scores.shape == (4,)
+    assert scores.shape == (5,)
     for t in KNOBS:
         expected = [formula(p, q, x, t) for p, q, x in zip(TARGETS, DRAFTS, TOKENS, strict=True)]
         assert [bool(score < threshold(t)) for score in scores] == expected, t

@@ -1,5 +1,6 @@
 """GPUs of a node, shared out among jobs that run side by side where no scheduler does it."""
 
+import getpass
 import logging
 import os
 import tempfile
@@ -20,7 +21,7 @@ logger = logging.getLogger("autojudge")
 
 @contextmanager
 def claim_gpus(count: int) -> Iterator[None]:
-    """Let the process see `count` GPUs that no other job of this node has claimed; wait until they are free.
+    """Let the process see `count` GPUs that no other job of this user has claimed here; wait until they are free.
 
     A lock a GPU, in the machine's folder for temporary files, falls with its process, however that ends. Within a Slurm
     job nothing is done: Slurm shows each job its own GPUs. It must be entered before CUDA is used.
@@ -76,10 +77,10 @@ def _claim(names: list[str], count: int) -> Iterator[list[str]]:
 
 def _lock(name: str, stack: ExitStack) -> bool:
     """Lock a GPU until the stack closes; tell whether it was free."""
-    folder = Path(tempfile.gettempdir()) / "autojudge-gpus"
-    folder.mkdir(mode=0o777, exist_ok=True)
+    folder = Path(tempfile.gettempdir()) / f"autojudge-gpus-{getpass.getuser()}"
+    folder.mkdir(exist_ok=True)
     try:
-        stack.enter_context(FileLock(folder / f"{name}.lock", timeout=0, mode=0o666))
+        stack.enter_context(FileLock(folder / f"{name}.lock", timeout=0))
     except Timeout:
         return False
     return True

@@ -51,6 +51,11 @@ class Signals:
         assert self.draft_logits is not None, "the rule must name draft_logits in NEEDS"
         return self.draft_logits.float().softmax(-1)
 
+    @cached_property
+    def target_entropy(self) -> torch.Tensor:
+        """The entropy H(p) of the target, (n,), in nats."""
+        return torch.special.entr(self.target_probability).sum(-1)
+
     def chosen(self, values: torch.Tensor) -> torch.Tensor:
         """Return the entry (n,) of each mismatch's draft token in values (n, vocabulary)."""
         return values.gather(1, self.draft_token[:, None])[:, 0]

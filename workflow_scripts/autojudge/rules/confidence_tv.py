@@ -5,12 +5,11 @@ The optimal deferral rule of speculative cascades ("OPT", arXiv 2405.19261). Sco
 
 import torch
 
-from autojudge.rules import Signals
+from autojudge.rules import Signals, confidence_difference, tv_distance
 
 NEEDS = {"draft_logits"}
 
 
 def score(signals: Signals) -> torch.Tensor:
     """Return (max p - max q) / TV(p, q) for each mismatch."""
-    p, q = signals.target_probability, signals.draft_probability
-    return ((p.amax(-1) - q.amax(-1)) / ((p - q).abs().sum(-1) / 2)).clamp(-1, 1)
+    return (confidence_difference.score(signals) / tv_distance.score(signals)).clamp(-1, 1)

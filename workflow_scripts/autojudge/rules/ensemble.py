@@ -8,7 +8,7 @@ NEEDS = {"draft_logits"}
 
 
 def score(signals: Signals) -> torch.Tensor:
-    """Return, for each mismatch, the draft's share t from which on the mixture chooses its token; infinity for none."""
+    """Return, for each mismatch, the draft's share t from which on the mixture chooses its token, at most 1."""
     p, q = signals.target_probability, signals.draft_probability
     behind = p - signals.chosen(p)[:, None]  # by how much the target puts another token first
     ahead = signals.chosen(q)[:, None] - q

@@ -12,6 +12,5 @@ NEEDS: set[str] = set()
 
 def score(signals: Signals) -> torch.Tensor:
     """Return 1 minus the least eps that refuses each mismatch, max(p(x), (p(x) exp(H(p)))^2), cut at 1."""
-    p = signals.target_probability
-    chosen = signals.chosen(p)
-    return 1 - torch.maximum(chosen, (chosen * torch.special.entr(p).sum(-1).exp()) ** 2).clamp_max(1)
+    chosen = signals.chosen(signals.target_probability)
+    return 1 - torch.maximum(chosen, (chosen * signals.target_entropy.exp()) ** 2).clamp_max(1)
