@@ -191,7 +191,7 @@ def describe_speed(run, speed):
         "mismatches_of_plain_problems": sum(len(result["labels"]) for result in run.found.values()),
         "important": sum(label["important"] for m in run.mined for label in m.labels),
         "near_ties": sum(label["near_tie"] for m in run.mined for label in m.labels),
-        "cost_exponent": cost_exponent(run.mined),
+        "cost_exponents": cost_exponents(run.mined),
     }
 
 
@@ -244,20 +244,25 @@ def compare_labels(ours, others, near):
 
 
 def cost_of_problems(mined):
-    """Return mismatches and tokens put through the target, each (n,), of the n problems with mismatches."""
+    """Return mismatches, response lengths and tokens put through the target, each (n,), of n problems with mismatches."""
     found = [m for m in mined if m.labels]
-    mismatches = np.array([len(m.labels) for m in found])
-    return mismatches, np.array([m.response["target_evaluated"] for m in found])
+    lengths = np.array([len(m.response["target_tokens"]) for m in found])
+    return np.array([len(m.labels) for m in found]), lengths, np.array([m.response["target_evaluated"] for m in found])
 
 
-def cost_exponent(mined):
-    """Return the slope of tokens against mismatches on logarithmic axes (1: linear); None where all are alike."""
-    mismatches, tokens = cost_of_problems(mined)
-    return float(np.polyfit(np.log(mismatches), np.log(tokens), 1)[0]) if len(set(mismatches)) > 1 else None
+def cost_exponents(mined):
+    """Return exponents of tokens ~ mismatches^a, and ~ mismatches^a length^b (1: linear); None where all are alike."""
+    mismatches, lengths, tokens = (np.log(column) for column in cost_of_problems(mined))
+    if len(set(mismatches)) < 2 or len(set(lengths)) < 2:
+        return None
+    constant = np.ones_like(tokens)
+    alone = np.linalg.lstsq(np.stack([mismatches, constant], 1), tokens)[0]
+    both = np.linalg.lstsq(np.stack([mismatches, lengths, constant], 1), tokens)[0]
+    return {"mismatches": alone[0], "mismatches_at_equal_length": both[0], "length_at_equal_mismatches": both[1]}
 
 
 def plot_cost(mined, path):
-    mismatches, tokens = cost_of_problems(mined)
+    mismatches, _, tokens = cost_of_problems(mined)
     figure = Figure(figsize=(5.5, 3.5), layout="constrained")
     axes = figure.add_subplot()
     axes.plot(mismatches, tokens, "o", color="#0072B2", alpha=0.5, markersize=4, label="a problem")

@@ -5,7 +5,15 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from autojudge.generation import NO_SLOTS, CachedModel, Continuations, Request, check_slot_cache
+from autojudge.generation import (
+    LONGEST_PROPOSAL,
+    NO_SLOTS,
+    CachedModel,
+    Continuations,
+    Foresight,
+    Request,
+    check_slot_cache,
+)
 
 ROWS, CAPACITY = 3, 64
 
@@ -92,11 +100,37 @@ def test_an_ordinary_forward_pass_and_generation_still_work(pair):
     assert written[5] == plain(pair.target, written[:5]).argmax().item()
 
 
-def test_a_proposal_goes_on_after_the_longest_match_nearest_to_the_expected_place():
-    texts = Continuations([[1, 2, 3, 4, 5, 1, 2, 3, 9], [4, 2, 3, 8, 8]])
-    assert texts.propose([7, 1, 2, 3], 8) == (8, 3)
-    assert texts.propose([7, 1, 2, 3], 3) == (3, 3)
-    assert texts.propose([4, 2, 3], 3) == (13, 3)
-    assert texts.propose([6, 6], 4) == (4, 0)
-    assert texts.tokens(13, 9) == [8, 8]
-    assert texts.tokens(7, 1) == [3]
+TEXTS = [[1, 2, 3, 4, 5, 1, 2, 3, 9], [4, 2, 3, 8, 8]]
+
+
+@pytest.mark.parametrize(
+    ("text", "aligned", "place", "matched"),
+    [([7, 1, 2, 3], 8, 8, 3), ([7, 1, 2, 3], 3, 3, 3), ([4, 2, 3], 3, 13, 3), ([6, 6], 4, 4, 0)],
+)
+def test_a_text_goes_on_after_the_longest_match_nearest_to_the_aligned_place(text, aligned, place, matched):
+    found = Continuations(TEXTS, text, aligned)
+    assert (found.place, found.matched) == (place, matched)
+
+
+def test_a_continuation_ends_with_its_text():
+    found = Continuations(TEXTS, [4, 2, 3], 3)
+    assert found.tokens(9) == [8, 8]
+    assert found.tokens(1) == [8]
+
+
+def test_a_continuation_is_followed_while_it_is_right_and_searched_anew_after_a_wrong_token():
+    found = Continuations(TEXTS, [1, 2], 2)
+    assert found.advance([1, 2, 3, 4], 2) == [True, True]
+    assert (found.place, found.matched) == (4, 4)
+    assert found.advance([1, 2, 3, 4, 5, 4, 2], 3) == [True, False]
+    assert (found.place, found.matched) == (12, 2)
+
+
+def test_foresight_learns_which_matches_can_be_trusted():
+    foresight = Foresight()
+    for _ in range(40):
+        foresight.learn(0, [False])
+        foresight.learn(1, [True, True, False])
+    assert foresight.length(0, 0.5) == 0
+    assert foresight.length(1, 0.5) == 2
+    assert foresight.length(1, 0.0) == LONGEST_PROPOSAL

@@ -115,9 +115,9 @@ def least_margin(model, prompt, response, start):
     return (best[:, 0] - best[:, 1]).min().item() if len(best) else float("inf")
 
 
-def test_proposal_lengths_change_nothing(pair, arith, to_mine, mined, monkeypatch):
-    for name, length in (("FIRST_PROPOSAL", 1), ("LONGEST_PROPOSAL", 2), ("AFTER_NO_MATCH", 0)):
-        monkeypatch.setattr(f"autojudge.mining.{name}", length)
+@pytest.mark.parametrize("growth", [1e-9, 1e9])
+def test_proposal_lengths_change_nothing(pair, arith, to_mine, mined, monkeypatch, growth):
+    monkeypatch.setattr("autojudge.mining.GROWTH", growth)  # huge: only what is sure to be right is proposed
     for result in Miner(pair, arith, LIMIT, batch=20).mine(to_mine):
         assert mined_result(result) == mined_result(mined[result.response["problem_id"]])
 

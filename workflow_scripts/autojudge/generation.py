@@ -28,6 +28,10 @@ NO_SLOTS: Slots = np.empty(0, dtype=np.int64)
 SPARE = 0  # slot that no text owns; what a row sees where it has nothing to see
 NARROW = 8  # requests of up to this many tokens share one attention call
 FUSED = 32  # width of a call from which the fused kernel is worth its start
+NO_TOKEN = -1  # end of a text among others
+LONGEST_NGRAM = 6  # tokens that are compared in search of a continuation
+LONGEST_MATCH = 24  # matches longer than this are as good as it
+LONGEST_PROPOSAL = 15  # tokens; with the known one, the longest takes two narrow requests
 HEAD_LOGITS = 2**24  # logits that the head computes at a time where they are not kept
 ATTENTION = "autojudge_slots"
 PROBE_TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.1, torch.bfloat16: 0.6}  # of logits with a spread of 1
@@ -456,50 +460,73 @@ def check_slot_cache(model: PreTrainedModel, name: str) -> None:
 
 
 class Continuations:
-    """Texts of one problem, searched for how a text that resembles them goes on.
+    """Texts of one problem, and where among them a text that resembles them seems to go on.
 
     Parameters
     ----------
     texts : sequence of sequences of int
         The text to follow first, then others.
-    longest : int
-        Longest n-gram that is looked for.
+    text : sequence of int
+        The text to continue, not empty.
+    place : int
+        Place of the first text where it goes on if it stays aligned with it.
+
+    Attributes
+    ----------
+    place : int
+        Where the text seems to go on.
+    matched : int
+        How many tokens before it agree with the text's last ones, found by search up to `LONGEST_NGRAM`.
     """
 
-    def __init__(self, texts: Sequence[Sequence[int]], longest: int = 6) -> None:
-        self._longest = longest
-        self._tokens = np.concatenate([np.array([*text, -1]) for text in texts])
+    def __init__(self, texts: Sequence[Sequence[int]], text: Sequence[int], place: int) -> None:
+        self._tokens = np.concatenate([np.array([*other, NO_TOKEN]) for other in texts])
+        self.place, self.matched = place, 0
+        self._search(text)
 
-    def propose(self, text: Sequence[int], expected: int) -> tuple[int, int]:
-        """Find where the texts go on as `text` may.
+    def tokens(self, count: int) -> list[int]:
+        """Return up to `count` tokens from the place on, to the end of its text."""
+        found = self._tokens[self.place : self.place + count]
+        ends = np.flatnonzero(found == NO_TOKEN)
+        return found[: ends[0]].tolist() if len(ends) else found.tolist()
 
-        Parameters
-        ----------
-        text : sequence of int
-            Its last tokens are looked for.
-        expected : int
-            Place where it goes on if it stays aligned with the one it follows.
+    def advance(self, text: Sequence[int], added: int) -> list[bool]:
+        """Go on after the last `added` tokens of `text`; return if each was foreseen, up to the first that was not."""
+        foreseen = self._tokens[self.place : self.place + added].tolist()
+        right = [token == other for token, other in zip(text[len(text) - added :], foreseen, strict=False)]
+        self.place += added
+        self.matched += added
+        if not all(right) or len(right) < added:
+            self._search(text)
+        return right[: right.index(False) + 1] if False in right else right
 
-        Returns
-        -------
-        tuple of int
-            The place after the longest n-gram found, of several the nearest to the expected one, and the n-gram's
-            length; the expected place and 0 where nothing matches.
-        """
+    def _search(self, text: Sequence[int]) -> None:
+        """Find the place after the longest n-gram that ends the text, of several the nearest to the present place."""
         ends = np.flatnonzero(self._tokens == text[-1])
-        best, length = ends, min(len(ends), 1)
-        for n in range(1, min(self._longest, len(text))):
+        best, self.matched = ends, min(len(ends), 1)
+        for n in range(1, min(LONGEST_NGRAM, len(text))):
             ends = ends[ends >= n]
             ends = ends[self._tokens[ends - n] == text[-1 - n]]
             if not len(ends):
                 break
-            best, length = ends, n + 1
-        if length == 0:
-            return expected, 0
-        return int(best[np.abs(best + 1 - expected).argmin()]) + 1, length
+            best, self.matched = ends, n + 1
+        if self.matched:
+            self.place = int(best[np.abs(best + 1 - self.place).argmin()]) + 1
 
-    def tokens(self, place: int, count: int) -> list[int]:
-        """Return up to `count` tokens from a place on, to the end of its text."""
-        found = self._tokens[place : place + count]
-        ends = np.flatnonzero(found == -1)
-        return found[: ends[0]].tolist() if len(ends) else found.tolist()
+
+class Foresight:
+    """How often a continuation's next token is right, counted by how many tokens before it matched."""
+
+    def __init__(self) -> None:
+        self._right, self._seen = np.ones(LONGEST_MATCH + 1), np.full(LONGEST_MATCH + 1, 2.0)
+
+    def length(self, matched: int, least: float) -> int:
+        """Return how many tokens after a match are all right with a probability of at least `least`."""
+        lengths = np.minimum(matched + np.arange(LONGEST_PROPOSAL), LONGEST_MATCH)
+        return int((np.cumprod(self._right[lengths] / self._seen[lengths]) >= least).sum())
+
+    def learn(self, matched: int, right: Sequence[bool]) -> None:
+        """Count the tokens after a match, of which all but perhaps the last were right."""
+        for length, hit in enumerate(right, matched):
+            self._right[min(length, LONGEST_MATCH)] += hit
+            self._seen[min(length, LONGEST_MATCH)] += 1

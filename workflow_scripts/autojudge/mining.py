@@ -17,14 +17,16 @@ import numpy as np
 import torch
 
 from autojudge.features import compare_distributions
-from autojudge.generation import NO_SLOTS, CachedModel, Continuations, Request, Slots
+from autojudge.generation import NO_SLOTS, CachedModel, Continuations, Foresight, Request, Slots
 from autojudge.memory import Footprint, largest_batch
 from autojudge.models import Pair
 from autojudge.schemas import BLOCKS
 from autojudge.tasks import Task
 
-FIRST_PROPOSAL, LONGEST_PROPOSAL = 4, 15  # tokens; with the known one, the longest fills a narrow request
-AFTER_REFUSAL, AFTER_NO_MATCH = 2, 1
+# What a pass costs beside its tokens, as tokens: by itself, and for each row (divided by the parameters of the model).
+PASS_COST = {"cpu": 22, "cuda": 256}
+ROW_COST = 10**7
+GROWTH = 2  # tokens by which a text grows in a pass, about
 DRAFT_CHUNK = 12  # response tokens that the draft reads ahead in search of a mismatch
 STORED = torch.float16  # of hidden states
 NEAR_TIE = {torch.float32: 1e-4, torch.float16: 2**-6, torch.bfloat16: 2**-3}  # logits; a step of 16-bit ones near 20
@@ -75,8 +77,6 @@ class Row:
     finished: bool = False
     texts: list[list[int]] = field(default_factory=list)  # what the problem's texts were so far, the oldest first
     continuations: Continuations | None = None
-    expected: int = 1  # place in `continuations` where the continued text seems to go on
-    proposal: int = FIRST_PROPOSAL
     labels: list[dict[str, Any]] = field(default_factory=list)
     features: list[dict[str, Any]] = field(default_factory=list)
     evaluated: dict[str, int] = field(default_factory=lambda: {"target": 0, "draft": 0})
@@ -102,10 +102,9 @@ class Row:
         """Return what has been read of the first `length` tokens of a text, to be continued as `tokens`."""
         return Text(tokens, text.slots[: self.prompt + length])
 
-    def follow(self, text: list[int], expected: int) -> None:
-        """Propose from a text, from that place on, and from the earlier ones, the latest first."""
-        self.continuations = Continuations([text, *self.texts[::-1]])
-        self.expected, self.proposal = expected, FIRST_PROPOSAL
+    def follow(self, followed: list[int], text: list[int]) -> None:
+        """Propose how a text goes on, from one that is as long or longer and the earlier ones, the latest first."""
+        self.continuations = Continuations([followed, *self.texts[::-1]], text, len(text))
 
 
 @dataclass(frozen=True)
@@ -140,6 +139,7 @@ class Miner:
     def __init__(self, pair: Pair, task: Task, max_new_tokens: int, batch: int, memory: int | None = None) -> None:
         self.pair, self.task, self.limit, self.batch, self.memory = pair, task, max_new_tokens, batch, memory
         self.models: dict[str, CachedModel] = {}
+        self.foresight = Foresight()
 
     @torch.inference_mode()
     def mine(self, problems: Sequence[dict[str, Any]]) -> Iterator[Mined]:
@@ -208,7 +208,8 @@ class Miner:
 
     def _continue_texts(self, rows: list[Row], checks: Executor | None) -> bool:
         """Continue each row's text by one verified pass of the target; tell whether there was any."""
-        work = [work for row in rows if (work := self._target_work(row))]
+        least = self._least_probability(len(rows))
+        work = [work for row in rows if (work := self._target_work(row, least))]
         for (row, text, tokens), choices in zip(work, self._read("target", work), strict=True):
             if not text.tokens:  # the prompt
                 text.tokens.append(choices[0])
@@ -218,7 +219,16 @@ class Miner:
                     row.check = self._check(list(text.tokens), checks)
         return bool(work)
 
-    def _target_work(self, row: Row) -> Work | None:
+    def _least_probability(self, rows: int) -> float:
+        """Return how probably right a proposed token must be to be worth its cost.
+
+        A right one has to be evaluated anyway: it costs nothing and saves a share of a later pass. A wrong one is lost.
+        """
+        model = self.pair.target
+        row_cost = 1 + ROW_COST / model.num_parameters(exclude_embeddings=True)
+        return 1 / (1 + (row_cost + PASS_COST[model.device.type] / rows) / GROWTH)
+
+    def _target_work(self, row: Row, least: float) -> Work | None:
         """Return what the target is to read next in a row: the prompt, or a text's last token and proposals."""
         if not len(row.target.slots):
             return row, row.target, row.unread(row.target)
@@ -227,22 +237,19 @@ class Miner:
         if row.swap and row.n_read(row.target) <= row.swap.position:  # the response's last token, for its features
             return row, row.target, row.unread(row.target)
         text = row.swap.alternative if row.swap else row.target
-        return row, text, row.unread(text) + self._propose(row, text.tokens)
+        return row, text, row.unread(text) + self._propose(row, text.tokens, least)
 
-    def _propose(self, row: Row, tokens: list[int]) -> list[int]:
-        """Propose how the continued text goes on, from what it resembles."""
+    def _propose(self, row: Row, tokens: list[int], least: float) -> list[int]:
+        """Propose how a text goes on as far as it is right with a probability of at least `least`."""
         if self._ends(tokens) or row.continuations is None:
             return []
-        place, matched = row.continuations.propose(tokens, row.expected)
-        aligned = matched > 1 or row.proposal == FIRST_PROPOSAL
-        row.expected = place if matched > 1 else row.expected
-        count = row.proposal if aligned else min(row.proposal, AFTER_NO_MATCH)
-        return row.continuations.tokens(row.expected, min(count, self.limit - len(tokens)))
+        count = self.foresight.length(row.continuations.matched, least)
+        return row.continuations.tokens(min(count, self.limit - len(tokens)))
 
     def _keep_verified(self, row: Row, text: Text, tokens: list[int], choices: list[int]) -> None:
         """Keep the tokens of a pass that greedy decoding chooses too, and the target's own one after them."""
         known = len(text.tokens) - (row.n_read(text) - len(tokens))
-        kept = known
+        kept, length = known, len(text.tokens)
         while kept < len(tokens) and tokens[kept] == choices[kept - 1] and tokens[kept - 1] not in self.pair.end_tokens:
             kept += 1
         refused = len(tokens) - kept
@@ -252,11 +259,9 @@ class Miner:
         text.tokens += tokens[known:kept]
         if not self._ends(text.tokens):
             text.tokens.append(choices[kept - 1])
-        row.expected += kept - known + 1
-        if refused:
-            row.proposal = AFTER_REFUSAL
-        elif kept > known:
-            row.proposal = min(2 * row.proposal, LONGEST_PROPOSAL)
+        if row.continuations:
+            matched = row.continuations.matched
+            self.foresight.learn(matched, row.continuations.advance(text.tokens, len(text.tokens) - length))
 
     def _check(self, tokens: list[int], checks: Executor | None) -> "Future[str | None]":
         """Extract the answer of a complete text, beside generation where that is slow."""
@@ -323,7 +328,7 @@ class Miner:
                 if self._ends(text.tokens):
                     row.draft_tokens = text.tokens
                     row.texts.append(text.tokens)
-                    row.follow(text.tokens, 1)
+                    row.follow(text.tokens, row.target.tokens)
             elif not row.swap:
                 self._find_mismatch(row)
         return bool(work)
@@ -359,7 +364,7 @@ class Miner:
         tokens = [*row.target.tokens[: row.border], token]
         reading = row.branch(row.draft, row.border, tokens)
         row.swap = Swap(row.border, reading, row.branch(row.target, row.border, list(tokens)))
-        row.follow(row.target.tokens, row.border + 1)
+        row.follow(row.target.tokens, tokens)
 
     def _record(self, rows: list[Row]) -> None:
         """Write labels and features of complete swaps from what their passes left, and go on with the rows."""
