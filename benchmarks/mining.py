@@ -244,7 +244,7 @@ def compare_labels(ours, others, near):
 
 
 def cost_of_problems(mined):
-    """Return mismatches, response lengths and tokens put through the target, each (n,), of n problems with mismatches."""
+    """Return mismatches, response lengths and tokens through the target, each (n,), of n problems with mismatches."""
     found = [m for m in mined if m.labels]
     lengths = np.array([len(m.response["target_tokens"]) for m in found])
     return np.array([len(m.labels) for m in found]), lengths, np.array([m.response["target_evaluated"] for m in found])
@@ -258,7 +258,8 @@ def cost_exponents(mined):
     constant = np.ones_like(tokens)
     alone = np.linalg.lstsq(np.stack([mismatches, constant], 1), tokens)[0]
     both = np.linalg.lstsq(np.stack([mismatches, lengths, constant], 1), tokens)[0]
-    return {"mismatches": alone[0], "mismatches_at_equal_length": both[0], "length_at_equal_mismatches": both[1]}
+    names = ("mismatches", "mismatches_at_equal_length", "length_at_equal_mismatches")
+    return dict(zip(names, [float(alone[0]), float(both[0]), float(both[1])], strict=True))
 
 
 def plot_cost(mined, path):
