@@ -6,6 +6,7 @@ import torch
 from autojudge.decoding import Decoder, Job
 from autojudge.judge import Judge
 from autojudge.rules import load_rule
+from autojudge.thresholds import Points
 from reference import draft_choices, greedy
 
 LIMIT = 160
@@ -31,10 +32,11 @@ def prompts(problems):
     return [list(p["prompt_tokens"]) for p in problems if p["split"] == "test"]
 
 
-def decode(pair, judge, prompts, rule, threshold, window=8, batch=64):
-    jobs = [Job(prompt, load_rule(rule) if rule else None, threshold) for prompt in prompts]
-    results = dict(Decoder(pair, judge, window, LIMIT, batch).decode(jobs))
-    return [results[i] for i in range(len(prompts))]
+def decode(pair, judge, prompts, rule, threshold, window=8, batch=64, **options):
+    rules = {load_rule(rule): Points((threshold,))} if rule else {}
+    jobs = [Job(prompt, rules, seed=i) for i, prompt in enumerate(prompts)]
+    results = dict(Decoder(pair, judge, window, LIMIT, batch, **options).decode(jobs))
+    return [result for i in range(len(prompts)) for result in results[i]]
 
 
 @torch.inference_mode()

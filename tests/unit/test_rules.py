@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from autojudge.decoding import Decoder, Job
-from autojudge.rules import Signals, load_rule, rule_names
+from autojudge.rules import SIGNALS, Signals, load_rule, rule_names
+from autojudge.thresholds import Points
 
 TARGETS = [
     [0.5, 0.3, 0.1, 0.1],
@@ -24,6 +25,9 @@ DRAFTS = [
 ]
 TOKENS = [1, 1, 1, 2, 1]  # the draft's choices
 KNOBS = [0.023, 0.09, 0.21, 0.31, 0.52, 0.73, 0.88, 0.999]  # none at a tie
+FOLLOWING = [5, 8, 4, 6, 0]
+UNIFORM = [0.5, 0.01, 0.3, 0.9, 0.06]
+IMPORTANT = [True, False, False, True, False]
 LOSSLESS = {"top_k": 1, "confidence_difference": -1, "confidence_tv": -1}  # 0 elsewhere
 
 
@@ -49,6 +53,24 @@ def mixture_chooses(p, q, x, t):
     return mixture.index(max(mixture)) == x
 
 
+def top_3_entropy(p):
+    best = sorted(p)[-3:]
+    return entropy([a / sum(best) for a in best])
+
+
+def ratio(a, b):
+    return (log(a) + 3) / (log(b) + 3)
+
+
+OTHERS = {  # rules that read more of a mismatch than p, q and x, whose number is i
+    "fly": (lambda i, p, x, t: top_3_entropy(p) > log(3) - t and FOLLOWING[i] >= 5, lambda t: t),
+    "scaled_probability": (lambda i, p, x, t: UNIFORM[i] < min(1, p[x] / t), lambda t: 1 / t),
+    "oracle": (lambda i, p, x, t: not IMPORTANT[i], lambda t: t),
+    "logit_ratio": (
+        lambda i, p, x, t: (log(p[x]) + 3) / (log(max(p)) + 3) > 1 - t and p[x] == sorted(p)[-2],
+        lambda t: t,
+    ),
+}
 FORMULAS = {  # whether a rule keeps token x at knob t, and the threshold that stands for t
     "probability": (lambda p, q, x, t: p[x] > t, lambda t: 1 - t),
     "typical": (lambda p, q, x, t: p[x] > min(t, sqrt(t) * exp(-entropy(p))), lambda t: 1 - t),
@@ -64,39 +86,52 @@ FORMULAS = {  # whether a rule keeps token x at knob t, and the threshold that s
     "top_k": (lambda p, q, x, t: sorted(p, reverse=True).index(p[x]) < round(4 * t), lambda t: round(4 * t)),
     "lossless": (lambda p, q, x, t: False, lambda t: t),
 }
+RULES = [*FORMULAS, *OTHERS]
+
+
+def hand_made(needs):
+    """The signals that a rule names, and no others. Logits of two models need not be normalised."""
+    signals = Signals(torch.tensor(TOKENS))
+    signals.target_logits = torch.tensor(TARGETS).log() + 3 if "target_logits" in needs else None
+    signals.draft_logits = torch.tensor(DRAFTS).log() - 1 if "draft_logits" in needs else None
+    signals.following = torch.tensor(FOLLOWING) if "following" in needs else None
+    signals.uniform = torch.tensor(UNIFORM, dtype=torch.float64) if "uniform" in needs else None
+    signals.important = torch.tensor(IMPORTANT) if "labels" in needs else None
+    return signals
 
 
 def test_every_rule_without_training_has_its_formula_here():
-    assert set(rule_names()) == FORMULAS.keys() | {"judge"}
+    assert set(rule_names()) == {*RULES, "judge"}
 
 
-@pytest.mark.parametrize("name", FORMULAS)
-def test_a_rule_keeps_what_its_formula_keeps(name):
-    formula, threshold = FORMULAS[name]
-    # Logits of two models need not be normalised.
-    signals = Signals(torch.tensor(TOKENS), torch.tensor(TARGETS).log() + 3, torch.tensor(DRAFTS).log() - 1)
-    scores = load_rule(name).score(signals)
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_keeps_what_its_formula_keeps_and_names_all_it_reads(name):
+    rule = load_rule(name)
+    scores = rule.score(hand_made(rule.needs))
     assert scores.shape == (5,)
+    formula, threshold = (FORMULAS | OTHERS)[name]
     for t in KNOBS:
-        expected = [formula(p, q, x, t) for p, q, x in zip(TARGETS, DRAFTS, TOKENS, strict=True)]
-        assert [bool(score < threshold(t)) for score in scores] == expected, t
+        kept = [bool(score < threshold(t)) for score in scores]
+        if name in OTHERS:
+            assert kept == [formula(i, p, x, t) for i, (p, x) in enumerate(zip(TARGETS, TOKENS, strict=True))], t
+        else:
+            assert kept == [formula(p, q, x, t) for p, q, x in zip(TARGETS, DRAFTS, TOKENS, strict=True)], t
 
 
-@pytest.mark.parametrize("name", FORMULAS)
-def test_a_rule_asks_for_the_signals_that_it_reads(name):
-    rule = load_rule(name)
-    draft = torch.tensor(DRAFTS).log() if "draft_logits" in rule.needs else None
-    rule.score(Signals(torch.tensor(TOKENS), torch.tensor(TARGETS).log(), draft))
+def test_a_rule_may_name_only_signals_that_there_are():
+    for name in rule_names():
+        assert load_rule(name).needs <= SIGNALS
 
 
-@pytest.mark.parametrize("name", FORMULAS)
+@pytest.mark.parametrize("name", RULES)
 def test_a_rule_has_a_lossless_threshold_and_another(pair, problems, name):
-    prompts = [list(p["prompt_tokens"]) for p in problems if p["split"] == "test"][:8]
+    prompts = [list(p["prompt_tokens"]) for p in problems if p["split"] == "test"][:12]
     rule = load_rule(name)
+    unimportant = dict.fromkeys(range(160), False)
 
     def decode(rule, threshold):
-        jobs = [Job(prompt, rule, threshold) for prompt in prompts]
-        return {i: decoded.tokens for i, decoded in Decoder(pair, None, 8, 160, 32).decode(jobs)}
+        jobs = [Job(prompt, {rule: Points((threshold,))}, labels=unimportant) for prompt in prompts]
+        return {i: decoded[0].tokens for i, decoded in Decoder(pair, None, 8, 160, 32).decode(jobs)}
 
     target = decode(load_rule("lossless"), 0)
     assert decode(rule, LOSSLESS.get(name, 0)) == target

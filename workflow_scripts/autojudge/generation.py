@@ -76,6 +76,16 @@ class Pass:
     logits: list[torch.Tensor]
 
 
+@dataclass(frozen=True)
+class Saved:
+    """What n slots hold: keys and values (heads, n, size) by layer, hidden states (n, hidden), choices and margins."""
+
+    layers: dict[int, tuple[torch.Tensor, torch.Tensor]]
+    hidden: torch.Tensor
+    choices: NDArray[np.int64]
+    margins: NDArray[np.float32]
+
+
 class CachedModel:
     """A model with a slot cache of a fixed size.
 
@@ -110,6 +120,31 @@ class CachedModel:
     def clear(self, row: int) -> None:
         """Free all slots of a row."""
         self._used[row, SPARE + 1 :] = False
+
+    def save(self, row: int, slots: Slots) -> "Saved":
+        """Return a copy of what some slots of a row hold, to be loaded into another row."""
+        assert self._hidden is not None, "a forward pass comes first"
+        index = torch.from_numpy(slots)
+        layers = {
+            number: (layer.keys[row][:, index.to(layer.keys.device)], layer.values[row][:, index.to(layer.keys.device)])
+            for number, layer in self._layers.items()
+        }
+        hidden = self._hidden[row, index.to(self._hidden.device)]
+        return Saved(layers, hidden, self._choices[row, slots], self._margins[row, slots])
+
+    def load(self, row: int, saved: "Saved") -> Slots:
+        """Put a copy into free slots of a row and return them. Raises RuntimeError for a row without room."""
+        assert self._hidden is not None, "a forward pass comes first"
+        slots = self._allocate(row, len(saved.choices))
+        self._touch(int(slots.max(initial=0)) + 1)
+        index = torch.from_numpy(slots)
+        for number, (keys, values) in saved.layers.items():
+            layer = self._layers[number]
+            layer.keys[row][:, index.to(keys.device)] = keys
+            layer.values[row][:, index.to(keys.device)] = values
+        self._hidden[row, index.to(self._hidden.device)] = saved.hidden
+        self._choices[row, slots], self._margins[row, slots] = saved.choices, saved.margins
+        return slots
 
     def choices(self, row: int, slots: Slots) -> list[int]:
         """Return the model's greedy token after each of the slots."""

@@ -27,7 +27,7 @@ class Pair:
         Number of tokens that both models score; padding rows of the larger head are left out.
     """
 
-    draft: PreTrainedModel
+    draft: PreTrainedModel | None
     target: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     end_tokens: frozenset[int]

@@ -7,7 +7,7 @@ import torch
 
 from autojudge.rules import Signals, confidence_difference, tv_distance
 
-NEEDS = {"draft_logits"}
+NEEDS = {"target_logits", "draft_logits"}
 
 
 def score(signals: Signals) -> torch.Tensor:

@@ -4,7 +4,7 @@ import torch
 
 from autojudge.rules import Signals
 
-NEEDS = {"draft_logits"}
+NEEDS = {"target_logits", "draft_logits"}
 
 
 def score(signals: Signals) -> torch.Tensor:

@@ -4,7 +4,7 @@ import torch
 
 from autojudge.rules import Signals
 
-NEEDS: set[str] = set()
+NEEDS = {"target_logits"}
 
 
 def score(signals: Signals) -> torch.Tensor:

@@ -9,6 +9,6 @@ NEEDS = {"judge"}
 
 def score(signals: Signals) -> torch.Tensor:
     """Return the judge's probability that each mismatch is important."""
-    assert signals.judge is not None and signals.hidden is not None
+    assert signals.judge is not None, "the rule must be decoded with a judge"
     scalars = signals.scalars if signals.judge.needs_scalars else {}
     return signals.judge.probability(signals.hidden | scalars)

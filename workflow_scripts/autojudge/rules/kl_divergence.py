@@ -7,7 +7,7 @@ import torch
 
 from autojudge.rules import Signals
 
-NEEDS = {"draft_logits"}
+NEEDS = {"target_logits", "draft_logits"}
 CONFIDENT = 0.9
 
 

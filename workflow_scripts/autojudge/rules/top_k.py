@@ -7,9 +7,10 @@ import torch
 
 from autojudge.rules import Signals
 
-NEEDS: set[str] = set()
+NEEDS = {"target_logits"}
 
 
 def score(signals: Signals) -> torch.Tensor:
     """Return the rank of the draft's token under the target, 0 for the most probable."""
+    assert signals.target_logits is not None, "the rule must name target_logits in NEEDS"
     return (signals.target_logits > signals.chosen(signals.target_logits)[:, None]).sum(-1)

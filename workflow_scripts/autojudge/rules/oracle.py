@@ -1,0 +1,16 @@
+"""Keep what mining found unimportant: the mined labels themselves, a bound for every judge. 0 is lossless.
+
+Only problems that were mined have labels; a mismatch without one is refused.
+"""
+
+import torch
+
+from autojudge.rules import Signals
+
+NEEDS = {"labels"}
+
+
+def score(signals: Signals) -> torch.Tensor:
+    """Return 0 for each unimportant mismatch and infinity for each important one."""
+    assert signals.important is not None, "the rule must name labels in NEEDS"
+    return torch.zeros(signals.important.shape).masked_fill(signals.important.cpu(), torch.inf)

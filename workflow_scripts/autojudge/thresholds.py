@@ -1,0 +1,36 @@
+"""Sets of thresholds for which a response holds; a mismatch's score splits them into those that refuse and keep it."""
+
+from dataclasses import dataclass
+
+INFINITY = float("inf")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """All thresholds t with low < t <= high."""
+
+    low: float = -INFINITY
+    high: float = INFINITY
+
+    def split(self, score: float) -> tuple["Interval | None", "Interval | None"]:
+        """Return the thresholds that refuse a mismatch of that score (t <= score) and those that keep it, if any."""
+        middle = min(max(score, self.low), self.high)
+        refusing = Interval(self.low, middle) if middle > self.low else None
+        return refusing, Interval(middle, self.high) if middle < self.high else None
+
+
+@dataclass(frozen=True)
+class Points:
+    """Some thresholds, at least one, in ascending order."""
+
+    values: tuple[float, ...]
+
+    def split(self, score: float) -> tuple["Points | None", "Points | None"]:
+        """Return the thresholds that refuse a mismatch of that score (t <= score) and those that keep it, if any."""
+        refusing = tuple(t for t in self.values if t <= score)
+        keeping = self.values[len(refusing) :]
+        return Points(refusing) if refusing else None, Points(keeping) if keeping else None
+
+
+Thresholds = Interval | Points
+EVERY = Interval()
