@@ -8,7 +8,7 @@ from snakemake.utils import validate
 WORKFLOW_SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 sys.path.insert(0, str(WORKFLOW_SCRIPTS))
 
-from autojudge.configuration import check_config, pairs_of, uses_judge
+from autojudge.configuration import check_config, own_models, pairs_of, uses_judge, uses_labels
 from autojudge.dependencies import library_of
 from autojudge.errors import InputError
 
@@ -55,7 +55,7 @@ def task_module(wildcards):
 
 def files_of_pair(pair):
     """Files of a pair's local model folders; models of the hub have none."""
-    folders = [Path(config["pairs"][pair][role]["model"]).expanduser() for role in ("draft", "target")]
+    folders = [Path(model["model"]).expanduser() for model in own_models(config["pairs"][pair]).values()]
     return sorted(str(file) for folder in folders if folder.is_dir() for file in folder.iterdir() if file.is_file())
 
 
@@ -67,6 +67,16 @@ def dataset_files(wildcards):
     """Local files of a dataset; a dataset of the hub, or a generated one, has none."""
     source = config["datasets"][wildcards.dataset]["source"]
     return list(source.values()) if isinstance(source, dict) else []
+
+
+def mined_splits():
+    """Splits that are mined: those that train and choose the judge, and all if a swept rule reads labels."""
+    return ["train", "validation", *(["test"] if uses_labels(config) else [])]
+
+
+def mined_labels(wildcards):
+    """The mined labels, if a swept rule reads them."""
+    return [f"results/{wildcards.dataset}/{wildcards.pair}/labels.parquet"] if uses_labels(config) else []
 
 
 def judge_artifact(wildcards):

@@ -1,8 +1,9 @@
 rule sweep_thresholds:
-    """Decode one shard of the test problems with every rule and threshold."""
+    """Decode one shard of the validation and test problems with every rule at every threshold."""
     input:
         problems="results/{dataset}/{pair}/problems.parquet",
         judge=judge_artifact,
+        labels=mined_labels,
         models=model_files,
         library=library("sweep_thresholds", task_module, *rule_modules()),
     output:
@@ -23,8 +24,7 @@ rule sweep_thresholds:
         max_new_tokens=lookup(within=config, dpath="datasets/{dataset}/max_new_tokens"),
         pair=lookup(within=config, dpath="pairs/{pair}"),
         rules=swept_rules(),
-        window=config["decoding"]["window"],
-        batch=config["decoding"]["batch"],
+        decoding={key: config["decoding"][key] for key in ("window", "batch", "branches", "temperature", "top_p")},
     script:
         "../workflow_scripts/sweep_thresholds.py"
 

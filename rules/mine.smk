@@ -1,5 +1,5 @@
 rule mine_labels:
-    """Mine labels, features and responses of one shard of the training and validation problems."""
+    """Mine labels, features and responses of one shard of the problems."""
     input:
         problems="results/{dataset}/{pair}/problems.parquet",
         models=model_files,
@@ -24,6 +24,7 @@ rule mine_labels:
         max_new_tokens=lookup(within=config, dpath="datasets/{dataset}/max_new_tokens"),
         pair=lookup(within=config, dpath="pairs/{pair}"),
         mining={key: config["mining"][key] for key in ("batch", "memory_mb")},
+        splits=mined_splits(),
         journal="results/{dataset}/{pair}/journal/{scatteritem}.jsonl",
     script:
         "../workflow_scripts/mine_labels.py"

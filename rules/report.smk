@@ -3,11 +3,15 @@ rule build_pareto:
     input:
         sweeps=of_each_pair("results/{dataset}/{pair}/sweep.parquet"),
         judges=judges_of_figure("results/{dataset}/{pair}/judge/judge.json"),
-        library=library("build_pareto"),
+        library=library("build_pareto", *rule_modules()),
     output:
         csv="results/{dataset}_pareto.csv",
         pdf="results/{dataset}_pareto.pdf",
         png="results/{dataset}_pareto.png",
+        curve="results/{dataset}_curve.parquet",
+        summary="results/{dataset}_summary.csv",
+        markdown="results/{dataset}_summary.md",
+        latex="results/{dataset}_summary.tex",
     log:
         "logs/build_pareto/{dataset}.log",
     benchmark:
@@ -21,6 +25,8 @@ rule build_pareto:
     params:
         dataset="{dataset}",
         pairs=figure_pairs,
+        rules=swept_rules(),
+        tolerance=config["decoding"]["tolerance"],
         seed=config["seed"],
     script:
         "../workflow_scripts/build_pareto.py"

@@ -1,4 +1,4 @@
-"""Summarise every pair's sweep of a dataset and draw accuracy against accepted tokens per cycle."""
+"""Rule build_pareto: summarise every pair's sweep of a dataset; draw accuracy against accepted tokens per cycle."""
 
 import json
 from collections.abc import Mapping
@@ -7,9 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from autojudge import plotting, statistics
-from autojudge.progress import job_log
+from autojudge import plotting, reporting, statistics
+from autojudge.configuration import rule_kind
 from autojudge.schemas import arrow_schema, read_table, write_table
+from autojudge.thresholds import expand_thresholds
 
 COLUMNS = [name for name in arrow_schema("sweep").names if name not in ("answer", "response")]
 
@@ -17,43 +18,52 @@ COLUMNS = [name for name in arrow_schema("sweep").names if name not in ("answer"
 def build_pareto(
     sweeps: Mapping[str, str],
     judges: Mapping[str, str],
+    rules: dict,
     dataset: str,
+    tolerance: float,
     seed: int,
-    out_csv: str,
-    out_pdf: str,
-    out_png: str,
+    outputs: Mapping[str, str],
 ) -> None:
-    """Write a dataset's table `pareto` and its figure.
+    """Write a dataset's tables `pareto`, `curve` and `summary`, and its figure.
 
     Parameters
     ----------
     sweeps : mapping of str to path
         Pair to its sweep.parquet.
     judges : mapping of str to path
-        Pair to its judge.json, whose `threshold` is the recommended one; without an entry nothing is recommended.
-    dataset : str
-    seed : int
-        Of the bootstrap.
-    out_csv, out_pdf, out_png : path
+        Pair to its judge.json; empty where no judge is swept.
+    rules : dict
+        Rule to its thresholds in the config.
+    outputs : mapping of str to path
+        `csv`, `pdf`, `png`, `curve`, `summary`, `markdown` and `latex`.
     """
-    summaries = []
+    kinds = {rule: rule_kind(rule) for rule in ("target", *rules)}
+    parts = []
     for pair, path in sweeps.items():
-        recommended = json.loads(Path(judges[pair]).read_text())["threshold"] if pair in judges else float("nan")
-        summaries.append(statistics.summarise_sweep(read_table("sweep", path, COLUMNS), pair, recommended, seed))
-    table = pd.concat(summaries, ignore_index=True)
-    write_table("pareto", pa.Table.from_pandas(table, arrow_schema("pareto"), preserve_index=False), out_csv)
-    plotting.plot_pareto(table, f"{dataset}: accuracy against accepted tokens per cycle", out_pdf, out_png)
+        of_judge = json.loads(Path(judges[pair]).read_text())["thresholds"] if pair in judges else None
+        given = expand_thresholds(rules, of_judge)
+        sweep = read_table("sweep", path, COLUMNS)
+        parts.append(statistics.summarise_sweep(sweep, pair, given, kinds, tolerance, seed))
+    table, curve, summary = (pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True))
+    for name, frame, output in (("pareto", table, "csv"), ("curve", curve, "curve"), ("summary", summary, "summary")):
+        arrow = pa.Table.from_pandas(frame, arrow_schema(name), preserve_index=False)
+        write_table(name, arrow, outputs[output])
+    title = f"{dataset}: accuracy against accepted tokens per cycle"
+    plotting.plot_pareto(table, curve, summary, title, outputs["pdf"], outputs["png"])
+    reporting.write_summary(summary, dataset, tolerance, outputs["markdown"], outputs["latex"])
 
 
 if __name__ == "__main__":
+    from autojudge.progress import job_log
+
     with job_log(snakemake.log[0]):
-        pairs, judges = snakemake.params.pairs, snakemake.input.get("judges", [])
+        params, judges = snakemake.params, snakemake.input.get("judges", [])
         build_pareto(
-            sweeps=dict(zip(pairs, snakemake.input.sweeps, strict=True)),
-            judges=dict(zip(pairs, judges, strict=True)) if judges else {},
-            dataset=snakemake.params.dataset,
-            seed=snakemake.params.seed,
-            out_csv=snakemake.output.csv,
-            out_pdf=snakemake.output.pdf,
-            out_png=snakemake.output.png,
+            dict(zip(params.pairs, snakemake.input.sweeps, strict=True)),
+            dict(zip(params.pairs, judges, strict=True)) if judges else {},
+            params.rules,
+            params.dataset,
+            params.tolerance,
+            params.seed,
+            dict(snakemake.output.items()),
         )

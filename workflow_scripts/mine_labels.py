@@ -5,11 +5,12 @@ import logging
 import torch
 
 from autojudge import schemas
+from autojudge.configuration import own_models
 from autojudge.gpus import claim_gpus
 from autojudge.journal import Journal, describe_files
 from autojudge.memory import memory_budget
 from autojudge.mining import Mined, Miner
-from autojudge.models import load_pair
+from autojudge.models import describe_models, load_pair
 from autojudge.progress import Progress
 from autojudge.shards import take_shard
 from autojudge.tasks import load_task
@@ -24,15 +25,16 @@ def mine_labels(
     max_new_tokens: int,
     pair: dict,
     mining: dict,
+    splits: list[str],
     journal: str,
     outputs: dict[str, str],
 ) -> None:
-    """Mine the training and validation problems of a shard such as "3-of-8", but for those in its journal."""
+    """Mine the problems of some splits in a shard such as "3-of-8", but for those in its journal."""
     table = schemas.read_table("problems", problems)
-    rows = take_shard(schemas.records(table[table["split"] != "test"]), shard)
+    rows = take_shard(schemas.records(table[table["split"].isin(splits)]), shard)
     prompts = {row["problem_id"]: row["prompt_tokens"].tolist() for row in rows}
-    files = {role: describe_files(pair[role]["model"]) for role in ("draft", "target")}
-    versions = {role: {k: pair[role][k] for k in ("model", "revision", "dtype")} for role in files}
+    files = {role: describe_files(model["model"]) for role, model in own_models(pair).items()}
+    versions = describe_models(pair)
     settings = {"task": [task, load_task(task).VERSION], "limit": max_new_tokens, "models": versions, "files": files}
     log = Journal(journal, settings | {"prompts": prompts})
     progress = Progress(len(rows), "problem", resumed=len(log.finished))
@@ -70,4 +72,5 @@ if __name__ == "__main__":
         torch.set_num_threads(snakemake.threads)
         params, outputs = snakemake.params, dict(snakemake.output.items())
         shard = (snakemake.input.problems, snakemake.wildcards.scatteritem)
-        mine_labels(*shard, params.task, params.max_new_tokens, params.pair, params.mining, params.journal, outputs)
+        settings = (params.task, params.max_new_tokens, params.pair, params.mining, params.splits)
+        mine_labels(*shard, *settings, params.journal, outputs)

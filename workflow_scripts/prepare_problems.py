@@ -3,6 +3,7 @@
 import logging
 
 from autojudge import problems, schemas
+from autojudge.configuration import own_models
 from autojudge.models import context_length, load_tokenizer
 from autojudge.tasks import load_task
 
@@ -12,7 +13,7 @@ logger = logging.getLogger("autojudge")
 def prepare_problems(dataset: dict, pair: dict, seed: int, output: str) -> None:
     """Check the pair's tokenizers, draw the problems, and write them."""
     tokenizer = load_tokenizer(pair)
-    context = min(context_length(pair[role]) for role in ("draft", "target"))
+    context = min(context_length(model) for model in own_models(pair).values())
     rows = problems.prepare_problems(load_task(dataset["task"]), dataset, tokenizer, context, seed)
     schemas.write_table("problems", rows, output)
     logger.info("%d problems, prompts of up to %d tokens", len(rows), max(len(r["prompt_tokens"]) for r in rows))

@@ -5,6 +5,7 @@ from pathlib import Path
 from autojudge import provenance, schemas
 from autojudge.features import expand_blocks
 from autojudge.grid import Mismatches, fit_judge
+from autojudge.models import describe_models
 
 
 def select_judge(
@@ -28,7 +29,7 @@ def select_judge(
         "feature_set": best["feature_set"],
         "hyperparameter": {best["hyperparameter"]: best["value"]},
         "grid_auc": best["auc"],
-        "models": {role: {k: pair[role][k] for k in ("model", "revision", "dtype")} for role in ("draft", "target")},
+        "models": describe_models(pair),
         "provenance": provenance.describe_run(seed),
     }
     judge.info.update(origin)

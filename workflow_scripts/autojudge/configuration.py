@@ -10,6 +10,7 @@ import yaml
 
 from autojudge.errors import InputError
 
+REFERENCES = {"target", "lossless", "always"}
 LIBRARY = Path(__file__).parent
 KNOWN_ONLY_TO_MINING = {"draft_at_target", "target_at_target"}  # a decoder has not placed the target's token
 
@@ -37,8 +38,9 @@ def check_config(config: Mapping[str, Any], schema: str | Path) -> None:
         _check_names([run["dataset"]], config["datasets"], f"runs[{i}].dataset", "datasets")
         _check_names(run["pairs"], config["pairs"], f"runs[{i}].pairs", "pairs")
         for pair in run["pairs"]:
-            for role in ("draft", "target"):
-                check_model_folder(config["pairs"][pair][role]["model"], f"pairs.{pair}.{role}.model")
+            for role, model in own_models(config["pairs"][pair]).items():
+                check_model_folder(model["model"], f"pairs.{pair}.{role}.model")
+            _check_draft(config["pairs"][pair], pair, config)
         _check_files(config["datasets"][run["dataset"]], f"datasets.{run['dataset']}.source")
     for name, dataset in config["datasets"].items():
         _check_module(dataset["task"], "tasks", f"datasets.{name}.task")
@@ -47,6 +49,11 @@ def check_config(config: Mapping[str, Any], schema: str | Path) -> None:
     for name in config["rules"]:
         _check_module(name, "rules", f"rules.{name}")
     _check_judge(config["judge"])
+
+
+def own_models(pair: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the settings of a pair's models by role; a draft that is part of the target, or none, has no entry."""
+    return {role: pair[role] for role in ("draft", "target") if pair[role].get("model")}
 
 
 def check_model_folder(model: str, key: str) -> None:
@@ -78,6 +85,19 @@ def rule_needs(rule: str) -> set[str]:
     raise InputError(f"rule `{rule}`: its module has no NEEDS; see workflow_scripts/autojudge/rules/__init__.py")
 
 
+def rule_kind(rule: str) -> str:
+    """Return "reference" for the target, lossless decoding and the draft alone, else what a rule's scores come from."""
+    if rule in REFERENCES:
+        return "reference"
+    needs = rule_needs(rule)
+    return "oracle" if "labels" in needs else "judge" if "judge" in needs else "training-free"
+
+
+def uses_labels(config: Mapping[str, Any]) -> bool:
+    """Tell whether a swept rule reads mined labels, so that the problems of the sweep have to be mined too."""
+    return any("labels" in rule_needs(rule) for rule in config["decoding"]["rules"])
+
+
 def uses_judge(config: Mapping[str, Any]) -> bool:
     """Tell whether a swept rule asks a judge or sweeps its thresholds."""
     swept = config["decoding"]["rules"]
@@ -99,6 +119,17 @@ def pairs_of(config: Mapping[str, Any], dataset: str) -> list[str]:
             f"dataset `{dataset}` has no pair: name some in `runs` or in `datasets.{dataset}.default_pairs`"
         )
     return pairs
+
+
+def _check_draft(pair: Mapping[str, Any], name: str, config: Mapping[str, Any]) -> None:
+    if not pair["draft"].get("prompt_lookup"):
+        return
+    for rule in config.get("decoding", {}).get("rules", []):
+        if needs := rule_needs(rule) & {"draft_logits", "judge", "labels"}:
+            raise InputError(
+                f"config key `decoding.rules`: `{rule}` needs a draft model ({', '.join(sorted(needs))}), and pair "
+                f"`{name}` drafts by prompt lookup; leave the rule out, or give the pair a draft model"
+            )
 
 
 def _check_judge(judge: Mapping[str, Any]) -> None:

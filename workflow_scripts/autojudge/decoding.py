@@ -302,6 +302,7 @@ class Decoder:
             if count + len(done[number]) <= self.most_branches:
                 continue
             job = next(branch.job for branch in [*active, *parked] if branch.number == number)
+            assert job.instead is not None
             for branch in [branch for branch in active if branch.number == number]:
                 self._leave(branch, active)
             parked[:] = [branch for branch in parked if branch.number != number]

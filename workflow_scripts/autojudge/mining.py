@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from autojudge.endings import Ending
 from autojudge.features import compare_distributions
 from autojudge.generation import NO_SLOTS, CachedModel, Continuations, Foresight, Request, Slots
 from autojudge.memory import Footprint, largest_batch
@@ -127,7 +128,7 @@ class Miner:
     pair : Pair
         Draft and target.
     task : Task
-        Extracts and compares answers; with a true `SLOW_CHECKS`, beside generation.
+        Extracts and compares answers; with a true `SLOW_CHECKS`, beside generation. Its `STOP` ends responses.
     max_new_tokens : int
         Longest response, counted from the prompt's end.
     batch : int
@@ -137,7 +138,8 @@ class Miner:
     """
 
     def __init__(self, pair: Pair, task: Task, max_new_tokens: int, batch: int, memory: int | None = None) -> None:
-        self.pair, self.task, self.limit, self.batch, self.memory = pair, task, max_new_tokens, batch, memory
+        self.pair, self.task, self.batch, self.memory = pair, task, batch, memory
+        self.ending = Ending(max_new_tokens, pair.end_tokens, getattr(task, "STOP", ()), pair.decode)
         self.models: dict[str, CachedModel] = {}
         self.foresight = Foresight()
 
@@ -177,7 +179,7 @@ class Miner:
 
     def _open_caches(self, problems: Sequence[dict[str, Any]]) -> int:
         """Make the caches; a row holds a prompt, a response and an alternative. Return the number of rows."""
-        capacity = max(len(p["prompt_tokens"]) for p in problems) + 2 * self.limit + 2
+        capacity = max(len(p["prompt_tokens"]) for p in problems) + 2 * self.ending.limit + 2
         models = {"draft": self.pair.draft, "target": self.pair.target}
         batch, pass_tokens = min(self.batch, len(problems)), 2**20
         if self.memory is not None:
@@ -188,9 +190,6 @@ class Miner:
             for name, model in models.items()
         }
         return batch
-
-    def _ends(self, tokens: list[int]) -> bool:
-        return len(tokens) >= self.limit or (bool(tokens) and tokens[-1] in self.pair.end_tokens)
 
     def _read(self, name: str, work: list[Work]) -> list[list[int]]:
         """Let a model read tokens in one pass; return its greedy token after each (of a prompt, after the last)."""
@@ -215,7 +214,7 @@ class Miner:
                 text.tokens.append(choices[0])
             elif text is not row.target or not row.target_tokens:
                 self._keep_verified(row, text, tokens, choices)
-                if self._ends(text.tokens):
+                if self.ending.reached(text.tokens):
                     row.check = self._check(list(text.tokens), checks)
         return bool(work)
 
@@ -241,23 +240,23 @@ class Miner:
 
     def _propose(self, row: Row, tokens: list[int], least: float) -> list[int]:
         """Propose how a text goes on as far as it is right with a probability of at least `least`."""
-        if self._ends(tokens) or row.continuations is None:
+        if self.ending.reached(tokens) or row.continuations is None:
             return []
         count = self.foresight.length(row.continuations.matched, least)
-        return row.continuations.tokens(min(count, self.limit - len(tokens)))
+        return row.continuations.tokens(min(count, self.ending.limit - len(tokens)))
 
     def _keep_verified(self, row: Row, text: Text, tokens: list[int], choices: list[int]) -> None:
         """Keep the tokens of a pass that greedy decoding chooses too, and the target's own one after them."""
         known = len(text.tokens) - (row.n_read(text) - len(tokens))
         kept, length = known, len(text.tokens)
-        while kept < len(tokens) and tokens[kept] == choices[kept - 1] and tokens[kept - 1] not in self.pair.end_tokens:
+        while kept < len(tokens) and tokens[kept] == choices[kept - 1] and not self.ending.reached(text.tokens):
+            text.tokens.append(tokens[kept])
             kept += 1
         refused = len(tokens) - kept
         if refused:
             self.models["target"].release(row.index, text.slots[-refused:])
             text.slots = text.slots[:-refused]
-        text.tokens += tokens[known:kept]
-        if not self._ends(text.tokens):
+        if not self.ending.reached(text.tokens):
             text.tokens.append(choices[kept - 1])
         if row.continuations:
             matched = row.continuations.matched
@@ -325,7 +324,7 @@ class Miner:
         for (row, text, _), choices in zip(work, self._read("draft", work), strict=True):
             if not row.draft_tokens:
                 text.tokens.append(choices[-1])
-                if self._ends(text.tokens):
+                if self.ending.reached(text.tokens):
                     row.draft_tokens = text.tokens
                     row.texts.append(text.tokens)
                     row.follow(text.tokens, row.target.tokens)

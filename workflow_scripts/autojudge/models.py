@@ -1,5 +1,6 @@
 """Load a pair of models and check that they can work together."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from autojudge.configuration import check_model_folder
+from autojudge.configuration import check_model_folder, own_models
 from autojudge.errors import InputError
 from autojudge.generation import check_slot_cache
 
@@ -21,6 +22,8 @@ class Pair:
 
     Attributes
     ----------
+    draft : PreTrainedModel or None
+        None where drafts come from prompt lookup.
     end_tokens : frozenset of int
         Tokens that end a response.
     vocabulary : int
@@ -47,12 +50,13 @@ def load_pair(settings: Mapping[str, Any]) -> Pair:
         A folder lacks weights or config, a model cannot be had, tokenizers differ, or layers do not fit the cache.
     """
     tokenizer = load_tokenizer(settings)
-    draft, target = load_model(settings["draft"]), load_model(settings["target"])
+    target = load_model(settings["target"])
+    draft = load_draft(settings["draft"], target)
     ends = target.generation_config.eos_token_id
     ends = {ends} if isinstance(ends, int) else set(ends or ())
     if tokenizer.eos_token_id is not None:
         ends.add(tokenizer.eos_token_id)
-    vocabulary = min(draft.get_output_embeddings().weight.shape[0], target.get_output_embeddings().weight.shape[0])
+    vocabulary = min(m.get_output_embeddings().weight.shape[0] for m in (draft, target) if m is not None)
     return Pair(draft, target, tokenizer, frozenset(ends), vocabulary)
 
 
@@ -64,7 +68,10 @@ def load_tokenizer(settings: Mapping[str, Any]) -> PreTrainedTokenizerBase:
     InputError
         The tokenizers differ, in a token's number or in how a text is cut.
     """
-    draft, target = (_from_hub(AutoTokenizer, settings[role]) for role in ("draft", "target"))
+    target = _from_hub(AutoTokenizer, settings["target"])
+    if "draft" not in own_models(settings):
+        return target
+    draft = _from_hub(AutoTokenizer, settings["draft"])
     ours, theirs = draft.get_vocab(), target.get_vocab()
     if ours != theirs:
         token = min(t for t in ours.keys() | theirs.keys() if ours.get(t) != theirs.get(t))
@@ -78,6 +85,49 @@ def load_tokenizer(settings: Mapping[str, Any]) -> PreTrainedTokenizerBase:
             "differently; choose two models of one family"
         )
     return target
+
+
+def load_draft(settings: Mapping[str, Any], target: PreTrainedModel) -> PreTrainedModel | None:
+    """Load a pair's draft: a model, the target's first layers, or none where drafts come from prompt lookup."""
+    if settings.get("prompt_lookup"):
+        return None
+    if settings.get("first_layers"):
+        return first_layers(target, settings["first_layers"])
+    return load_model(settings)
+
+
+def first_layers(model: PreTrainedModel, count: int) -> PreTrainedModel:
+    """Return a model of the first layers of another, its norm and its head (early exit); it shares all weights.
+
+    Raises
+    ------
+    InputError
+        The model has no more layers than that, or no list of them.
+    """
+    layers = getattr(model.base_model, "layers", None)
+    if layers is None or not 0 < count < len(layers):
+        have = "no list of layers" if layers is None else f"{len(layers)} layers"
+        raise InputError(f"config key `draft.first_layers`: {count}, but the target has {have}; choose fewer")
+    part, base = _shallow(model), _shallow(model.base_model)
+    base._modules["layers"] = layers[:count]
+    part._modules[model.base_model_prefix] = base
+    check_slot_cache(part, f"the first {count} layers of {model.name_or_path}")
+    return part
+
+
+def _shallow(module: Any) -> Any:
+    """Return a copy of a module whose parts are the same ones, but can be exchanged; its config is its own."""
+    copied = copy.copy(module)
+    copied.__dict__ |= {"_modules": dict(module._modules), "config": copy.deepcopy(module.config)}
+    return copied
+
+
+def describe_models(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what identifies a pair's models, by role: name, revision and dtype, or how the draft is made."""
+    names = ("model", "revision", "dtype")
+    models = own_models(settings)
+    draft = {k: settings["draft"].get(k) for k in ("first_layers", "prompt_lookup") if settings["draft"].get(k)}
+    return {"draft": draft} | {role: {k: model[k] for k in names} for role, model in models.items()}
 
 
 def load_model(settings: Mapping[str, Any]) -> PreTrainedModel:

@@ -24,11 +24,20 @@ class Style(NamedTuple):
 # Colours of Okabe and Ito, told apart with any colour vision. A rule without an entry takes the next spare style.
 STYLES = {
     "judge": Style("judge", "#0072B2", "o"),
-    "top_k": Style("top-K", "#D55E00", "s", "K={:.0f}"),
+    "oracle": Style("oracle (mined labels)", "#009E73", "*", ""),
     "lossless": Style("lossless", "#000000", "D", ""),
 }
-SPARE = [("#009E73", "^"), ("#CC79A7", "v"), ("#56B4E9", "P"), ("#E69F00", "X")]
-RECOMMENDED = "judge, recommended threshold"
+SPARE = [("#D55E00", "s"), ("#CC79A7", "v"), ("#56B4E9", "P"), ("#E69F00", "X")]
+LABELS = {
+    "kl_divergence": "KL divergence",
+    "js_divergence": "JS divergence",
+    "tv_distance": "TV distance",
+    "fly": "FLy",
+}
+LABELS |= {"top_k": "top-K", "chow": "Chow"}
+FORMATS = {"top_k": "K={:.0f}"}
+OTHER_COLOUR, SMALL_COLUMNS = "#D55E00", 5
+RECOMMENDED = "recommended on validation"
 TARGET_COLOUR = "#666666"
 RC: dict[Any, Any] = {
     "pdf.fonttype": 42,  # TrueType: journals refuse matplotlib's default Type 3
@@ -45,67 +54,122 @@ LABELS_PER_CURVE = 8
 DIRECTIONS = ((0, 1), (1, 1), (-1, 1), (0, -1), (1, -1), (-1, -1), (1, 0), (-1, 0))
 
 
-def plot_pareto(table: pd.DataFrame, title: str, path_pdf: str | Path, path_png: str | Path) -> None:
-    """Write the figure of `draw_pareto` as a PDF with embedded TrueType fonts and as a PNG of 300 dpi.
+def plot_pareto(
+    table: pd.DataFrame,
+    curve: pd.DataFrame,
+    summary: pd.DataFrame,
+    title: str,
+    path_pdf: str | Path,
+    path_png: str | Path,
+) -> None:
+    """Write the figure of `draw_pareto` as a PDF with embedded TrueType fonts and as a PNG of 200 dpi.
 
-    The same table gives the same bytes.
+    The same tables give the same bytes.
     """
     with matplotlib.rc_context(RC):
-        figure = draw_pareto(table, title)
+        figure = draw_pareto(table, curve, summary, title)
         figure.savefig(path_pdf, format="pdf", metadata={"CreationDate": None})
-        figure.savefig(path_png, format="png", dpi=300)
+        figure.savefig(path_png, format="png", dpi=200)
 
 
-def draw_pareto(table: pd.DataFrame, title: str) -> Figure:
-    """Draw accuracy against accepted tokens per cycle, a panel for each pair.
+def draw_pareto(table: pd.DataFrame, curve: pd.DataFrame, summary: pd.DataFrame, title: str) -> Figure:
+    """Draw accuracy against accepted tokens per cycle on the test split, a row of panels for each pair.
+
+    In front the judge, the best training-free rule, the oracle and lossless decoding, with intervals and thresholds;
+    beside them a small panel for every training-free rule, over the judge's curve.
 
     Parameters
     ----------
-    table : DataFrame
-        Table `pareto`. Rule `target` becomes a horizontal line, for it has no cycles.
+    table, curve, summary : DataFrame
+        Tables `pareto`, `curve` and `summary`. Rule `target` becomes a horizontal line, for it has no cycles.
     title : str
         Title over all panels.
 
     Returns
     -------
     Figure
-        Width of 6 inches for one pair, 3.5 inches a panel for several.
+        11 inches wide (6 without training-free rules), 4.4 inches a pair and more for title and note.
     """
-    pairs = list(dict.fromkeys(table["pair"]))
-    width = 6.0 if len(pairs) == 1 else 3.5 * len(pairs)
-    figure = Figure(figsize=(width, 4.2), layout="constrained")
+    pairs, curve = list(dict.fromkeys(table["pair"])), curve[curve["split"] == "test"]
+    free = sorted(summary.loc[summary["kind"] == "training-free", "rule"].unique())
+    figure = Figure(figsize=(11.0 if free else 6.0, 4.2 * len(pairs) + 0.6), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(pairs), sharey=True, squeeze=False)[0]
-    styles = _choose_styles(table["rule"])
-    for axes, pair in zip(panels, pairs, strict=True):
-        _draw_panel(axes, table[table["pair"] == pair], styles)
-        axes.set(title=pair, xlabel="accepted tokens per cycle")
-    panels[0].set_ylabel("accuracy, %")
-    figure.supxlabel(_describe_figure(table, panels[0]), fontsize=LABEL_SIZE, color="#444444")
-    _add_legend(figure, panels, title)
+    rows = -(-len(free) // SMALL_COLUMNS)
+    grid = figure.add_gridspec(len(pairs), 2 if free else 1, width_ratios=[1.05, 1] if free else None)
+    panels = []
+    for number, pair in enumerate(pairs):
+        axes = figure.add_subplot(grid[number, 0])
+        of_pair = [frame[frame["pair"] == pair] for frame in (table, curve, summary)]
+        front = _front_rules(of_pair[2])
+        styles = _choose_styles(front)
+        shown = of_pair[0][of_pair[0]["rule"].isin([*front, "target"])]
+        _draw_panel(axes, shown, of_pair[1], styles)
+        axes.set(title=pair, xlabel="accepted tokens per cycle", ylabel="accuracy, %")
+        if free:
+            small = grid[number, 1].subgridspec(rows, SMALL_COLUMNS)
+            _draw_small_panels(figure, small, axes, free, *of_pair[1:])
+        panels.append((axes, shown, styles))
+    figure.supxlabel(_describe_figure(table, panels[0][0], bool(free)), fontsize=LABEL_SIZE, color="#444444")
+    _add_legend(figure, np.array([axes for axes, _, _ in panels]), title)
     figure.draw_without_rendering()  # labels are placed in pixels, so the layout must be settled
-    for axes, pair in zip(panels, pairs, strict=True):
-        _label_panel(axes, table[table["pair"] == pair], styles)
+    for axes, shown, styles in panels:
+        _label_panel(axes, shown, styles)
     return figure
 
 
-def _choose_styles(rules: pd.Series) -> dict[str, Style]:
-    """Return a style for each rule but the target."""
+def _front_rules(summary: pd.DataFrame) -> list[str]:
+    """Return the rules of a pair's large panel."""
+    front = summary["kind"].isin(["judge", "oracle"]) | summary["best"] | (summary["rule"] == "lossless")
+    return list(summary.loc[front, "rule"])
+
+
+def _choose_styles(rules: list[str]) -> dict[str, Style]:
+    """Return a style for each rule."""
     spare = cycle(SPARE)
-    return {rule: STYLES.get(rule) or Style(rule, *next(spare)) for rule in sorted(set(rules) - {"target"})}
+    known = {rule: STYLES[rule] for rule in rules if rule in STYLES}
+    return known | {
+        rule: Style(name_rule(rule), *next(spare), FORMATS.get(rule, "{:.2g}")) for rule in rules if rule not in known
+    }
 
 
-def _describe_figure(table: pd.DataFrame, axes: Axes) -> str:
+def name_rule(rule: str) -> str:
+    """Return how figures and tables call a rule."""
+    return LABELS.get(rule) or rule.replace("_", " ")
+
+
+def _draw_small_panels(
+    figure: Figure, grid: Any, large: Axes, rules: list[str], curve: pd.DataFrame, summary: pd.DataFrame
+) -> None:
+    """Draw each rule's exact curve over the judge's, on the axes of the large panel."""
+    judge = curve[curve["rule"] == "judge"]
+    for number, rule in enumerate(rules):
+        axes = figure.add_subplot(grid[divmod(number, SMALL_COLUMNS)], sharex=large, sharey=large)
+        own, row = curve[curve["rule"] == rule], summary[summary["rule"] == rule].iloc[0]
+        axes.plot(judge["accepted_per_cycle"], 100 * judge["accuracy"], color=STYLES["judge"].colour, lw=0.9, alpha=0.6)
+        axes.plot(own["accepted_per_cycle"], 100 * own["accuracy"], color=OTHER_COLOUR, lw=1.3)
+        axes.plot(row["accepted_per_cycle"], 100 * row["accuracy"], "o", mfc="none", mec=OTHER_COLOUR, ms=6, mew=1.2)
+        axes.set_title(f"{name_rule(rule)}\narea {100 * row['area']:.1f} %", fontsize=LABEL_SIZE)
+        axes.tick_params(labelsize=6, labelleft=number % SMALL_COLUMNS == 0)
+        axes.tick_params(labelbottom=number + SMALL_COLUMNS >= len(rules))
+        axes.grid(axis="y", color="#dddddd", linewidth=0.5)
+
+
+def _describe_figure(table: pd.DataFrame, axes: Axes, small: bool) -> str:
     """Return the note under the figure: what the reader needs to judge the numbers."""
     counts = table.groupby("pair", sort=False)["problems"].first()
     if counts.nunique() == 1:
         sizes = f"n = {counts.iloc[0]} test problems"
     else:
         sizes = "Test problems: " + ", ".join(f"n = {n} ({pair})" for pair, n in counts.items())
-    lines = [f"{sizes}. Bars and the grey band: 95 % Wilson intervals. Labels on curves: thresholds."]
+    lines = [f"{sizes}. Lines: every threshold. Bars and the grey band: 95 % Wilson intervals. Labels: thresholds."]
     lines.append("Accepted tokens: draft tokens kept and corrections, without the bonus token.")
     if axes.get_ylim()[0] > 0:
         lines[-1] += " The accuracy axis does not start at 0."
+    if small:
+        lines.append(
+            "Small panels: training-free rules (orange) over the judge (blue). Area: mean of the best accuracy at or "
+            "above a speed, between lossless and the draft alone."
+        )
     return "\n".join(lines)
 
 
@@ -127,26 +191,31 @@ def _add_legend(figure: Figure, panels: np.ndarray, title: str) -> None:
     )
 
 
-def _draw_panel(axes: Axes, table: pd.DataFrame, styles: dict[str, Style]) -> None:
-    """Draw the target's line, a curve for each rule and a ring around the recommended threshold."""
+def _draw_panel(axes: Axes, table: pd.DataFrame, curve: pd.DataFrame, styles: dict[str, Style]) -> None:
+    """Draw the target's line, each rule's curve with points at given thresholds, and rings at recommended ones."""
     for _, row in table[table["rule"] == "target"].iterrows():
         axes.axhspan(100 * row["accuracy_low"], 100 * row["accuracy_high"], color=TARGET_COLOUR, alpha=0.1, lw=0)
         axes.axhline(100 * row["accuracy"], color=TARGET_COLOUR, linestyle="--", linewidth=1)
-    for (rule, _), curve in table[table["rule"] != "target"].groupby(["rule", "window"]):
-        curve = curve.sort_values("threshold")
-        x, y = curve["accepted_per_cycle"], 100 * curve["accuracy"]
-        spread = np.stack([y - 100 * curve["accuracy_low"], 100 * curve["accuracy_high"] - y])
-        style = styles[str(rule)]
-        front = 5 if rule == "lossless" else 4
+    for rule, points in table[table["rule"] != "target"].groupby("rule"):
+        style, line = styles[str(rule)], curve[curve["rule"] == rule]
+        x, y = points["accepted_per_cycle"], 100 * points["accuracy"]
+        spread = np.stack([y - 100 * points["accuracy_low"], 100 * points["accuracy_high"] - y])
+        front = {"lossless": 6, "oracle": 5}.get(str(rule), 4)
         axes.errorbar(x, y, np.maximum(spread, 0), fmt="none", ecolor=style.colour, elinewidth=0.7, alpha=0.35)
-        line = axes.plot(x, y, color=style.colour, marker=style.marker, ms=4, lw=1.2, label=style.label, zorder=front)[
-            0
-        ]
-        line.set_linestyle("-" if len(curve) > 1 else "none")
-    chosen = table[table["recommended"]]
+        if rule not in ("lossless", "oracle"):  # these are single points
+            axes.plot(line["accepted_per_cycle"], 100 * line["accuracy"], color=style.colour, lw=1.2, zorder=front)
+        else:
+            x, y = x.iloc[-1:], y.iloc[-1:]
+        size = 9 if rule == "oracle" else 4
+        axes.plot(x, y, color=style.colour, marker=style.marker, ms=size, ls="", label=style.label, zorder=front)
+    chosen = table[table["recommended"] & ~table["rule"].isin(["target", "lossless", "oracle"])]
     if len(chosen):
-        x, y, colour = chosen["accepted_per_cycle"], 100 * chosen["accuracy"], STYLES["judge"].colour
-        axes.scatter(x, y, RING_SIZE**2, "none", edgecolors=colour, linewidths=1.6, zorder=6, label=RECOMMENDED)
+        x, y, colours = (
+            chosen["accepted_per_cycle"],
+            100 * chosen["accuracy"],
+            [styles[r].colour for r in chosen["rule"]],
+        )
+        axes.scatter(x, y, RING_SIZE**2, "none", edgecolors=colours, linewidths=1.6, zorder=7, label=RECOMMENDED)
     axes.grid(axis="y", color="#dddddd", linewidth=0.5)
     axes.set_axisbelow(True)
 

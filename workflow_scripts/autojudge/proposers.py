@@ -1,6 +1,6 @@
 """Proposers of a window's tokens: a draft model, or the text itself (prompt lookup)."""
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 LONGEST_NGRAM = 3  # tokens that prompt lookup compares
 
 
-class Proposer(Protocol):
-    """Proposes how texts go on."""
-
-    def start(self, branches: list["Branch"]) -> None:
-        """Read the prompts, but for their last tokens."""
+class Proposer:
+    """Proposes how texts go on; one that reads nothing has nothing to keep."""
 
     def propose(self, branches: list["Branch"]) -> None:
         """Fill each branch's `proposals`, and what its rules need of the draft: `logits` and `hidden`."""
+        raise NotImplementedError
+
+    def start(self, branches: list["Branch"]) -> None:
+        """Read the prompts, but for their last tokens."""
 
     def keep(self, branch: "Branch", kept: int, added: list[int]) -> None:
         """Forget what was read of a window's tokens after the `kept` first; the text went on with `added`."""
@@ -36,7 +37,7 @@ class Proposer(Protocol):
         """Forget a row."""
 
 
-class DraftModel:
+class DraftModel(Proposer):
     """A draft model, its cache kept across windows.
 
     Parameters
@@ -51,6 +52,7 @@ class DraftModel:
         self.model, self.sampling = model, sampling
 
     def start(self, branches: list["Branch"]) -> None:
+        """Let the draft read the prompts."""
         prompts = [list(branch.job.prompt[:-1]) for branch in branches]
         requests = [Request(b.row, b.draft_slots, prompt, True) for b, prompt in zip(branches, prompts, strict=True)]
         for branch, slots in zip(branches, self.model.forward(requests).slots, strict=True):
@@ -58,6 +60,7 @@ class DraftModel:
             branch.result.draft_calls += 1
 
     def propose(self, branches: list["Branch"]) -> None:
+        """Let the draft write each window; it ends early at an end token or at the limit."""
         keep_logits = self.sampling is not None or any("draft_logits" in branch.needs for branch in branches)
         active = [branch for branch in branches if branch.window_open]
         while active:
@@ -92,48 +95,38 @@ class DraftModel:
         return len(branch.hidden) <= len(branch.proposals) and "draft_at_draft" in branch.needs
 
     def keep(self, branch: "Branch", kept: int, added: list[int]) -> None:
+        """Drop what was refused from the cache."""
         start = branch.length - len(added)
         read = min(len(branch.draft_slots), start + kept)
         self.model.release(branch.row, branch.draft_slots[read:])
         branch.draft_slots, branch.draft_unread = branch.draft_slots[:read], added[read - start :]
 
     def save(self, branch: "Branch", kept: int, added: list[int], other: "Branch") -> None:
+        """Copy the cache of what was kept."""
         read = min(len(branch.draft_slots), branch.length + kept)
         other.saved["draft"] = self.model.save(branch.row, branch.draft_slots[:read])
         other.draft_unread = added[read - branch.length :]
 
     def load(self, branch: "Branch") -> None:
+        """Put the copy into the row."""
         branch.draft_slots = self.model.load(branch.row, branch.saved.pop("draft"))
 
     def clear(self, row: int) -> None:
+        """Free the row."""
         self.model.clear(row)
 
 
-class PromptLookup:
+class PromptLookup(Proposer):
     """Proposes what followed the text's last tokens where they occurred before, the latest such place (n-gram lookup).
 
     No draft model: it has no probabilities and no hidden states.
     """
 
-    def start(self, branches: list["Branch"]) -> None:
-        """Nothing is read."""
-
     def propose(self, branches: list["Branch"]) -> None:
+        """Look the end of each text up in it."""
         for branch in branches:
             text = np.array([*branch.job.prompt, *branch.result.tokens])
             branch.proposals = look_up(text, branch.room)
-
-    def keep(self, branch: "Branch", kept: int, added: list[int]) -> None:
-        """Nothing was read."""
-
-    def save(self, branch: "Branch", kept: int, added: list[int], other: "Branch") -> None:
-        """Nothing was read."""
-
-    def load(self, branch: "Branch") -> None:
-        """Nothing was read."""
-
-    def clear(self, row: int) -> None:
-        """Nothing was read."""
 
 
 def look_up(text: np.ndarray, count: int) -> list[int]:

@@ -1,12 +1,23 @@
-"""From single decoded problems to a table of accuracy against speed, with intervals."""
+"""From single decoded problems to curves and tables of accuracy against speed, with intervals."""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 
 from autojudge.errors import InputError
 from autojudge.schemas import arrow_schema
+
+RESAMPLES = 2000
+COUNTS = ["tokens", "cycles", "accepted", "emitted", "target_calls", "draft_calls"]
+RATIOS = {  # sums over sums: the mean over cycles and tokens, not over problems
+    "accepted_per_cycle": ("accepted", "cycles"),
+    "emitted_per_cycle": ("emitted", "cycles"),
+    "target_calls_per_token": ("target_calls", "tokens"),
+    "draft_calls_per_token": ("draft_calls", "tokens"),
+}
 
 
 def wilson_interval(correct: int, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -30,29 +41,42 @@ def wilson_interval(correct: int, n: int, level: float = 0.95) -> tuple[float, f
     return float(interval.low), float(interval.high)
 
 
-def paired_drop(
-    correct: ArrayLike, reference: ArrayLike, seed: int, resamples: int = 2000, level: float = 0.95
-) -> tuple[float, float, float]:
-    """Return how many percentage points of accuracy a method loses, with a paired bootstrap percentile interval.
+def mcnemar_p(lost: int, won: int) -> float:
+    """Return the p-value of McNemar's exact test: the two-sided binomial test of the pairs that differ (1 for none)."""
+    return float(binomtest(int(lost), int(lost + won)).pvalue) if lost + won else 1.0
+
+
+def drop_interval(lost: int, won: int, n: int, seed: int, level: float = 0.95) -> tuple[float, float]:
+    """Return the bootstrap interval of a paired drop in percentage points, problems being resampled.
 
     Parameters
     ----------
-    correct : array of bool, shape (n_problems,)
-        Whether the method solved each problem.
-    reference : array of bool, shape (n_problems,)
-        Whether the reference solved the same problem.
+    lost, won : int
+        Of n problems, those that only the reference solves, and those that only the method solves. Where both are 0
+        the interval is the point 0: the bootstrap knows no more than the sample.
     seed : int
-        Seed of the resampling.
-    resamples : int
-        Number of bootstrap samples of the problems.
-    level : float
-        Confidence level.
+        The same seed gives the same interval.
+    """
+    # A problem's difference is 1, -1 or 0, so resampling problems is the same as drawing these three counts.
+    draws = np.random.default_rng(seed).multinomial(n, [lost / n, won / n, (n - lost - won) / n], size=RESAMPLES)
+    low, high = np.quantile(100 * (draws[:, 0] - draws[:, 1]) / n, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def paired_drop(correct: ArrayLike, reference: ArrayLike, seed: int) -> dict[str, float]:
+    """Compare a method with a reference on the same problems.
+
+    Parameters
+    ----------
+    correct, reference : array_like of bool, shape (n_problems,)
+        Whether each problem is solved, by the method and by the reference.
+    seed : int
+        Of the bootstrap.
 
     Returns
     -------
-    drop, low, high : float
-        Reference minus method in percentage points; positive is a loss. Where both agree on every problem, the
-        interval is the single point 0: the bootstrap knows no more than the sample.
+    dict of str to float
+        `drop`, the percentage points lost against the reference, `drop_low` and `drop_high`, `mcnemar_p`.
 
     Raises
     ------
@@ -62,17 +86,130 @@ def paired_drop(
     correct, reference = np.asarray(correct, dtype=bool), np.asarray(reference, dtype=bool)
     if correct.ndim != 1 or correct.shape != reference.shape or not correct.size:
         raise ValueError(f"a paired drop needs two arrays of one shape (n,), got {correct.shape}, {reference.shape}")
-    n = len(correct)
-    lost, won = np.sum(reference & ~correct), np.sum(correct & ~reference)
-    # A problem's difference is 1, -1 or 0, so resampling problems is the same as drawing these three counts.
-    draws = np.random.default_rng(seed).multinomial(n, [lost / n, won / n, (n - lost - won) / n], size=resamples)
-    tail = (1 - level) / 2
-    low, high = np.quantile(100 * (draws[:, 0] - draws[:, 1]) / n, [tail, 1 - tail])
-    return float(100 * (lost - won) / n), float(low), float(high)
+    n, lost, won = len(correct), int(np.sum(reference & ~correct)), int(np.sum(correct & ~reference))
+    low, high = drop_interval(lost, won, n, seed)
+    drop = float(100 * (lost - won) / n)
+    return {"drop": drop, "drop_low": low, "drop_high": high, "mcnemar_p": mcnemar_p(lost, won)}
 
 
-def summarise_sweep(sweep: pd.DataFrame, pair: str, recommended: float, seed: int) -> pd.DataFrame:
-    """Return the accuracy and speed of every rule and threshold of a pair.
+def trace_curve(rows: pd.DataFrame, reference: pd.Series, name: str) -> pd.DataFrame:
+    """Return what holds between the breakpoints of a rule, of all problems together.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Rows of `sweep` of one pair, split and rule.
+    reference : Series of bool, indexed by problem
+        Whether lossless decoding solves each.
+    name : str
+        Of pair, split and rule, for messages.
+
+    Returns
+    -------
+    DataFrame
+        A row a breakpoint, ascending: `threshold`, up to which it holds from the one before, `accuracy`, the ratios of
+        tables `curve` and `pareto`, and how many problems are `lost` and `won` against lossless.
+
+    Raises
+    ------
+    InputError
+        The problems are not those of lossless, each exactly once at every threshold.
+    """
+    ends = np.unique(rows["threshold"].to_numpy(dtype=float))
+    first = np.searchsorted(ends, rows["threshold_low"].to_numpy(dtype=float), side="right")
+    last = np.searchsorted(ends, rows["threshold"].to_numpy(dtype=float)) + 1
+    solved, wanted = rows["correct"].to_numpy(dtype=bool), rows["problem_id"].map(reference)
+    known = wanted.notna().to_numpy()
+    by_lossless = wanted.fillna(False).to_numpy(dtype=bool)
+    columns = {"problems": known, "correct": solved, "lost": by_lossless & ~solved, "won": solved & ~by_lossless}
+    columns |= {count: rows[count].to_numpy(dtype=float) for count in COUNTS}
+    sums = {column: _sum_over(values, first, last, len(ends)) for column, values in columns.items()}
+    every = rows["problem_id"].nunique() == len(reference) and known.all()
+    if not every or not np.array_equal(sums["problems"], np.full(len(ends), len(reference))):
+        raise InputError(
+            f"{name}: not decoded on exactly the problems of lossless, once each; delete the pair's sweep and its "
+            "shards and run again"
+        )
+    curve = {"threshold": ends, "accuracy": sums["correct"] / len(reference), "lost": sums["lost"], "won": sums["won"]}
+    curve |= {ratio: _ratio(sums[count], sums[per]) for ratio, (count, per) in RATIOS.items()}
+    return pd.DataFrame(curve)
+
+
+def _sum_over(values: NDArray, first: NDArray, last: NDArray, length: int) -> NDArray:
+    """Return the sums at places 0 to length - 1 of values that each hold from one place up to before another."""
+    changes = np.zeros(length + 1)
+    np.add.at(changes, first, values)
+    np.subtract.at(changes, last, values)
+    return np.round(changes.cumsum()[:-1])
+
+
+def _ratio(counts: ArrayLike, per: ArrayLike) -> NDArray:
+    """Return ratios; nan where nothing was counted, as for the cycles of the target alone."""
+    counts, per = np.asarray(counts, dtype=float), np.asarray(per, dtype=float)
+    return np.divide(counts, per, out=np.full(counts.shape, np.nan), where=per > 0)
+
+
+def recommend(curve: pd.DataFrame, problems: int, tolerance: float, seed: int) -> float:
+    """Return the fastest threshold whose drop stays within a tolerance by the upper end of its interval.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        Of `trace_curve`, on validation.
+    problems : int
+        Their number.
+    tolerance : float
+        Percentage points.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    float
+        The lowest threshold, where none is within the tolerance.
+    """
+    counts = [(int(lost), int(won)) for lost, won in zip(curve["lost"], curve["won"], strict=True)]
+    upper = {(lost, won): drop_interval(lost, won, problems, seed)[1] for lost, won in set(counts)}
+    within = np.array([upper[pair] <= tolerance for pair in counts])
+    if not within.any():
+        return float(curve["threshold"].min())
+    allowed = curve[within].sort_values(["target_calls_per_token", "threshold"], kind="stable")
+    return float(allowed["threshold"].iloc[0])
+
+
+def measure_area(curve: pd.DataFrame, slowest: pd.Series, fastest: pd.Series) -> float:
+    """Return the mean, over speeds from lossless to the draft alone, of the best accuracy at or above each speed.
+
+    Speed is accepted tokens per cycle. The draft alone belongs to every rule, as each can give way to it.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        Of a rule.
+    slowest, fastest : Series
+        Rows of the curves of lossless and of the draft alone.
+    """
+    low, high = slowest["accepted_per_cycle"], fastest["accepted_per_cycle"]
+    if curve["accepted_per_cycle"].isna().any():
+        return float("nan")  # the target alone has no cycles
+    if not high > low:
+        return float(fastest["accuracy"])
+    speed = np.append(curve["accepted_per_cycle"].to_numpy(dtype=float).clip(low, high), high)
+    accuracy = np.append(curve["accuracy"].to_numpy(dtype=float), fastest["accuracy"])
+    order = np.argsort(-speed, kind="stable")
+    best = np.maximum.accumulate(accuracy[order])
+    return float(np.sum(best * -np.diff(speed[order], append=low)) / (high - low))
+
+
+def summarise_sweep(
+    sweep: pd.DataFrame,
+    pair: str,
+    given: Mapping[str, Sequence[float]],
+    kinds: Mapping[str, str],
+    tolerance: float,
+    seed: int,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return a pair's tables `pareto`, `curve` and `summary`.
 
     Parameters
     ----------
@@ -80,81 +217,86 @@ def summarise_sweep(sweep: pd.DataFrame, pair: str, recommended: float, seed: in
         Table `sweep` of the pair, all shards; its columns `answer` and `response` are not needed.
     pair : str
         Name of the pair.
-    recommended : float
-        The judge's threshold chosen on validation; nan: none.
+    given : mapping of rule to thresholds
+        The rows of `pareto`, beside the recommended thresholds.
+    kinds : mapping of rule to str
+        "training-free", "judge", "oracle" or "reference".
+    tolerance : float
+        Percentage points that a recommended threshold may lose on validation.
     seed : int
-        Seed of the bootstrap.
-
-    Returns
-    -------
-    DataFrame
-        Table `pareto`, ordered by rule and threshold.
+        Of the bootstrap.
 
     Raises
     ------
     InputError
-        There are no lossless rows, a group's problems are not those of lossless, or the judge was swept without the
-        recommended threshold.
+        There are no lossless rows, or a rule's problems are not those of lossless.
     """
+    curves, parts, summaries = [], [], []
+    splits = {split: _trace_split(sweep[sweep["split"] == split], pair, split) for split in ("validation", "test")}
+    for rule, validation in splits["validation"].items():
+        test = splits["test"][rule]
+        curves += [curve.assign(pair=pair) for curve in (validation, test)]
+        problems = sweep.loc[sweep["split"] == "validation", "problem_id"].nunique()
+        thresholds = given.get(rule, [0.0])
+        reference = kinds[rule] == "reference"
+        chosen = max(thresholds) if reference else recommend(validation, problems, tolerance, seed)
+        rows = sweep[(sweep["split"] == "test") & (sweep["rule"] == rule)]
+        table = _summarise_rule(sweep, rows, sorted({*thresholds, chosen}), seed)
+        table = table.assign(pair=pair, rule=rule, recommended=table["threshold"].eq(chosen))
+        parts.append(table)
+        areas = {
+            name: measure_area(traced[rule], traced["lossless"].iloc[0], _end(traced))
+            for name, traced in (("area", splits["test"]), ("area_validation", splits["validation"]))
+        }
+        summaries.append(table[table["recommended"]].assign(kind=kinds[rule], **areas))
+    summary = pd.concat(summaries, ignore_index=True)
+    free = summary["kind"] == "training-free"
+    summary["best"] = free & (summary["area_validation"] == summary.loc[free, "area_validation"].max())
+    order = arrow_schema
+    return (
+        pd.concat(parts, ignore_index=True)[order("pareto").names],
+        pd.concat(curves, ignore_index=True)[order("curve").names],
+        summary[order("summary").names],
+    )
+
+
+def _trace_split(sweep: pd.DataFrame, pair: str, split: str) -> dict[str, pd.DataFrame]:
+    """Return the curve of every rule on a split."""
     reference = sweep[sweep["rule"] == "lossless"].set_index("problem_id")["correct"]
     if reference.empty:
         raise InputError(
-            f"pair {pair}: the sweep has no rows of rule `lossless`, which drops are measured against; "
+            f"pair {pair}: the sweep has no rows of rule `lossless` on {split}, which drops are measured against; "
             "list lossless in decoding.rules, delete the sweep and run again"
         )
-    rows = []
-    for (rule, threshold, window), group in sweep.groupby(["rule", "threshold", "window"]):
-        key = {"pair": pair, "rule": rule, "threshold": threshold, "window": window}
-        name = f"{pair}, rule {rule} at threshold {threshold:g}"
-        rows.append(key | _summarise_group(group.set_index("problem_id"), reference, seed, name))
-    table = pd.DataFrame(rows)
-    table["recommended"] = _mark_recommended(table, pair, recommended)
-    return table[arrow_schema("pareto").names]
-
-
-def _summarise_group(group: pd.DataFrame, reference: pd.Series, seed: int, name: str) -> dict[str, float]:
-    """Return the measured columns of one row of `pareto`; both tables are indexed by problem."""
-    if sorted(group.index) != sorted(reference.index) or not group.index.is_unique:
-        raise InputError(
-            f"pair {name}, was not decoded on exactly the problems of lossless, once each; "
-            "delete the pair's sweep and its shards and run again"
-        )
-    n, correct = len(group), int(group["correct"].sum())
-    low, high = wilson_interval(correct, n)
-    drop, drop_low, drop_high = paired_drop(group["correct"], reference.loc[group.index], seed)
-    # Sums over sums: the mean over cycles and tokens, not over problems.
-    total = group[["tokens", "cycles", "accepted", "emitted", "target_calls", "draft_calls"]].sum().astype(float)
+    if not reference.index.is_unique:
+        raise InputError(f"pair {pair}: a problem was decoded twice; delete the pair's sweep and run again")
     return {
-        "problems": n,
-        "accuracy": correct / n,
-        "accuracy_low": low,
-        "accuracy_high": high,
-        "drop": drop,
-        "drop_low": drop_low,
-        "drop_high": drop_high,
-        "accepted_per_cycle": _ratio(total["accepted"], total["cycles"]),
-        "emitted_per_cycle": _ratio(total["emitted"], total["cycles"]),
-        "target_calls_per_token": _ratio(total["target_calls"], total["tokens"]),
-        "draft_calls_per_token": _ratio(total["draft_calls"], total["tokens"]),
+        str(rule): trace_curve(rows, reference, f"pair {pair}, {split}, rule {rule}").assign(
+            split=split, rule=rule, window=int(rows["window"].iloc[0])
+        )
+        for rule, rows in sweep.groupby("rule")
     }
 
 
-def _ratio(count: float, per: float) -> float:
-    """Return a ratio; nan where nothing was counted, as for the cycles of the target alone."""
-    return count / per if per else float("nan")
+def _end(curves: Mapping[str, pd.DataFrame]) -> pd.Series:
+    """Return the fast end of all curves: the draft alone, or the fastest point there is."""
+    if "always" in curves:
+        return curves["always"].iloc[-1]
+    points = pd.concat(curves.values(), ignore_index=True)
+    return points.iloc[int(points["accepted_per_cycle"].argmax())]
 
 
-def _mark_recommended(table: pd.DataFrame, pair: str, recommended: float) -> pd.Series:
-    """Return which rows are the judge's at the recommended threshold."""
-    judge = table["rule"] == "judge"
-    if np.isnan(recommended) or not judge.any():
-        return pd.Series(False, index=table.index)
-    swept = table.loc[judge, "threshold"].to_numpy(dtype=float)
-    # The nearest one only: thresholds are quantiles and may lie closer together than np.isclose tells apart.
-    nearest = swept[np.argmin(np.abs(swept - recommended))]
-    if not np.isclose(nearest, recommended):
-        raise InputError(
-            f"pair {pair}: the judge's recommended threshold {recommended:g} is not among the swept ones "
-            f"(nearest {nearest:g}); the sweep belongs to another judge, so delete it and run again"
-        )
-    return judge & (table["threshold"] == nearest)
+def _summarise_rule(sweep: pd.DataFrame, rows: pd.DataFrame, thresholds: list[float], seed: int) -> pd.DataFrame:
+    """Return the measured columns of `pareto` for a rule's rows at some thresholds."""
+    lossless = sweep[(sweep["split"] == "test") & (sweep["rule"] == "lossless")].set_index("problem_id")["correct"]
+    table = []
+    for threshold in thresholds:
+        group = rows[(rows["threshold_low"] < threshold) & (threshold <= rows["threshold"])].set_index("problem_id")
+        n, correct = len(group), int(group["correct"].sum())
+        low, high = wilson_interval(correct, n)
+        row = {"threshold": threshold, "window": int(group["window"].iloc[0]), "problems": n, "accuracy": correct / n}
+        row |= {"accuracy_low": low, "accuracy_high": high, "inexact": int((~group["exact"]).sum())}
+        row |= paired_drop(group["correct"], lossless.loc[group.index], seed)
+        sums = group[COUNTS].sum()
+        table.append(row | {ratio: float(_ratio(sums[a], sums[b])) for ratio, (a, b) in RATIOS.items()})
+    return pd.DataFrame(table)

@@ -1,58 +1,110 @@
-"""The sweep: which rules and thresholds are decoded, and the row that a response becomes."""
+"""The sweep: what is decoded of each problem, and the rows that its responses become."""
 
-from collections.abc import Mapping, Sequence
+import logging
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from autojudge.decoding import Decoded
-from autojudge.errors import InputError
+from autojudge.decoding import Decoded, Decoder, Job, needs_of
 from autojudge.judge import Judge
+from autojudge.models import Pair
+from autojudge.rules import Rule, load_rule
+from autojudge.schemas import read_table, records
 from autojudge.tasks import Task
+from autojudge.thresholds import EVERY, INFINITY, Interval, Points
 
 TARGET = "target"  # the target alone, as a reference
+logger = logging.getLogger("autojudge")
 
 
-def expand_thresholds(
-    rules: Mapping[str, str | Sequence[float | str]], judge: Judge | None, vocabulary: int
-) -> list[tuple[str, float]]:
-    """Return (rule, threshold) of every point of the sweep, the target alone first.
+def build_jobs(
+    problems: Sequence[Mapping[str, Any]],
+    given: Mapping[str, Sequence[float]],
+    labels: Mapping[str, Mapping[int, bool]],
+) -> list[Job]:
+    """Return two jobs a problem: the target alone, and every threshold of every rule.
 
     Parameters
     ----------
-    rules : mapping of rule name to thresholds
-        A list of numbers and "vocabulary", or "judge".
-    judge : Judge or None
-        Gives the candidates that "judge" stands for.
-    vocabulary : int
-        What "vocabulary" stands for.
-
-    Raises
-    ------
-    InputError
-        Thresholds of a judge are asked for and there is none.
+    problems : sequence of mapping
+        Rows of problems.parquet.
+    given : mapping of rule name to thresholds
+        Those of `expand_thresholds`, taken where a problem would need too many branches for all.
+    labels : mapping of problem to mapping of position to bool
+        Mined labels, for rules that read them.
     """
-    points: list[tuple[str, float]] = [(TARGET, 0.0)]
-    for rule, thresholds in rules.items():
-        if thresholds == "judge":
-            if judge is None:
-                raise InputError(f"rule `{rule}` wants the judge's thresholds, but there is no judge")
-            thresholds = judge.info["thresholds"]
-        numbers = [float(vocabulary if t == "vocabulary" else t) for t in thresholds]
-        points += [(rule, number) for number in dict.fromkeys(numbers)]
-    return points
+    rules = {load_rule(name): Points((*thresholds, INFINITY)) for name, thresholds in given.items()}
+    jobs = []
+    for problem in problems:
+        prompt, name = list(problem["prompt_tokens"]), problem["problem_id"]
+        seed = zlib.crc32(name.encode())
+        jobs += [
+            Job(prompt, {}, seed=seed),
+            Job(prompt, dict.fromkeys(rules, EVERY), rules, seed, labels.get(name, {})),
+        ]
+    return jobs
 
 
-def sweep_row(
-    problem: Mapping[str, Any], rule: str, threshold: float, window: int, decoded: Decoded, text: str, task: Task
-) -> dict[str, Any]:
-    """Return a row of sweep.parquet for a decoded response."""
-    answer = task.extract_answer(text)
+def sweep_rows(
+    problem: Mapping[str, Any], responses: Sequence[Decoded], window: int, pair: Pair, task: Task, judge: Judge | None
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of sweep.parquet that a job's responses become."""
+    for response in responses:
+        answer = task.extract_answer(pair.decode(response.tokens))
+        row = {
+            "problem_id": problem["problem_id"],
+            "split": problem["split"],
+            "answer": answer,
+            "correct": answer is not None and task.same_answer(answer, problem["gold"]),
+            "response": response.tokens,
+        }
+        if not response.rules:
+            yield row | _holding(TARGET, 0, EVERY, True) | response.counts()
+        for rule, thresholds in response.rules.items():
+            counts = response.counts("draft_at_draft" in needs_of(rule, judge))
+            exact = isinstance(thresholds, Interval)
+            for interval in [thresholds] if isinstance(thresholds, Interval) else _between(rule, thresholds, responses):
+                yield row | _holding(rule.name, window, interval, exact) | counts
+
+
+def _holding(rule: str, window: int, interval: Interval, exact: bool) -> dict[str, Any]:
     return {
-        "problem_id": problem["problem_id"],
         "rule": rule,
-        "threshold": threshold,
-        "window": 0 if rule == TARGET else window,
-        "correct": answer is not None and task.same_answer(answer, problem["gold"]),
-        "answer": answer,
-        **decoded.counts(),
-        "response": decoded.tokens,
+        "window": window,
+        "threshold_low": interval.low,
+        "threshold": interval.high,
+        "exact": exact,
     }
+
+
+def _between(rule: Rule, points: Points, responses: Sequence[Decoded]) -> list[Interval]:
+    """Return, for each given threshold, those from the one before it on, for which it stands."""
+    held = [response.rules.get(rule) for response in responses]
+    known = sorted(value for p in held if isinstance(p, Points) for value in p.values)
+    before = dict(zip(known, [-INFINITY, *known], strict=False))
+    return [Interval(before[value], value) for value in points.values]
+
+
+def sweep(
+    decoder: Decoder,
+    problems: Sequence[Mapping[str, Any]],
+    given: Mapping[str, Sequence[float]],
+    labels: Mapping[str, Mapping[int, bool]],
+    task: Task,
+) -> Iterator[list[dict[str, Any]]]:
+    """Decode problems with every rule and threshold; yield rows of sweep.parquet, job by job, two a problem."""
+    jobs = build_jobs(problems, given, labels)
+    for number, responses in decoder.decode(jobs):
+        problem = problems[number // 2]
+        if any(isinstance(t, Points) for response in responses for t in response.rules.values()):
+            message = "problem %s: more than %d branches, decoded at the given thresholds only"
+            logger.warning(message, problem["problem_id"], decoder.most_branches)
+        yield list(sweep_rows(problem, responses, decoder.window, decoder.pair, task, decoder.judge))
+
+
+def read_labels(path: str) -> dict[str, dict[int, bool]]:
+    """Return the mined labels of each problem by position, from labels.parquet. Raises InputError like `read_table`."""
+    found: dict[str, dict[int, bool]] = {}
+    for row in records(read_table("labels", path, ["problem_id", "position", "important"])):
+        found.setdefault(row["problem_id"], {})[int(row["position"])] = bool(row["important"])
+    return found

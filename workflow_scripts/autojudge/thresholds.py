@@ -1,6 +1,9 @@
 """Sets of thresholds for which a response holds; a mismatch's score splits them into those that refuse and keep it."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from autojudge.errors import InputError
 
 INFINITY = float("inf")
 
@@ -34,3 +37,30 @@ class Points:
 
 Thresholds = Interval | Points
 EVERY = Interval()
+
+
+def expand_thresholds(
+    rules: Mapping[str, str | Sequence[float]], of_judge: Sequence[float] | None
+) -> dict[str, list[float]]:
+    """Return the given thresholds of each rule, ascending.
+
+    Parameters
+    ----------
+    rules : mapping of rule name to thresholds
+        A list of numbers, or "judge".
+    of_judge : sequence of float or None
+        The judge's candidates, which "judge" stands for.
+
+    Raises
+    ------
+    InputError
+        Thresholds of a judge are asked for and there is none.
+    """
+    given = {}
+    for rule, thresholds in rules.items():
+        if isinstance(thresholds, str):
+            if of_judge is None:
+                raise InputError(f"rule `{rule}` wants the judge's thresholds, but there is no judge")
+            thresholds = of_judge
+        given[rule] = sorted({float(threshold) for threshold in thresholds})
+    return given

@@ -5,6 +5,7 @@
 - ``extract_answer(text)`` returns the final answer of a response, None where none is found
 - ``same_answer(a, b)`` tells whether two answers are equal
 
+A module that sets ``STOP = ("text", ...)`` has responses end with the first of these texts, as at an end token.
 A module whose ``extract_answer`` takes long sets ``SLOW_CHECKS = True``: mining then calls it in threads of its own.
 """
 
