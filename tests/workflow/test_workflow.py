@@ -18,8 +18,10 @@ datasets: {arith: {problems: {train: 40, validation: 16, test: 16}}}
 judge:
   classifiers: {logistic_regression: {C: [0.001, 0.01]}, random_forest: {n_estimators: [8]}, mlp: {hidden_units: [8]}}
   select: {thresholds: 5}
-rules: {top_k: {thresholds: [2, vocabulary]}}
+decoding: {rules: [lossless, always, top_k, kl_divergence, fly, judge, oracle]}
+rules: {top_k: {thresholds: [2, 64]}}
 """
+RULES = {"lossless", "always", "top_k", "kl_divergence", "fly", "judge", "oracle"}
 RESULTS = "results/arith/testbed"
 
 
@@ -74,33 +76,42 @@ def test_the_experiment_makes_every_result(clone):
         assert len(clone.table(name)) > 0, name
     pareto = pd.read_csv(clone.folder / "results/arith_pareto.csv")
     assert list(pareto.columns) == arrow_schema("pareto").names
-    assert set(pareto["rule"]) == {"target", "lossless", "top_k", "judge"}
+    assert set(pareto["rule"]) == {"target", *RULES}
     assert (pareto["problems"] == 16).all()
-    assert pareto["recommended"].sum() == 1
+    assert pareto["recommended"].groupby(pareto["rule"]).sum().eq(1).all()
+    summary = pd.read_csv(clone.folder / "results/arith_summary.csv")
+    assert sorted(summary["rule"]) == sorted({"target", *RULES}) and summary["best"].sum() == 1
+    for suffix in ("md", "tex"):
+        assert "KL divergence" in (clone.folder / f"results/arith_summary.{suffix}").read_text()
 
 
 def test_selection_never_sees_a_test_problem(clone):
     problems = clone.table("problems").set_index("problem_id")["split"]
     assert problems.index.is_unique
-    for name in ("labels", "features", "responses"):
-        read = set(problems[clone.table(name)["problem_id"]])
-        assert read == {"train", "validation"}, name
     labels = clone.table("labels")
+    assert set(labels["split"]) == {"train", "validation", "test"}  # the oracle wants labels of the problems it decodes
     assert (labels["split"].to_numpy() == problems[labels["problem_id"]].to_numpy()).all()
-    assert set(problems[clone.table("sweep")["problem_id"]]) == {"test"}
+    counts, grid = labels["split"].value_counts(), clone.table("grid")
+    assert set(grid["n_train"]) == {counts["train"]} and set(grid["n_fold"]) == {counts["validation"]}
+    sweep = clone.table("sweep")
+    assert (sweep["split"].to_numpy() == problems[sweep["problem_id"]].to_numpy()).all()
+    assert set(sweep["split"]) == {"validation", "test"}
     summary = clone.snakemake("--detailed-summary").stdout
     for stage, script in (("grid.parquet", "train_judge"), ("judge.json", "select_judge")):
         row = next(line for line in summary.splitlines() if line.split("\t")[0].endswith(stage))
         assert script in row and "problems.parquet" not in row and "sweep" not in row
 
 
-def test_a_judge_at_threshold_0_is_lossless_and_lossless_is_the_target(clone):
+def test_the_slow_end_of_every_rule_is_the_target_and_the_oracle_keeps_its_answers(clone):
     sweep = clone.table("sweep")
-    responses = {
-        key: rows.set_index("problem_id")["response"].map(list).to_dict()
-        for key, rows in sweep.groupby(["rule", "threshold"])
-    }
-    assert responses["judge", 0.0] == responses["lossless", 0.0] == responses["target", 0.0]
+    assert sweep["exact"].all()
+    target = sweep[sweep["rule"] == "target"].set_index("problem_id")
+    for rule in RULES:
+        slow = sweep[(sweep["rule"] == rule) & (sweep["threshold_low"] == float("-inf"))].set_index("problem_id")
+        assert slow["response"].map(list).to_dict() == target["response"].map(list).to_dict(), rule
+    oracle = sweep[(sweep["rule"] == "oracle") & (sweep["threshold"] == float("inf"))].set_index("problem_id")
+    assert oracle["answer"].to_dict() == target["answer"].to_dict()
+    assert oracle["cycles"].sum() < sweep.loc[sweep["rule"] == "lossless", "cycles"].sum()
 
 
 def test_the_judge_artifact_tells_where_it_comes_from(clone):
@@ -121,7 +132,7 @@ def test_offline_runs_are_left_for_wandb_sync(clone):
 
 def test_logs_tell_how_far_a_stage_is(clone):
     log = (clone.folder / "logs/mine_labels/arith/testbed/1-of-2.log").read_text()
-    assert "28 of 28 problems" in log and "mismatches" in log
+    assert "36 of 36 problems" in log and "mismatches" in log
 
 
 def test_a_second_run_finds_nothing_to_do(clone):

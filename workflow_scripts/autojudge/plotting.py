@@ -33,8 +33,9 @@ LABELS = {
     "js_divergence": "JS divergence",
     "tv_distance": "TV distance",
     "fly": "FLy",
+    "top_k": "top-K",
+    "chow": "Chow",
 }
-LABELS |= {"top_k": "top-K", "chow": "Chow"}
 FORMATS = {"top_k": "K={:.0f}"}
 OTHER_COLOUR, SMALL_COLUMNS = "#D55E00", 5
 RECOMMENDED = "recommended on validation"

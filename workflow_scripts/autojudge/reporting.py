@@ -16,10 +16,10 @@ def write_summary(summary: pd.DataFrame, dataset: str, tolerance: float, markdow
     rows = [_format_row(row) for row in _in_order(summary).to_dict("records")]
     sizes = ", ".join(f"{n} ({pair})" for pair, n in summary.groupby("pair", sort=False)["problems"].first().items())
     note = (
-        f"{dataset}; test problems: {sizes}. Each rule at the fastest threshold that loses at most {tolerance:g} points "
-        "on validation, by the upper end of the 95 % interval. Accuracy with its Wilson interval, drop against lossless "
-        "with a paired bootstrap interval; accepted and emitted tokens per cycle. Area: mean of the best accuracy at or "
-        "above a speed, between lossless and the draft alone. * best training-free rule on validation."
+        f"{dataset}; test problems: {sizes}. Each rule at the fastest threshold that loses at most {tolerance:g} "
+        "points on validation, by the upper end of the 95 % interval. Accuracy with its Wilson interval, drop against "
+        "lossless with a paired bootstrap interval; accepted and emitted tokens per cycle. Area: mean of the best "
+        "accuracy at or above a speed, between lossless and the draft alone. * best training-free rule on validation."
     )
     table = tabulate(rows, HEADER, "github", disable_numparse=True)
     Path(markdown).write_text(f"{table}\n\n{note}\n", encoding="utf-8")
