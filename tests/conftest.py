@@ -6,6 +6,7 @@ import pytest
 import torch
 import yaml
 
+from autojudge.judge import Judge
 from autojudge.models import Pair, load_pair
 from autojudge.problems import prepare_problems
 from autojudge.tasks import load_task
@@ -45,3 +46,17 @@ def problems(pair, arith, config) -> list[dict]:
     """The problems of the default config."""
     dataset = config["datasets"]["arith"] | {"source": None}
     return prepare_problems(arith, dataset, pair.tokenizer, context=512, seed=config["seed"])
+
+
+@pytest.fixture(scope="session")
+def judge(pair):
+    """A judge of random weights: its scores lie in (0, 1)."""
+    torch.manual_seed(0)
+    width = pair.draft.config.hidden_size + pair.target.config.hidden_size
+    tensors = {
+        "mean": torch.zeros(width),
+        "scale": torch.ones(width),
+        "weight": torch.randn(1, width),
+        "bias": torch.zeros(1),
+    }
+    return Judge(tensors, {"columns": ["draft_at_draft", "target_at_draft"], "classifier": "logistic_regression"})

@@ -4,27 +4,12 @@ import pytest
 import torch
 
 from autojudge.decoding import Decoder, Job
-from autojudge.judge import Judge
 from autojudge.rules import load_rule
 from autojudge.thresholds import Points
 from reference import draft_choices, greedy
 
 LIMIT = 160
 NEAR_TIE = 1e-4  # logits
-
-
-@pytest.fixture(scope="module")
-def judge(pair):
-    """A judge of random weights: its scores lie in (0, 1)."""
-    torch.manual_seed(0)
-    width = pair.draft.config.hidden_size + pair.target.config.hidden_size
-    tensors = {
-        "mean": torch.zeros(width),
-        "scale": torch.ones(width),
-        "weight": torch.randn(1, width),
-        "bias": torch.zeros(1),
-    }
-    return Judge(tensors, {"columns": ["draft_at_draft", "target_at_draft"], "classifier": "logistic_regression"})
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,87 @@
+"""Time decoding: the target alone, transformers' assisted generation and our lossless decoding, in turn.
+
+    python benchmarks/decoding.py --pair testbed --json out.json
+    python benchmarks/decoding.py --configfile config/presets/gsm8k_local.yaml --dataset gsm8k \
+        --pair qwen2.5_coder_0.5b_1.5b --problems 4 --max-new-tokens 100
+
+Same prompts, same token limit, same window; each round runs every method once. Assisted generation takes one problem
+at a time; `batch16_vs_assisted` compares problems a second. `overhead` is the share of lossless decoding at batch 1
+outside the models' forward passes. `--rule NAME:THRESHOLD` times further rules (not the judge: `measure_speed` does).
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from mining import complete, load_problems, read_config
+
+from autojudge.models import load_pair
+from autojudge.provenance import current_commit
+from autojudge.rules import load_rule
+from autojudge.speed import ASSISTED, TARGET, Method, assist, measure_speed, run_method
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pair", default="testbed", help="key of pairs in the config")
+    parser.add_argument("--dataset", default="arith", help="key of datasets in the config")
+    parser.add_argument("--configfile", help="config merged over config/config.yaml")
+    parser.add_argument("--problems", type=int, default=32)
+    parser.add_argument("--max-new-tokens", type=int, help="default: the dataset's")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], help="default: the pair's")
+    parser.add_argument("--window", type=int, help="default: the config's")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 16])
+    parser.add_argument("--rule", action="append", default=[], metavar="NAME:THRESHOLD")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", help="file to write the figures to")
+    return parser.parse_args()
+
+
+def main():
+    args = parse_arguments()
+    torch.set_num_threads(args.threads)
+    config = read_config(args.configfile)
+    pair = load_pair({role: complete(config["pairs"][args.pair][role], args.dtype) for role in ("draft", "target")})
+    _, problems, limit = load_problems(args, config, pair.tokenizer)
+    prompts, window = [list(row["prompt_tokens"]) for row in problems], args.window or config["decoding"]["window"]
+    methods = [Method(TARGET), Method(ASSISTED), Method("lossless", load_rule("lossless"))]
+    for name, threshold in (rule.split(":") for rule in args.rule):
+        methods.append(Method(name, load_rule(name), float(threshold)))
+    rows = measure_speed(pair, prompts, methods, window, limit, args.batches, args.rounds)
+    for row in rows:
+        speeds = (row[f"tokens_per_second{end}"] for end in ("", "_low", "_high"))
+        print(
+            "{:20s} batch {:3d}  {:8.1f} tokens/s ({:.1f} to {:.1f})".format(row["method"], row["batch"], *speeds),
+            end="",
+        )
+        print(f"  {100 * row['outside_forwards']:4.1f} % outside forwards, {row['tokens']} tokens")
+    found = {(row["method"], row["batch"]): row for row in rows}
+    assisted, lossless = found[ASSISTED, 1], found.get(("lossless", 1))
+    ours = run_method(pair, prompts[:1], methods[2], window, limit, 1).counts["tokens"]
+    result = {
+        "lossless_vs_assisted": lossless and lossless["tokens_per_second"] / assisted["tokens_per_second"],
+        "overhead": lossless and lossless["outside_forwards"],
+        "same_length_as_assisted": ours == len(assist(pair, prompts[0], window, limit)),
+    }
+    if ("lossless", 16) in found:
+        ratio = found["lossless", 16]["problems_per_second"] / assisted["problems_per_second"]
+        result["batch16_vs_assisted"] = ratio
+    result |= {"pair": args.pair, "dataset": args.dataset, "window": window, "max_new_tokens": limit}
+    result |= {
+        "problems": len(prompts),
+        "threads": args.threads,
+        "dtype": str(pair.target.dtype),
+        "rounds": args.rounds,
+    }
+    result |= {"commit": current_commit(), "rows": rows}
+    for key, value in result.items():
+        if key != "rows":
+            print(f"{key:26s} {value}")
+    if args.json:
+        Path(args.json).write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

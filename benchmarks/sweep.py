@@ -1,0 +1,123 @@
+"""Time a rule's whole threshold curve in one traversal against separate runs at 26 thresholds, and compare them.
+
+    python benchmarks/sweep.py --pair testbed --json out.json
+
+The thresholds are quantiles of the scores where the curve has breakpoints, its ends included. Both ways decode the same
+problems with the same batch size, in turn. `curve_cost` is the seconds of the curve over those of the separate runs;
+`identical` is true only if every problem's response and counts agree at every threshold.
+"""
+
+import argparse
+import json
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import torch
+from mining import complete, load_problems, read_config
+
+from autojudge.decoding import Decoder, Job
+from autojudge.models import load_pair
+from autojudge.provenance import current_commit
+from autojudge.rules import load_rule
+from autojudge.thresholds import EVERY, Points
+
+THRESHOLDS = 26
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pair", default="testbed", help="key of pairs in the config")
+    parser.add_argument("--dataset", default="arith", help="key of datasets in the config")
+    parser.add_argument("--configfile", help="config merged over config/config.yaml")
+    parser.add_argument("--rules", nargs="+", default=["kl_divergence"], help="one curve each (not the judge's)")
+    parser.add_argument("--problems", type=int, default=64)
+    parser.add_argument("--max-new-tokens", type=int, help="default: the dataset's")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], help="default: the pair's")
+    parser.add_argument("--batch", type=int, help="default: the config's")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", help="file to write the figures to")
+    return parser.parse_args()
+
+
+def decode(decoder, prompts, rule, thresholds):
+    """Return the responses of each prompt, and the seconds."""
+    start = time.perf_counter()
+    jobs = [Job(prompt, {rule: thresholds}, seed=i) for i, prompt in enumerate(prompts)]
+    found = dict(decoder.decode(jobs))
+    return [found[i] for i in range(len(prompts))], time.perf_counter() - start
+
+
+def choose_thresholds(curves, rule):
+    """Return 26 of the curve's breakpoints and places beside them."""
+    ends = sorted({r.rules[rule].high for responses in curves for r in responses} - {float("inf")})
+    return sorted(set(np.quantile(ends, np.linspace(0, 1, THRESHOLDS), method="nearest").tolist())) if ends else [0.0]
+
+
+def differences(curves, separate, rule, thresholds):
+    """Return (problem, threshold) where the two ways differ in the response or a count."""
+    different = []
+    for i, responses in enumerate(curves):
+        for t in thresholds:
+            (ours,) = (r for r in responses if r.rules[rule].low < t <= r.rules[rule].high)
+            (other,) = separate[t][i]
+            if (ours.tokens, ours.counts(), ours.last_reads) != (other.tokens, other.counts(), other.last_reads):
+                different.append((i, t))
+    return different
+
+
+def compare(decoder, prompts, name, rounds):
+    """Return the figures of one rule."""
+    rule, seconds = load_rule(name), {"curve": [], "separate": []}
+    for _ in range(rounds):
+        curves, spent = decode(decoder, prompts, rule, EVERY)
+        seconds["curve"].append(spent)
+        thresholds = choose_thresholds(curves, rule)
+        separate, total = {}, 0.0
+        for t in thresholds:
+            separate[t], spent = decode(decoder, prompts, rule, Points((t,)))
+            total += spent
+        seconds["separate"].append(total)
+    different = differences(curves, separate, rule, thresholds)
+    leaves = [len(responses) for responses in curves]
+    return {
+        "rule": name,
+        "curve_cost": sum(seconds["curve"]) / sum(seconds["separate"]),
+        "identical": not different,
+        "different": different[:20],
+        "thresholds": len(thresholds),
+        "seconds": seconds,
+        "responses_per_problem": float(np.mean(leaves)),
+        "most_responses": max(leaves),
+        "distribution": dict(sorted(Counter(leaves).items())),
+    }
+
+
+def main():
+    args = parse_arguments()
+    torch.set_num_threads(args.threads)
+    config = read_config(args.configfile)
+    pair = load_pair({role: complete(config["pairs"][args.pair][role], args.dtype) for role in ("draft", "target")})
+    _, problems, limit = load_problems(args, config, pair.tokenizer)
+    prompts = [list(row["prompt_tokens"]) for row in problems]
+    batch = args.batch or config["decoding"]["batch"]
+    decoder = Decoder(pair, None, config["decoding"]["window"], limit, batch)
+    results = [compare(decoder, prompts, name, args.rounds) for name in args.rules]
+    for result in results:
+        print(", ".join(f"{key} {value}" for key, value in result.items() if key != "distribution"), flush=True)
+    settings = {"pair": args.pair, "dataset": args.dataset, "problems": len(prompts), "batch": batch}
+    settings |= {"threads": args.threads, "dtype": str(pair.target.dtype), "commit": current_commit()}
+    summary = {
+        "curve_cost": max(result["curve_cost"] for result in results),
+        "identical": all(result["identical"] for result in results),
+        **settings,
+        "rules": results,
+    }
+    if args.json:
+        Path(args.json).write_text(json.dumps(summary, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
