@@ -128,4 +128,5 @@ def run_results(dataset, pairs):
     """What one run makes."""
     figure = [f"results/{dataset}_pareto.{suffix}" for suffix in ("pdf", "png", "csv")]
     pages = expand("results/{dataset}/{pair}/tokens.html", dataset=dataset, pair=pairs if uses_judge(config) else [])
-    return figure + pages + [f"results/{dataset}_wandb.json"] + shards_of_run(dataset, pairs)
+    speed = expand("results/{dataset}/{pair}/speed.pdf", dataset=dataset, pair=pairs)
+    return figure + pages + speed + [f"results/{dataset}_wandb.json"] + shards_of_run(dataset, pairs)

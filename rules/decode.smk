@@ -48,3 +48,38 @@ rule gather_sweep:
         runtime=30,
     script:
         "../workflow_scripts/gather_sweep.py"
+
+
+rule measure_speed:
+    """Time decoding on the whole machine, with no job beside it."""
+    input:
+        problems="results/{dataset}/{pair}/problems.parquet",
+        summary="results/{dataset}_summary.csv",
+        judge=judge_artifact,
+        models=model_files,
+        library=library("measure_speed", task_module, *rule_modules()),
+    output:
+        csv="results/{dataset}/{pair}/speed.csv",
+        pdf="results/{dataset}/{pair}/speed.pdf",
+        png="results/{dataset}/{pair}/speed.png",
+    log:
+        "logs/measure_speed/{dataset}/{pair}.log",
+    benchmark:
+        "benchmarks/measure_speed/{dataset}/{pair}.tsv"
+    conda:
+        "../envs/gpu.yaml"
+    threads: config["speed"]["threads"] or workflow.cores
+    resources:
+        mem_mb=pair_resource("mem_mb"),
+        runtime=pair_resource("runtime"),
+        gpu=pair_resource("gpus"),
+    params:
+        task=lookup(within=config, dpath="datasets/{dataset}/task"),
+        pair=lookup(within=config, dpath="pairs/{pair}"),
+        settings=lambda wildcards: config["speed"]
+        | {
+            "window": config["decoding"]["window"],
+            "max_new_tokens": config["datasets"][wildcards.dataset]["max_new_tokens"],
+        },
+    script:
+        "../workflow_scripts/measure_speed.py"

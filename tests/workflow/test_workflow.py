@@ -20,6 +20,7 @@ judge:
   select: {thresholds: 5}
 decoding: {rules: [lossless, always, top_k, kl_divergence, fly, judge, oracle]}
 rules: {top_k: {thresholds: [2, 64]}}
+speed: {problems: 2, rounds: 1, windows: [4]}
 """
 RULES = {"lossless", "always", "top_k", "kl_divergence", "fly", "judge", "oracle"}
 RESULTS = "results/arith/testbed"

@@ -324,3 +324,91 @@ def _place_label(axes: Axes, label: Label, obstacles: np.ndarray, taken: list[np
             taken.append(box)
             return True
     return False
+
+
+PAPER_PAIRS = {"1B/8B": 1.24 / 8.03, "8B/70B": 8.03 / 70.6, "8B/405B": 8.03 / 406}  # of parameters
+WINDOW_DASHES = ["-", "--", ":", "-."]
+
+
+def plot_speed(table: pd.DataFrame, window: int, title: str, path_pdf: str | Path, path_png: str | Path) -> None:
+    """Write the figure of `draw_speed` as a PDF with embedded TrueType fonts and as a PNG of 200 dpi."""
+    with matplotlib.rc_context(RC):
+        figure = draw_speed(table, window, title)
+        figure.savefig(path_pdf, format="pdf", metadata={"CreationDate": None})
+        figure.savefig(path_png, format="png", dpi=200)
+
+
+def draw_speed(table: pd.DataFrame, window: int, title: str) -> Figure:
+    """Draw measured tokens a second, and the speed-up that the counted calls promise at other costs of a draft call.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Table `speed`.
+    window : int
+        Of the left panel.
+    title : str
+        Title over both panels.
+    """
+    figure = Figure(figsize=(11.0, 4.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=10)
+    left, right = figure.subplots(1, 2, width_ratios=[1, 1.15])
+    _draw_measured(left, table[table["window"].isin([window, 0])])
+    _draw_projection(right, table)
+    note = (
+        f"n = {table['problems'].iloc[0]} test problems. Left: medians, bars from the slowest to the fastest round. "
+        "Right: 1 / (target calls + ratio x draft calls) per token, as if a\ncall cost the same whatever the number of "
+        "tokens (memory-bound, batch 1). Dotted verticals: the paper's pairs by parameters, and this pair as timed."
+    )
+    figure.supxlabel(note, fontsize=LABEL_SIZE, color="#444444")
+    return figure
+
+
+def _draw_measured(axes: Axes, table: pd.DataFrame) -> None:
+    methods = list(dict.fromkeys(table["method"]))[::-1]
+    batches = sorted(table["batch"].unique())
+    for number, batch in enumerate(batches):
+        rows = table[table["batch"] == batch]
+        y = [methods.index(m) + 0.15 * (len(batches) - 1 - 2 * number) for m in rows["method"]]
+        x = rows["tokens_per_second"].to_numpy()
+        spread = np.stack([x - rows["tokens_per_second_low"], rows["tokens_per_second_high"] - x])
+        colour, marker = SPARE[number % len(SPARE)]
+        axes.errorbar(x, y, xerr=np.maximum(spread, 0), fmt=marker, ms=5, color=colour, label=f"batch {batch}")
+        for value, place in zip(x, y, strict=True):
+            axes.annotate(f"{value:,.1f}", (value, place), (6, 3), textcoords="offset points", size=LABEL_SIZE)
+    axes.set_yticks(range(len(methods)), [name_rule(method) for method in methods])
+    axes.set(xlabel="tokens a second, all responses together", xlim=(0, 1.18 * table["tokens_per_second_high"].max()))
+    axes.set_ylim(-0.6, len(methods) - 0.4)
+    axes.grid(axis="x", color="#dddddd", linewidth=0.5)
+    axes.legend(frameon=False, loc="lower right")
+
+
+def _draw_projection(axes: Axes, table: pd.DataFrame) -> None:
+    ratios = np.geomspace(0.01, 0.6, 200)
+    rules = table[~table["method"].isin(["target", "assisted generation"])]
+    rules = rules.sort_values("batch").drop_duplicates(["method", "window"], keep="last")
+    windows = sorted(rules["window"].unique())
+    for method, rows in rules.groupby("method", sort=False):
+        colour = {"lossless": "#000000", "judge": STYLES["judge"].colour}.get(str(method), OTHER_COLOUR)
+        for row in rows.to_dict("records"):
+            speed = 1 / (row["target_calls_per_token"] + ratios * row["draft_calls_per_token"])
+            dashes = WINDOW_DASHES[windows.index(row["window"]) % len(WINDOW_DASHES)]
+            label = f"{name_rule(str(method))}, window {row['window']}"
+            axes.plot(ratios, speed, dashes, color=colour, lw=1.2, label=label)
+    marks = PAPER_PAIRS | {"this pair": float(table["call_cost_ratio"].iloc[0])}
+    for name, ratio in marks.items():
+        if ratio >= ratios[0]:
+            axes.axvline(ratio, color=TARGET_COLOUR, lw=0.7, ls=":")
+            place = (ratio, 1.0)
+            axes.annotate(
+                name, place, (2, -3), ("data", "axes fraction"), "offset points", size=LABEL_SIZE, rotation=90, va="top"
+            )
+    axes.axhline(1, color=TARGET_COLOUR, lw=0.8, ls="--")
+    axes.set(
+        xscale="log", xlabel="time of a draft call / time of a target call", ylabel="speed-up over the target alone"
+    )
+    axes.set_xticks([0.01, 0.02, 0.05, 0.1, 0.2, 0.5], ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5"])
+    axes.set_ylim(0, None)
+    axes.grid(axis="y", color="#dddddd", linewidth=0.5)
+    axes.legend(frameon=False, loc="lower left", ncols=max(1, len(rules["method"].unique())), fontsize=LABEL_SIZE)

@@ -183,6 +183,25 @@ TABLES: dict[str, tuple[str, Columns]] = {
             "area_validation": (pa.float64(), "the same on validation"),
         },
     ),
+    "speed": (
+        "One row a method, window and batch: results/{dataset}/{pair}/speed.csv. Wall-clock on the machine of the run.",
+        {
+            "method": (pa.string(), "target (alone), assisted generation (of transformers), or an acceptance rule"),
+            "threshold": (pa.float64(), "the rule's recommended one"),
+            "window": (pa.int32(), "tokens the draft proposes a cycle; 0 for the target alone"),
+            "batch": (pa.int32(), "responses side by side"),
+            "problems": (pa.int64(), "test problems, the same for every row"),
+            "tokens": (pa.int64(), "tokens of all responses"),
+            "tokens_per_second": (pa.float64(), "median over the rounds"),
+            "tokens_per_second_low": (pa.float64(), "slowest round"),
+            "tokens_per_second_high": (pa.float64(), "fastest round"),
+            "problems_per_second": (pa.float64(), "median over the rounds"),
+            "outside_forwards": (pa.float64(), "share of the time outside the models' forward passes, median"),
+            "target_calls_per_token": (pa.float64(), "target forward passes of a response over its tokens"),
+            "draft_calls_per_token": (pa.float64(), "draft forward passes of a response over its tokens"),
+            "call_cost_ratio": (pa.float64(), "time of a draft call over a target call here, one token at batch 1"),
+        },
+    ),
     "pareto": (
         "One row a pair, rule and threshold: results/{dataset}_pareto.csv.",
         {

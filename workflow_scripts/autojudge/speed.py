@@ -95,9 +95,8 @@ def run_method(
             responses = [assist(pair, prompt, window, limit) for prompt in prompts]
             counts = {"tokens": sum(map(len, responses))}
         else:
-            jobs = [
-                Job(prompt, {method.rule: Points((method.threshold,))} if method.rule else {}) for prompt in prompts
-            ]
+            rules = {method.rule: Points((method.threshold,))} if method.rule else {}
+            jobs = [Job(prompt, rules) for prompt in prompts]
             decoder = Decoder(pair, judge, window, limit, batch, stop)
             counts = _add_counts([r for _, rs in decoder.decode(jobs) for r in rs], method.rule, judge)
         seconds = time.perf_counter() - start
@@ -194,16 +193,18 @@ def _describe(method: Method, batch: int, window: int, problems: int, runs: list
     }
 
 
-def call_cost_ratio(rows: Sequence[Mapping[str, Any]], pair: Pair, prompt: list[int], calls: int = 20) -> float:
-    """Return the time of a draft call over that of a target call, each of one token at batch 1, the median of some."""
-    assert pair.draft is not None
-    times = {}
-    for name, model in (("draft", pair.draft), ("target", pair.target)):
-        cache_runs = []
-        for _ in range(calls):
-            start = time.perf_counter()
-            with torch.inference_mode():
-                model(torch.tensor([prompt[-1:]], device=model.device), use_cache=False)
-            cache_runs.append(time.perf_counter() - start)
-        times[name] = float(np.median(cache_runs))
-    return times["draft"] / times["target"]
+def call_cost_ratio(pair: Pair, calls: int = 20) -> float:
+    """Return the time of a draft call over that of a target call, each of one token, medians; 0 without a draft."""
+    if pair.draft is None:
+        return 0.0
+    return _call_seconds(pair.draft, calls) / _call_seconds(pair.target, calls)
+
+
+@torch.inference_mode()
+def _call_seconds(model: Any, calls: int) -> float:
+    seconds = []
+    for _ in range(calls):
+        start = time.perf_counter()
+        model(torch.tensor([[5]], device=model.device), use_cache=False)
+        seconds.append(time.perf_counter() - start)
+    return float(np.median(seconds))
