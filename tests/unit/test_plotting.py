@@ -3,23 +3,27 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from autojudge.plotting import draw_pareto, plot_pareto
+from autojudge.plotting import draw_pareto, draw_speed, plot_pareto
 
 THRESHOLDS = np.linspace(0.02, 0.97, 26)
+FREE = ["top_k", "kl_divergence", "entropy", "fly", "chow", "typical"]
 
 
-def curve(pair: str, rule: str, thresholds: list[float], start: float, loss: float, window: int = 8) -> pd.DataFrame:
+def curve(pair: str, rule: str, thresholds, start: float, loss: float, kind: str, window: int = 8) -> pd.DataFrame:
     """Return rows of `pareto` whose accuracy falls quadratically by `loss` while speed grows from 4 by 4."""
     along = np.linspace(0, 1, len(thresholds))
     accuracy = start - loss * along**2
     return pd.DataFrame(
         {
             "pair": pair,
+            "split": "test",
             "rule": rule,
+            "kind": kind,
             "threshold": thresholds,
             "window": window,
             "problems": 320,
@@ -27,54 +31,75 @@ def curve(pair: str, rule: str, thresholds: list[float], start: float, loss: flo
             "accuracy_low": accuracy - 0.05,
             "accuracy_high": accuracy + 0.03,
             "accepted_per_cycle": 4 + 4 * along if window else np.nan,
-            "recommended": [rule == "judge" and i == 13 for i in range(len(thresholds))],
+            "recommended": [i == len(thresholds) // 2 for i in range(len(thresholds))],
         }
     )
 
 
 def measured(pair: str = "testbed", start: float = 0.9) -> pd.DataFrame:
     """Return a table like that of a real run."""
+    free = [curve(pair, rule, [2.0**k for k in range(1, 11)], start, 0.6, "training-free") for rule in FREE]
     return pd.concat(
         [
-            curve(pair, "judge", THRESHOLDS, start, 0.3).sample(frac=1, random_state=0),
-            curve(pair, "lossless", [0.0], start, 0),
-            curve(pair, "target", [0.0], start - 0.01, 0, window=0),
-            curve(pair, "top_k", [2.0**k for k in range(1, 11)], start, 0.6),
+            curve(pair, "judge", THRESHOLDS, start, 0.3, "judge"),
+            curve(pair, "lossless", [0.0], start, 0, "reference"),
+            curve(pair, "oracle", [1.0], start, 0, "oracle"),
+            curve(pair, "target", [0.0], start - 0.01, 0, "reference", window=0),
+            *free,
         ],
         ignore_index=True,
     )
 
 
-def lines(figure: Figure, panel: int = 0) -> dict[str, np.ndarray]:
-    """Return the data of a panel's named lines, label -> shape (n, 2)."""
-    return {line.get_label(): line.get_xydata() for line in figure.axes[panel].lines}
+def draw(table: pd.DataFrame, best: str = "top_k") -> Figure:
+    """Draw a table whose exact curve passes through its points only."""
+    summary = table[table["recommended"]].assign(area=0.8)
+    return draw_pareto(table, table, summary.assign(best=summary["rule"] == best), "toy")
 
 
-def labels(figure: Figure, panel: int = 0) -> list[Annotation]:
+def large(figure: Figure) -> list[Axes]:
+    """Return the large panels."""
+    return [axes for axes in figure.axes if axes.get_ylabel()]
+
+
+def small(figure: Figure) -> list[Axes]:
+    """Return the small panels."""
+    return [axes for axes in figure.axes if not axes.get_ylabel()]
+
+
+def labels(axes: Axes) -> list[Annotation]:
     """Return the texts written into a panel."""
-    return [text for text in figure.axes[panel].texts if isinstance(text, Annotation)]
+    return [text for text in axes.texts if isinstance(text, Annotation)]
 
 
-def test_each_curve_shows_accepted_tokens_and_accuracy_in_order_of_the_threshold():
+def test_a_large_panel_shows_the_exact_curves_of_judge_and_best_rule_and_points_at_given_thresholds():
     table = measured()
-    drawn = lines(draw_pareto(table, "toy"))
-    for rule, label in (("judge", "judge"), ("top_k", "top-K"), ("lossless", "lossless")):
-        rows = table[table["rule"] == rule].sort_values("threshold")
-        expected = np.stack([rows["accepted_per_cycle"], 100 * rows["accuracy"]], axis=1)
-        np.testing.assert_allclose(drawn[label], expected)
+    exact = table[table["rule"] == "judge"].assign(accuracy=lambda rows: rows["accuracy"] - 0.001)
+    summary = table[table["recommended"]].assign(area=0.8, best=table["rule"] == "top_k")
+    (axes,) = large(draw_pareto(table, pd.concat([exact, table[table["rule"] != "judge"]]), summary, "toy"))
+    drawn = [line.get_xydata() for line in axes.lines]
+    for rows, marked in (
+        (exact, False),
+        (table[table["rule"] == "judge"], True),
+        (table[table["rule"] == "top_k"], True),
+    ):
+        wanted = np.stack([rows["accepted_per_cycle"], 100 * rows["accuracy"]], axis=1)
+        found = [line for line, data in zip(axes.lines, drawn, strict=True) if np.array_equal(data, wanted)]
+        assert any((line.get_marker() != "None") == marked for line in found)
 
 
 def test_error_bars_are_the_wilson_intervals_of_the_table():
     table = measured()
-    table = table[table["rule"].isin(["lossless", "top_k"])]
-    bars = [c for c in draw_pareto(table, "toy").axes[0].collections if isinstance(c, LineCollection)]
+    (axes,) = large(draw(table))
+    shown = table[table["rule"].isin(["judge", "top_k", "lossless", "oracle"])]
+    bars = [c for c in axes.collections if isinstance(c, LineCollection)]
     drawn = sorted(tuple(segment[:, 1]) for bar in bars for segment in bar.get_segments())
-    expected = sorted(zip(100 * table["accuracy_low"], 100 * table["accuracy_high"], strict=True))
+    expected = sorted(zip(100 * shown["accuracy_low"], 100 * shown["accuracy_high"], strict=True))
     np.testing.assert_allclose(drawn, expected)
 
 
 def test_target_is_a_dashed_line_with_its_interval_and_name_and_no_point():
-    axes = draw_pareto(measured(), "toy").axes[0]
+    (axes,) = large(draw(measured()))
     (target,) = [line for line in axes.lines if line.get_linestyle() == "--"]
     np.testing.assert_allclose(target.get_ydata(), [89, 89])
     (band,) = axes.patches
@@ -82,20 +107,36 @@ def test_target_is_a_dashed_line_with_its_interval_and_name_and_no_point():
     assert "target alone 89.0 %" in [text.get_text() for text in axes.texts]
 
 
-def test_recommended_threshold_has_a_ring_named_in_the_legend_and_its_value():
+def test_recommended_thresholds_have_rings_named_in_the_legend_and_their_values():
     table = measured()
-    chosen = table[table["recommended"]].iloc[0]
-    figure = draw_pareto(table, "toy")
-    (ring,) = [c for c in figure.axes[0].collections if isinstance(c, PathCollection)]
-    np.testing.assert_allclose(ring.get_offsets(), [[chosen["accepted_per_cycle"], 100 * chosen["accuracy"]]])
-    assert "judge, recommended threshold" in [text.get_text() for text in figure.legends[0].get_texts()]
-    assert f"{chosen['threshold']:.2g}" in [text.get_text() for text in labels(figure)]
+    chosen = table[table["recommended"] & table["rule"].isin(["judge", "top_k"])]
+    figure = draw(table)
+    (axes,) = large(figure)
+    (ring,) = [c for c in axes.collections if isinstance(c, PathCollection)]
+    wanted = np.stack([chosen["accepted_per_cycle"], 100 * chosen["accuracy"]], axis=1)
+    np.testing.assert_allclose(ring.get_offsets(), wanted)
+    assert "recommended on validation" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert f"{chosen['threshold'].iloc[0]:.2g}" in [text.get_text() for text in labels(axes)]
 
 
-def test_no_ring_and_no_legend_entry_where_nothing_is_recommended():
-    figure = draw_pareto(measured().assign(recommended=False), "toy")
-    assert not [c for c in figure.axes[0].collections if isinstance(c, PathCollection)]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["judge", "lossless", "top-K"]
+def test_the_legend_names_only_what_is_in_front():
+    figure = draw(measured())
+    names = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert names == {"judge", "lossless", "oracle (mined labels)", "top-K", "recommended on validation"}
+
+
+def test_every_training_free_rule_has_a_small_panel_with_its_name_area_and_curve_over_the_judges():
+    table = measured()
+    figure = draw(table, best="fly")
+    panels = {axes.get_title().split("\n")[0]: axes for axes in small(figure)}
+    assert panels.keys() == {"top-K", "KL divergence", "entropy", "FLy", "Chow", "typical"}
+    for name, rule in (("KL divergence", "kl_divergence"), ("FLy", "fly")):
+        assert "area 80.0 %" in panels[name].get_title()
+        judge, own, _ = panels[name].lines
+        for line, shown in ((judge, "judge"), (own, rule)):
+            rows = table[table["rule"] == shown]
+            np.testing.assert_allclose(line.get_ydata(), 100 * rows["accuracy"])
+        assert panels[name].get_ylim() == large(figure)[0].get_ylim()
 
 
 def test_threshold_labels_stand_at_points_of_that_threshold():
@@ -104,7 +145,8 @@ def test_threshold_labels_stand_at_points_of_that_threshold():
     for _, row in table.iterrows():
         text = f"K={row['threshold']:.0f}" if row["rule"] == "top_k" else f"{row['threshold']:.2g}"
         known.setdefault(text, []).append((row["accepted_per_cycle"], 100 * row["accuracy"]))
-    marked = [label for label in labels(draw_pareto(table, "toy")) if "target" not in label.get_text()]
+    (axes,) = large(draw(table))
+    marked = [label for label in labels(axes) if "target" not in label.get_text()]
     assert len(marked) >= 10
     for label in marked:
         assert any(label.xy == pytest.approx(point) for point in known[label.get_text()])
@@ -112,10 +154,11 @@ def test_threshold_labels_stand_at_points_of_that_threshold():
 
 @pytest.mark.parametrize("pairs", [1, 2])
 def test_labels_neither_overlap_nor_leave_the_axes_nor_cover_a_marker(pairs):
-    figure = draw_pareto(pd.concat([measured(f"pair{i}", 0.9 - 0.1 * i) for i in range(pairs)]), "toy")
+    figure = draw(pd.concat([measured(f"pair{i}", 0.9 - 0.1 * i) for i in range(pairs)]))
     figure.canvas.draw()
-    for panel, axes in enumerate(figure.axes):
-        boxes = [super(Annotation, text).get_window_extent() for text in labels(figure, panel)]
+    assert len(large(figure)) == pairs
+    for axes in large(figure):
+        boxes = [super(Annotation, text).get_window_extent() for text in labels(axes)]
         for i, box in enumerate(boxes):
             assert not any(box.overlaps(other) for other in boxes[:i])
             assert axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
@@ -125,50 +168,77 @@ def test_labels_neither_overlap_nor_leave_the_axes_nor_cover_a_marker(pairs):
                     assert not box.count_contains(axes.transData.transform(line.get_xydata()))
 
 
-def test_rules_differ_in_colour_and_in_marker_also_those_without_a_style_of_their_own():
-    extra = [curve("testbed", rule, [0.1, 0.2], 0.9, 0.1) for rule in ("kl_divergence", "entropy")]
-    axes = draw_pareto(pd.concat([measured(), *extra]), "toy").axes[0]
-    named = [line for line in axes.lines if line.get_linestyle() != "--"]
-    assert len(named) == 5
-    assert len({line.get_color() for line in named}) == 5
-    assert len({line.get_marker() for line in named}) == 5
+def test_small_panels_titles_do_not_overlap():
+    figure = draw(measured())
+    figure.canvas.draw()
+    boxes = [axes.title.get_window_extent() for axes in small(figure)]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
-def test_each_pair_has_a_panel_of_its_name_with_one_accuracy_axis():
-    figure = draw_pareto(pd.concat([measured("b"), measured("a", 0.7)]), "toy")
-    assert [axes.get_title() for axes in figure.axes] == ["b", "a"]
-    assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
-    assert lines(figure, 1)["lossless"][0, 1] == pytest.approx(70)
+def test_rules_in_front_differ_in_colour_and_in_marker():
+    (axes,) = large(draw(measured()))
+    named = [line for line in axes.lines if line.get_marker() != "None"]
+    assert len(named) == 4
+    assert len({line.get_color() for line in named}) == len({line.get_marker() for line in named}) == 4
+
+
+def test_each_pair_has_a_row_of_its_name():
+    figure = draw(pd.concat([measured("b"), measured("a", 0.7)]))
+    assert [axes.get_title() for axes in large(figure)] == ["b", "a"]
     assert len(figure.legends) == 1
 
 
+def test_without_training_free_rules_there_is_one_narrow_panel():
+    table = measured()
+    figure = draw(table[~table["rule"].isin(FREE)])
+    assert len(figure.axes) == 1 and figure.get_figwidth() == 6
+
+
 def test_note_tells_the_number_of_problems_the_intervals_and_a_cut_axis():
-    note = draw_pareto(measured(), "toy").get_supxlabel()
+    note = draw(measured()).get_supxlabel()
     assert "n = 320 test problems" in note
     assert "95 % Wilson" in note
     assert "does not start at 0" in note
-    other = draw_pareto(pd.concat([measured("a"), measured("b").assign(problems=100)]), "toy").get_supxlabel()
+    other = draw(pd.concat([measured("a"), measured("b").assign(problems=100)])).get_supxlabel()
     assert "n = 320 (a), n = 100 (b)" in other
 
 
 def test_legend_stays_off_the_axes():
-    figure = draw_pareto(measured(), "toy")
+    figure = draw(measured())
     figure.canvas.draw()
-    assert not figure.legends[0].get_window_extent().overlaps(figure.axes[0].bbox)
+    assert not figure.legends[0].get_window_extent().overlaps(large(figure)[0].bbox)
 
 
 def test_pdf_embeds_truetype_fonts_and_is_the_same_every_time(tmp_path):
+    table = measured()
+    summary = table[table["recommended"]].assign(area=0.8, best=table["rule"] == "top_k")
     for name in ("one", "two"):
-        plot_pareto(measured(), "toy", tmp_path / f"{name}.pdf", tmp_path / f"{name}.png")
+        plot_pareto(table, table, summary, "toy", tmp_path / f"{name}.pdf", tmp_path / f"{name}.png")
     pdf = (tmp_path / "one.pdf").read_bytes()
     assert b"/FontFile2" in pdf
     assert b"/Type3" not in pdf
     assert b"CreationDate" not in pdf
     assert pdf == (tmp_path / "two.pdf").read_bytes()
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    assert int.from_bytes((tmp_path / "one.png").read_bytes()[16:20]) == 11 * 200
 
 
-def test_png_has_300_dots_an_inch_at_six_inches(tmp_path):
-    plot_pareto(measured(), "toy", tmp_path / "one.pdf", tmp_path / "one.png")
-    header = (tmp_path / "one.png").read_bytes()[16:24]
-    assert int.from_bytes(header[:4]) == 1800
+def test_speed_shows_each_measurement_and_the_formula_of_the_projection():
+    rows = [
+        ("target", 0, 1, 50.0, 1.0, 0.0),
+        ("lossless", 8, 1, 90.0, 0.25, 2.0),
+        ("lossless", 8, 16, 400.0, 0.25, 2.0),
+    ]
+    rows.append(("lossless", 4, 16, 300.0, 0.3, 1.2))
+    columns = ["method", "window", "batch", "tokens_per_second", "target_calls_per_token", "draft_calls_per_token"]
+    table = pd.DataFrame(rows, columns=columns).assign(problems=8, call_cost_ratio=0.3)
+    speed = table["tokens_per_second"]
+    figure = draw_speed(table.assign(tokens_per_second_low=speed - 1, tokens_per_second_high=speed + 1), 8, "toy")
+    left, right = figure.axes
+    texts = [text.get_text() for text in left.texts]
+    assert sorted(texts) == ["400.0", "50.0", "90.0"]
+    lines = {line.get_label(): line for line in right.lines}
+    for window, target, draft in ((8, 0.25, 2.0), (4, 0.3, 1.2)):
+        x, y = lines[f"lossless, window {window}"].get_data()
+        np.testing.assert_allclose(y, 1 / (target + x * draft))
+    assert "this pair" in [text.get_text() for text in right.texts]
