@@ -2,7 +2,7 @@
 
     python benchmarks/sweep.py --pair testbed --json out.json
 
-The thresholds are quantiles of the scores where the curve has breakpoints, its ends included. Both ways decode the same
+The thresholds lie between breakpoints of the curve, evenly spread over them. Both ways decode the same
 problems with the same batch size, in turn. `curve_cost` is the seconds of the curve over those of the separate runs;
 `identical` is true only if every problem's response and counts agree at every threshold.
 """
@@ -24,6 +24,7 @@ from autojudge.rules import load_rule
 from autojudge.thresholds import EVERY, Points
 
 THRESHOLDS = 26
+WIDE = 1e-4  # of a threshold; at a breakpoint itself the last bits of a score decide
 
 
 def parse_arguments():
@@ -51,9 +52,11 @@ def decode(decoder, prompts, rule, thresholds):
 
 
 def choose_thresholds(curves, rule):
-    """Return 26 of the curve's breakpoints and places beside them."""
+    """Return 26 thresholds spread over the breakpoints, each in a gap that is wide against rounding."""
     ends = sorted({r.rules[rule].high for responses in curves for r in responses} - {float("inf")})
-    return sorted(set(np.quantile(ends, np.linspace(0, 1, THRESHOLDS), method="nearest").tolist())) if ends else [0.0]
+    gaps = [(a + b) / 2 for a, b in zip(ends, ends[1:], strict=False) if b - a > WIDE * max(abs(a), abs(b))]
+    places = np.linspace(0, len(gaps) - 1, min(THRESHOLDS, len(gaps))).round().astype(int)
+    return [gaps[place] for place in places]
 
 
 def differences(curves, separate, rule, thresholds):

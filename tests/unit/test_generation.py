@@ -57,7 +57,7 @@ def test_released_slots_are_used_again_and_a_full_row_says_so(pair):
 
 
 def test_what_a_slot_keeps_belongs_to_its_token(pair):
-    model = CachedModel(pair.target, ROWS, CAPACITY, pair.vocabulary)
+    model = CachedModel(pair.target, ROWS, CAPACITY, pair.vocabulary, margins=True)
     result = model.forward([Request(1, NO_SLOTS, [5, 6, 7])], keep_logits=True)
     logits, slots = result.logits[0], result.slots[0]
     assert_close(model.head(model.hidden([1] * 3, slots.tolist())), logits)
@@ -65,6 +65,20 @@ def test_what_a_slot_keeps_belongs_to_its_token(pair):
     best = logits.topk(2).values
     assert model.least_margin(1, slots) == pytest.approx((best[:, 0] - best[:, 1]).min().item(), abs=1e-5)
     assert model.least_margin(1, slots[:0]) == float("inf")
+
+
+def test_what_was_saved_of_a_row_goes_on_in_another(pair):
+    model = CachedModel(pair.target, ROWS, CAPACITY, pair.vocabulary, margins=True)
+    slots = model.forward([Request(0, NO_SLOTS, [5, 6, 7, 8])]).slots[0]
+    saved = model.save(0, slots[:3])
+    wanted = model.forward([Request(0, slots[:3], [9, 10])], keep_logits=True).logits[0]
+    model.clear(0)
+    model.forward([Request(2, NO_SLOTS, [11] * 9), Request(0, NO_SLOTS, [12] * 9)])
+    loaded = model.load(2, saved)
+    assert model.choices(2, loaded) == saved.choices.tolist()
+    assert model.least_margin(2, loaded) == pytest.approx(saved.margins.min())
+    torch.testing.assert_close(model.hidden([2] * 3, loaded.tolist()), saved.hidden)
+    assert_close(model.forward([Request(2, loaded, [9, 10])], keep_logits=True).logits[0], wanted)
 
 
 def test_large_scores_are_not_rounded_to_16_bits():

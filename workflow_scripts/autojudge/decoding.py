@@ -141,6 +141,10 @@ class Branch:
         ended = bool(self.proposals) and self.proposals[-1] in self.ending.end_tokens
         return len(self.proposals) < self.room and not ended
 
+    def close_window(self) -> None:
+        """Forget the window."""
+        self.proposals, self.logits, self.hidden = [], [], []
+
     def fork(self) -> "Branch":
         """Return a copy without a row that goes its own way."""
         result = replace(self.result, tokens=list(self.result.tokens))
@@ -439,6 +443,7 @@ class Decoder:
         if not self.ending.reached(other.result.tokens):
             other.saved["target"] = self.target.save(branch.row, branch.target_slots[: branch.length + outcome.kept])
             self.proposer.save(branch, outcome.kept, added, other)
+        other.close_window()
         return other
 
     def _stay(self, branch: Branch, outcome: Outcome, verdict: Verdict) -> None:
@@ -449,7 +454,7 @@ class Decoder:
         branch.target_slots = branch.target_slots[:length]
         if branch.job.rules:
             self.proposer.keep(branch, outcome.kept, added)
-        branch.proposals, branch.logits, branch.hidden = [], [], []
+        branch.close_window()
 
 
 def needs_of(rule: Rule, judge: Judge | None) -> frozenset[str]:

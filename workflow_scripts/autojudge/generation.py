@@ -99,12 +99,20 @@ class CachedModel:
         Number of leading logits to keep.
     pass_tokens : int
         Most tokens that go through the model at a time; larger passes are cut.
+    margins : bool
+        Note by how much each greedy choice won.
     """
 
     def __init__(
-        self, model: PreTrainedModel, rows: int, capacity: int, vocabulary: int, pass_tokens: int = 2**20
+        self,
+        model: PreTrainedModel,
+        rows: int,
+        capacity: int,
+        vocabulary: int,
+        pass_tokens: int = 2**20,
+        margins: bool = False,
     ) -> None:
-        self.model, self.vocabulary, self.pass_tokens = model, vocabulary, pass_tokens
+        self.model, self.vocabulary, self.pass_tokens, self.margins = model, vocabulary, pass_tokens, margins
         self._layers: dict[int, _LayerCache] = {}
         self._hidden: torch.Tensor | None = None
         self._used = np.zeros((rows, capacity), dtype=bool)
@@ -152,6 +160,7 @@ class CachedModel:
 
     def least_margin(self, row: int, slots: Slots) -> float:
         """Return the least distance of best and second best logit after any of the slots; infinity for none."""
+        assert self.margins, "the model was not asked to note margins"
         return float(self._margins[row, slots].min(initial=np.inf))
 
     def hidden(self, rows: Sequence[int], slots: Sequence[int]) -> torch.Tensor:
@@ -242,29 +251,27 @@ class CachedModel:
         if self._hidden is None:
             self._hidden = hidden.new_empty(*self._used.shape, hidden.shape[-1])
         self._hidden.flatten(0, 1).index_copy_(0, plan.flat.to(hidden.device), hidden)
-        start, at, counts = 0, [], []
-        for piece in pieces:
-            heads = list(range(start + piece.first_head, start + len(piece.tokens))) if piece.heads else []
-            at += heads
-            counts.append(len(heads))
-            start += len(piece.tokens)
-        states = hidden if len(at) == len(hidden) else hidden[torch.tensor(at, dtype=torch.long, device=hidden.device)]
-        chunk = len(states) if keep_logits else max(1, HEAD_LOGITS // self.vocabulary)
-        logits = [
-            self._choose(part, plan.flat[torch.tensor(at[i * chunk :][:chunk], dtype=torch.long)])
-            for i, part in enumerate(states.split(chunk))
-        ]
+        counts = [(len(piece.tokens) - piece.first_head) * piece.heads for piece in pieces]
+        states, places = hidden, plan.flat
+        if sum(counts) < len(hidden):
+            ends = np.cumsum([len(piece.tokens) for piece in pieces])
+            at = np.concatenate([np.arange(end - count, end) for end, count in zip(ends, counts, strict=True)])
+            index = torch.from_numpy(at)
+            states, places = hidden[index.to(hidden.device)], places[index]
+        chunk = max(1, len(states) if keep_logits else HEAD_LOGITS // self.vocabulary)
+        logits = [self._choose(*part) for part in zip(states.split(chunk), places.split(chunk), strict=True)]
         return list(logits[0].split(counts)) if keep_logits else []
 
     def _choose(self, states: torch.Tensor, flat: torch.Tensor) -> torch.Tensor:
         """Compute the logits after some slots and note the greedy choices and their margins."""
         logits = self.head(states)
-        best, choice = logits.max(-1, keepdim=True)
-        second = logits.scatter_(-1, choice, -torch.inf).amax(-1, keepdim=True)
-        logits.scatter_(-1, choice, best)
-        places = flat.numpy()
+        choice, places = logits.argmax(-1, keepdim=True), flat.numpy()
         self._choices.reshape(-1)[places] = choice[:, 0].cpu().numpy()
-        self._margins.reshape(-1)[places] = (best.float() - second.float())[:, 0].cpu().numpy()
+        if self.margins:
+            best = logits.gather(-1, choice)
+            second = logits.scatter_(-1, choice, -torch.inf).amax(-1, keepdim=True)
+            logits.scatter_(-1, choice, best)
+            self._margins.reshape(-1)[places] = (best.float() - second.float())[:, 0].cpu().numpy()
         return logits
 
     def layer(self, module: torch.nn.Module, key: torch.Tensor, value: torch.Tensor) -> "_LayerCache":
@@ -329,11 +336,9 @@ class _Plan:
         self._slots = np.concatenate([piece.slots for piece in pieces])
         self.flat = torch.from_numpy(self._rows * self._capacity + self._slots)
         starts = np.cumsum([0, *lengths[:-1]])
-        widths = np.array([max(NARROW, 2 ** (n - 1).bit_length()) for n in lengths])
-        self.buckets = [
-            _Bucket([pieces[i] for i in np.flatnonzero(widths == w)], starts[widths == w], self._capacity)
-            for w in np.unique(widths)
-        ]
+        widths = [max(NARROW, 2 ** (n - 1).bit_length()) for n in lengths]
+        groups = [[i for i, width in enumerate(widths) if width == w] for w in sorted(set(widths))]
+        self.buckets = [_Bucket([pieces[i] for i in group], starts[group], self._capacity) for group in groups]
         self._copies: dict[Any, torch.Tensor] = {}
 
     def places(self, heads: int, device: torch.device) -> torch.Tensor:
@@ -350,6 +355,8 @@ class _Bucket:
 
     Attributes
     ----------
+    whole : bool
+        The places are the tokens of the pass in order, so that none needs to be looked up.
     index : Tensor of shape (rows, width)
         Token of the pass at each place; the first token stands in for places without one.
     rows : slice or Tensor of shape (rows,)
@@ -376,6 +383,7 @@ class _Bucket:
         tokens = np.concatenate([start + np.arange(n) for start, n in zip(starts, lengths, strict=True)])
         index = np.zeros((count, width), dtype=np.int64)
         index[of, columns] = tokens
+        self.whole = len(tokens) == index.size == index[-1, -1] + 1 and bool((np.diff(index.reshape(-1)) == 1).all())
         self.index, self.tokens = torch.from_numpy(index), torch.from_numpy(tokens)
         self.taken = torch.from_numpy(of * width + columns)
         context = np.concatenate([piece.context for piece in pieces])
@@ -392,7 +400,9 @@ class _Bucket:
         key = (device, dtype, groups)
         if key not in self._copies:
             moved = [t.to(device) for t in (self.index, self.taken, self.tokens)]
-            self._copies[key] = (*moved, self._mask(device, dtype).repeat_interleave(groups, 1)[:, None])
+            mask = self._mask(device, dtype)
+            grouped = mask.expand(-1, groups, -1) if mask.shape[1] == 1 else mask.repeat_interleave(groups, 1)
+            self._copies[key] = (*moved, grouped[:, None])
         return self._copies[key]
 
     def _mask(self, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
@@ -400,7 +410,10 @@ class _Bucket:
         hidden = torch.finfo(dtype).min
         context = torch.full((count * self.seen,), hidden, dtype=dtype, device=device)
         context[self._context.to(device)] = 0
-        mask = context.view(count, 1, self.seen).repeat(1, width, 1)
+        mask = context.view(count, 1, self.seen)
+        if width == 1:
+            return mask.scatter_(2, self._own.to(device)[:, None], 0)
+        mask = mask.repeat(1, width, 1)
         query, key = torch.tril_indices(width, width, device=device)
         slots = self._own.to(device)[:, key]  # (rows, pairs)
         each = torch.arange(count, device=device)[:, None]
@@ -431,13 +444,17 @@ def _attend(
         index, taken, tokens, mask = bucket.on(query.device, query.dtype, groups)
         count, width = index.shape
         # The query heads that share a key are laid side by side as queries, so that no key is repeated.
-        rows = queries[index].view(count, width, heads, groups, size).transpose(1, 2).reshape(count, heads, -1, size)
+        rows = (queries if bucket.whole else queries[index]).view(count, width, heads, groups, size)
+        rows = rows.transpose(1, 2).reshape(count, heads, -1, size)
         keys, values = layer.read(bucket.rows, bucket.seen)
         written_out = width < FUSED and query.dtype == torch.float32  # scores in 16 bits would be too coarse
         attend = _attend_narrowly if written_out else torch.nn.functional.scaled_dot_product_attention
         found = attend(rows, keys, values, attn_mask=mask, scale=scaling)
         found = found.view(count, heads, width, groups, -1).transpose(1, 2).reshape(count * width, -1)
-        output.index_copy_(0, tokens, found[taken])
+        if bucket.whole:
+            output = found
+        else:
+            output.index_copy_(0, tokens, found[taken])
     return output.view(1, queries.shape[0], query.shape[1], -1), None
 
 

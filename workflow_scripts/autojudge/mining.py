@@ -186,7 +186,7 @@ class Miner:
             footprints = [Footprint.measure(model, self.pair.vocabulary) for model in models.values()]
             batch, pass_tokens = largest_batch(footprints, capacity, batch, self.memory)
         self.models = {
-            name: CachedModel(model, batch, capacity, self.pair.vocabulary, pass_tokens)
+            name: CachedModel(model, batch, capacity, self.pair.vocabulary, pass_tokens, margins=True)
             for name, model in models.items()
         }
         return batch

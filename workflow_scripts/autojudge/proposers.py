@@ -67,12 +67,15 @@ class DraftModel(Proposer):
             requests = [Request(b.row, b.draft_slots, b.draft_unread) for b in active]
             result = self.model.forward(requests, keep_logits)
             last = [slots[-1] for slots in result.slots]
-            hidden = self.model.hidden([branch.row for branch in active], last)
+            judged = [(branch, at) for branch, at in zip(active, last, strict=True) if "judge" in branch.needs]
+            if judged:
+                states = self.model.hidden([branch.row for branch, _ in judged], [at for _, at in judged])
+                for (branch, _), state in zip(judged, states, strict=True):
+                    branch.hidden.append(state)
             logits = torch.stack([rows[-1] for rows in result.logits]) if keep_logits else None
             choices = self._choose(active, last, logits)
             for i, branch in enumerate(active):
                 branch.draft_slots = np.concatenate([branch.draft_slots, result.slots[i]])
-                branch.hidden.append(hidden[i])
                 branch.draft_unread = []
                 if not branch.window_open:  # it read its last proposal, for the judge
                     branch.result.last_reads += 1
