@@ -129,6 +129,7 @@ class CachedModel:
         """Free all slots of a row."""
         self._used[row, SPARE + 1 :] = False
 
+    @torch.inference_mode()
     def save(self, row: int, slots: Slots) -> "Saved":
         """Return a copy of what some slots of a row hold, to be loaded into another row."""
         assert self._hidden is not None, "a forward pass comes first"
@@ -140,6 +141,7 @@ class CachedModel:
         hidden = self._hidden[row, index.to(self._hidden.device)]
         return Saved(layers, hidden, self._choices[row, slots], self._margins[row, slots])
 
+    @torch.inference_mode()
     def load(self, row: int, saved: "Saved") -> Slots:
         """Put a copy into free slots of a row and return them. Raises RuntimeError for a row without room."""
         assert self._hidden is not None, "a forward pass comes first"
@@ -338,7 +340,8 @@ class _Plan:
         starts = np.cumsum([0, *lengths[:-1]])
         widths = [max(NARROW, 2 ** (n - 1).bit_length()) for n in lengths]
         groups = [[i for i, width in enumerate(widths) if width == w] for w in sorted(set(widths))]
-        self.buckets = [_Bucket([pieces[i] for i in group], starts[group], self._capacity) for group in groups]
+        alone = len(groups) == 1
+        self.buckets = [_Bucket([pieces[i] for i in group], starts[group], self._capacity, alone) for group in groups]
         self._copies: dict[Any, torch.Tensor] = {}
 
     def places(self, heads: int, device: torch.device) -> torch.Tensor:
@@ -355,6 +358,8 @@ class _Bucket:
 
     Attributes
     ----------
+    shape : tuple of int
+        Rows and width.
     whole : bool
         The places are the tokens of the pass in order, so that none needs to be looked up.
     index : Tensor of shape (rows, width)
@@ -367,7 +372,7 @@ class _Bucket:
         Number of leading slots among which are all that these pieces see.
     """
 
-    def __init__(self, pieces: list[_Piece], starts: NDArray[np.int64], capacity: int) -> None:
+    def __init__(self, pieces: list[_Piece], starts: NDArray[np.int64], capacity: int, alone: bool) -> None:
         owners = [piece.row for piece in pieces]
         low, high = min(owners), max(owners) + 1
         lengths = np.array([len(piece.tokens) for piece in pieces])
@@ -377,18 +382,20 @@ class _Bucket:
         else:
             self.rows = torch.tensor(owners)
             places, count = np.arange(len(pieces)), len(pieces)
-        width = int(lengths.max())
-        columns = np.concatenate([np.arange(n) for n in lengths])
-        of = np.repeat(places, lengths)
-        tokens = np.concatenate([start + np.arange(n) for start, n in zip(starts, lengths, strict=True)])
-        index = np.zeros((count, width), dtype=np.int64)
-        index[of, columns] = tokens
-        self.whole = len(tokens) == index.size == index[-1, -1] + 1 and bool((np.diff(index.reshape(-1)) == 1).all())
-        self.index, self.tokens = torch.from_numpy(index), torch.from_numpy(tokens)
-        self.taken = torch.from_numpy(of * width + columns)
+        self.shape = count, width = count, int(lengths.max())
+        self.whole = alone and len(pieces) == count and bool((lengths == width).all() and (np.diff(places) > 0).all())
+        if self.whole:
+            own = np.concatenate([piece.slots for piece in pieces]).reshape(count, width)
+        else:
+            columns = np.concatenate([np.arange(n) for n in lengths])
+            of = np.repeat(places, lengths)
+            tokens = np.concatenate([start + np.arange(n) for start, n in zip(starts, lengths, strict=True)])
+            index, own = np.zeros((count, width), dtype=np.int64), np.full((count, width), SPARE)
+            index[of, columns] = tokens
+            own[of, columns] = np.concatenate([piece.slots for piece in pieces])
+            self.index, self.tokens = torch.from_numpy(index), torch.from_numpy(tokens)
+            self.taken = torch.from_numpy(of * width + columns)
         context = np.concatenate([piece.context for piece in pieces])
-        own = np.full((count, width), SPARE)
-        own[of, columns] = np.concatenate([piece.slots for piece in pieces])
         seen = 1 + max(context.max(initial=0), own.max())
         self.seen = min(capacity, -(-int(seen) // 8) * 8)  # fused attention likes multiples of 8
         self._own = torch.from_numpy(own)
@@ -396,17 +403,17 @@ class _Bucket:
         self._copies: dict[Any, tuple[torch.Tensor, ...]] = {}
 
     def on(self, device: torch.device, dtype: torch.dtype, groups: int) -> tuple[torch.Tensor, ...]:
-        """Return (index, taken, tokens, mask) on a device; the mask (rows, 1, width * groups, seen) is additive."""
+        """Return the additive mask (rows, 1, width * groups, seen) on a device; if not whole, index, taken, tokens."""
         key = (device, dtype, groups)
         if key not in self._copies:
-            moved = [t.to(device) for t in (self.index, self.taken, self.tokens)]
+            moved = () if self.whole else tuple(t.to(device) for t in (self.index, self.taken, self.tokens))
             mask = self._mask(device, dtype)
             grouped = mask.expand(-1, groups, -1) if mask.shape[1] == 1 else mask.repeat_interleave(groups, 1)
-            self._copies[key] = (*moved, grouped[:, None])
+            self._copies[key] = (grouped[:, None], *moved)
         return self._copies[key]
 
     def _mask(self, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-        count, width = self.index.shape
+        count, width = self.shape
         hidden = torch.finfo(dtype).min
         context = torch.full((count * self.seen,), hidden, dtype=dtype, device=device)
         context[self._context.to(device)] = 0
@@ -441,10 +448,10 @@ def _attend(
     queries = query[0].transpose(0, 1)  # (tokens, query heads, head size)
     output = queries.new_empty(queries.shape[0], query.shape[1] * value.shape[3])
     for bucket in slots.buckets:
-        index, taken, tokens, mask = bucket.on(query.device, query.dtype, groups)
-        count, width = index.shape
+        mask, *found_at = bucket.on(query.device, query.dtype, groups)
+        count, width = bucket.shape
         # The query heads that share a key are laid side by side as queries, so that no key is repeated.
-        rows = (queries if bucket.whole else queries[index]).view(count, width, heads, groups, size)
+        rows = (queries if bucket.whole else queries[found_at[0]]).view(count, width, heads, groups, size)
         rows = rows.transpose(1, 2).reshape(count, heads, -1, size)
         keys, values = layer.read(bucket.rows, bucket.seen)
         written_out = width < FUSED and query.dtype == torch.float32  # scores in 16 bits would be too coarse
@@ -454,6 +461,7 @@ def _attend(
         if bucket.whole:
             output = found
         else:
+            _, taken, tokens = found_at
             output.index_copy_(0, tokens, found[taken])
     return output.view(1, queries.shape[0], query.shape[1], -1), None
 
