@@ -56,7 +56,7 @@ def judge(pair):
     tensors = {
         "mean": torch.zeros(width),
         "scale": torch.ones(width),
-        "weight": torch.randn(1, width),
+        "weight": 0.1 * torch.randn(1, width),
         "bias": torch.zeros(1),
     }
     return Judge(tensors, {"columns": ["draft_at_draft", "target_at_draft"], "classifier": "logistic_regression"})

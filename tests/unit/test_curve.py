@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from autojudge.decoding import Decoder, Job
+from autojudge.mining import Miner
 from autojudge.rules import load_rule, rule_names
 from autojudge.sampling import Sampling
 from autojudge.sweep import sweep
@@ -113,7 +114,7 @@ def test_a_problem_with_too_many_branches_is_decoded_at_the_given_thresholds_and
         assert sorted((r["threshold_low"], r["threshold"]) for r in of_rule) == [
             (-INFINITY, 0.05), (0.05, 0.3), (0.3, 2.0), (2.0, INFINITY),
         ]  # fmt: skip
-    for row in capped:  # at its own threshold each row is what the curve has there
+    for row in (row for row in capped if not row["exact"]):  # what the curve has at that threshold
         (wanted,) = (
             r
             for r in exact
@@ -132,6 +133,21 @@ def test_every_rules_batch_result_equals_its_single_row_result(decode, name, sam
     assert [[result(r) for r in responses] for responses in alone] == [
         [result(r) for r in responses] for responses in together
     ]
+
+
+def test_the_oracle_writes_the_mined_response(pair, problems, arith):
+    rows = [p for p in problems if p["split"] == "test"][:12]
+    mined = {m.response["problem_id"]: m for m in Miner(pair, arith, LIMIT, 12).mine(rows)}
+    labels = {name: {label["position"]: label["important"] for label in m.labels} for name, m in mined.items()}
+    decoder = Decoder(pair, None, WINDOW, LIMIT, 16)
+    found = [row for part in sweep(decoder, rows, {"oracle": [1.0], "always": [1.0]}, labels, arith) for row in part]
+    oracle = {row["problem_id"]: row for row in found if row["rule"] == "oracle" and row["threshold"] == INFINITY}
+    lossless = {row["problem_id"]: row for row in found if row["rule"] == "oracle" and row["threshold"] == 0}
+    for name, m in mined.items():
+        assert lossless[name]["response"] == m.response["target_tokens"]
+        assert oracle[name]["response"] == m.response["mined_tokens"]
+        assert oracle[name]["answer"] == m.response["target_answer"]
+    assert sum(r["cycles"] for r in oracle.values()) < sum(r["cycles"] for r in lossless.values())
 
 
 def test_thresholds_split_into_those_that_refuse_and_those_that_keep():

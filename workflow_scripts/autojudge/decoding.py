@@ -174,6 +174,7 @@ class Outcome:
     kept: int
     refused: bool
     rules: Mapping[Rule, Thresholds]
+    token: int | None = None  # after the kept ones; the target's unless given
 
 
 class Decoder:
@@ -422,12 +423,28 @@ class Decoder:
             rules = {rule: part for rule, (_, part) in parts.items() if part}
             if not rules:
                 return outcomes
-        return [*outcomes, Outcome(len(branch.proposals), False, rules)]
+        return [*outcomes, *self._full_window(branch, rules)]
+
+    def _full_window(self, branch: Branch, rules: Mapping[Rule, Thresholds]) -> list[Outcome]:
+        """Return how a window ends that is kept whole: with the target's token after it, or, for an oracle, without.
+
+        An oracle's labels belong to a text that has the draft's token where that is unimportant. It leaves such a place
+        to the next window: the last proposal is taken as the cycle's own token.
+        """
+        kept, position = len(branch.proposals), len(branch.result.tokens) + len(branch.proposals)
+        if not kept or branch.job.labels.get(position, True):
+            return [Outcome(kept, False, rules)]
+        parts = {rule: t.split(0.0) if "labels" in rule.needs else (t, None) for rule, t in rules.items()}
+        waiting = {rule: part for rule, (_, part) in parts.items() if part}
+        others = {rule: part for rule, (part, _) in parts.items() if part}
+        outcomes = [Outcome(kept - 1, True, waiting, branch.proposals[-1])] if waiting else []
+        return [*outcomes, Outcome(kept, False, others)] if others else outcomes
 
     def _go_on(self, branch: Branch, outcome: Outcome, verdict: Verdict) -> list[int]:
         """Add a cycle's tokens and counts to a branch and return the tokens."""
         result, before = branch.result, len(branch.result.tokens)
-        self.ending.extend(result.tokens, [*branch.proposals[: outcome.kept], verdict.instead[outcome.kept]])
+        last = verdict.instead[outcome.kept] if outcome.token is None else outcome.token
+        self.ending.extend(result.tokens, [*branch.proposals[: outcome.kept], last])
         added = result.tokens[before:]
         result.cycles += 1
         result.accepted += min(outcome.kept + outcome.refused, len(added))

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 
 class Style(NamedTuple):
@@ -35,6 +36,7 @@ LABELS = {
     "fly": "FLy",
     "top_k": "top-K",
     "chow": "Chow",
+    "confidence_tv": "confidence TV",
 }
 FORMATS = {"top_k": "K={:.0f}"}
 OTHER_COLOUR, SMALL_COLUMNS = "#D55E00", 5
@@ -144,12 +146,14 @@ def _draw_small_panels(
     """Draw each rule's exact curve over the judge's, on the axes of the large panel."""
     judge = curve[curve["rule"] == "judge"]
     for number, rule in enumerate(rules):
-        axes = figure.add_subplot(grid[divmod(number, SMALL_COLUMNS)], sharex=large, sharey=large)
+        axes = figure.add_subplot(grid[divmod(number, SMALL_COLUMNS)], sharey=large)
         own, row = curve[curve["rule"] == rule], summary[summary["rule"] == rule].iloc[0]
         axes.plot(judge["accepted_per_cycle"], 100 * judge["accuracy"], color=STYLES["judge"].colour, lw=0.9, alpha=0.6)
         axes.plot(own["accepted_per_cycle"], 100 * own["accuracy"], color=OTHER_COLOUR, lw=1.3)
         axes.plot(row["accepted_per_cycle"], 100 * row["accuracy"], "o", mfc="none", mec=OTHER_COLOUR, ms=6, mew=1.2)
         axes.set_title(f"{name_rule(rule)}\narea {100 * row['area']:.1f} %", fontsize=LABEL_SIZE)
+        axes.set_xlim(large.get_xlim())
+        axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
         axes.tick_params(labelsize=6, labelleft=number % SMALL_COLUMNS == 0)
         axes.tick_params(labelbottom=number + SMALL_COLUMNS >= len(rules))
         axes.grid(axis="y", color="#dddddd", linewidth=0.5)
@@ -387,7 +391,7 @@ def _draw_measured(axes: Axes, table: pd.DataFrame) -> None:
 def _draw_projection(axes: Axes, table: pd.DataFrame) -> None:
     ratios = np.geomspace(0.01, 0.6, 200)
     rules = table[~table["method"].isin(["target", "assisted generation"])]
-    rules = rules.sort_values("batch").drop_duplicates(["method", "window"], keep="last")
+    rules = rules.sort_values(["window", "batch"]).drop_duplicates(["method", "window"], keep="last")
     windows = sorted(rules["window"].unique())
     for method, rows in rules.groupby("method", sort=False):
         colour = {"lossless": "#000000", "judge": STYLES["judge"].colour}.get(str(method), OTHER_COLOUR)
@@ -400,9 +404,16 @@ def _draw_projection(axes: Axes, table: pd.DataFrame) -> None:
     for name, ratio in marks.items():
         if ratio >= ratios[0]:
             axes.axvline(ratio, color=TARGET_COLOUR, lw=0.7, ls=":")
-            place = (ratio, 1.0)
+            place = (ratio, 0.0)
             axes.annotate(
-                name, place, (2, -3), ("data", "axes fraction"), "offset points", size=LABEL_SIZE, rotation=90, va="top"
+                name,
+                place,
+                (2, 4),
+                ("data", "axes fraction"),
+                "offset points",
+                size=LABEL_SIZE,
+                rotation=90,
+                va="bottom",
             )
     axes.axhline(1, color=TARGET_COLOUR, lw=0.8, ls="--")
     axes.set(
@@ -411,4 +422,4 @@ def _draw_projection(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_xticks([0.01, 0.02, 0.05, 0.1, 0.2, 0.5], ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5"])
     axes.set_ylim(0, None)
     axes.grid(axis="y", color="#dddddd", linewidth=0.5)
-    axes.legend(frameon=False, loc="lower left", ncols=max(1, len(rules["method"].unique())), fontsize=LABEL_SIZE)
+    axes.legend(framealpha=1, edgecolor="none", loc="upper right", fontsize=LABEL_SIZE)

@@ -31,8 +31,8 @@ def write_summary(summary: pd.DataFrame, dataset: str, tolerance: float, markdow
 def _in_order(summary: pd.DataFrame) -> pd.DataFrame:
     """Order by pair, kind and area, the best first."""
     keyed = summary.assign(kind_order=summary["kind"].map(ORDER), pair_order=pd.factorize(summary["pair"])[0])
-    by = ["pair_order", "kind_order", "area"]
-    return keyed.sort_values(by, ascending=[True, True, False], kind="stable", na_position="first")
+    by = ["pair_order", "kind_order", "area", "accuracy"]
+    return keyed.sort_values(by, ascending=[True, True, False, False], kind="stable", na_position="first")
 
 
 def _format_row(row: dict) -> list[str]:

@@ -178,7 +178,8 @@ TABLES: dict[str, tuple[str, Columns]] = {
             "draft_calls_per_token": (pa.float64(), "draft forward passes over tokens"),
             "area": (
                 pa.float64(),
-                "mean of the best accuracy at or above a speed, over the speeds from lossless to the draft alone",
+                "mean of the best accuracy at or above a speed, over the speeds from lossless to the draft alone; none "
+                "for references",
             ),
             "area_validation": (pa.float64(), "the same on validation"),
         },

@@ -190,8 +190,6 @@ def measure_area(curve: pd.DataFrame, slowest: pd.Series, fastest: pd.Series) ->
         Rows of the curves of lossless and of the draft alone.
     """
     low, high = slowest["accepted_per_cycle"], fastest["accepted_per_cycle"]
-    if curve["accepted_per_cycle"].isna().any():
-        return float("nan")  # the target alone has no cycles
     if not high > low:
         return float(fastest["accuracy"])
     speed = np.append(curve["accepted_per_cycle"].to_numpy(dtype=float).clip(low, high), high)
@@ -245,7 +243,7 @@ def summarise_sweep(
         table = table.assign(pair=pair, rule=rule, recommended=table["threshold"].eq(chosen))
         parts.append(table)
         areas = {
-            name: measure_area(traced[rule], traced["lossless"].iloc[0], _end(traced))
+            name: np.nan if reference else measure_area(traced[rule], traced["lossless"].iloc[0], _end(traced))
             for name, traced in (("area", splits["test"]), ("area_validation", splits["validation"]))
         }
         summaries.append(table[table["recommended"]].assign(kind=kinds[rule], **areas))

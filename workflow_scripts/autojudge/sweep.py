@@ -59,7 +59,8 @@ def sweep_rows(
             "response": response.tokens,
         }
         if not response.rules:
-            yield row | _holding(TARGET, 0, EVERY, True) | response.counts()
+            no_cycles = {"cycles": 0, "accepted": 0, "emitted": 0}
+            yield row | _holding(TARGET, 0, EVERY, True) | response.counts() | no_cycles
         for rule, thresholds in response.rules.items():
             counts = response.counts("draft_at_draft" in needs_of(rule, judge))
             exact = isinstance(thresholds, Interval)
