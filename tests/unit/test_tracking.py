@@ -41,6 +41,7 @@ def sweep_rows() -> list[dict[str, Any]]:
     numbers = dict.fromkeys(schemas.COUNTS, 7)
     return [
         {"problem_id": problem, "rule": rule, "threshold": threshold, "window": 8, "correct": answer == "4"}
+        | {"split": "test", "threshold_low": -float("inf"), "exact": True}
         | {"answer": answer, "response": [1, 2, 3], **numbers}
         for rule, thresholds in THRESHOLDS.items()
         for threshold in thresholds
