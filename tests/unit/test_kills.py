@@ -41,6 +41,7 @@ def job(tmp_path, problems, pair_settings):
             "max_new_tokens": 160,
             "pair": pair_settings | {"mem_mb": 4000},
             "mining": {"batch": 6, "memory_mb": None},
+            "splits": ["train", "validation"],
             "journal": str(tmp_path / folder / "journal.jsonl"),
             "outputs": {t: str(tmp_path / folder / f"{t}.parquet") for t in ("labels", "features", "responses")},
         }
