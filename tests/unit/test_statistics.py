@@ -234,6 +234,15 @@ def test_problems_that_are_not_exact_are_counted(sweep):
     assert table.groupby("rule")["inexact"].max().to_dict() == {"always": 0, "judge": 1, "lossless": 0, "target": 0}
 
 
+def test_problems_decoded_at_given_thresholds_only_change_nothing_where_those_hold(sweep):
+    lossless = (sweep["rule"] == "lossless") & (sweep["problem_id"].isin(["t1", "v2"]))
+    low = sweep[lossless].assign(threshold=0.0, exact=False)
+    high = sweep[lossless].assign(threshold_low=0.0, exact=False)
+    capped = summarise(pd.concat([sweep[~lossless], low, high]))
+    columns = ["rule", "threshold", "accuracy", "drop", "accepted_per_cycle"]
+    pd.testing.assert_frame_equal(capped[0][columns], summarise(sweep)[0][columns])
+
+
 def test_sweep_without_lossless_is_refused_with_the_remedy(sweep):
     with pytest.raises(InputError, match=r"pair toy.*decoding\.rules"):
         summarise(sweep[sweep["rule"] != "lossless"])

@@ -260,7 +260,7 @@ def summarise_sweep(
 
 def _trace_split(sweep: pd.DataFrame, pair: str, split: str) -> dict[str, pd.DataFrame]:
     """Return the curve of every rule on a split."""
-    reference = sweep[sweep["rule"] == "lossless"].set_index("problem_id")["correct"]
+    reference = _lossless(sweep)
     if reference.empty:
         raise InputError(
             f"pair {pair}: the sweep has no rows of rule `lossless` on {split}, which drops are measured against; "
@@ -276,6 +276,12 @@ def _trace_split(sweep: pd.DataFrame, pair: str, split: str) -> dict[str, pd.Dat
     }
 
 
+def _lossless(sweep: pd.DataFrame) -> pd.Series:
+    """Return whether lossless decoding solves each problem; a problem that is not exact has several such rows."""
+    rows = sweep[(sweep["rule"] == "lossless") & np.isposinf(sweep["threshold"].to_numpy(dtype=float))]
+    return rows.set_index("problem_id")["correct"]
+
+
 def _end(curves: Mapping[str, pd.DataFrame]) -> pd.Series:
     """Return the fast end of all curves: the draft alone, or the fastest point there is."""
     if "always" in curves:
@@ -286,7 +292,7 @@ def _end(curves: Mapping[str, pd.DataFrame]) -> pd.Series:
 
 def _summarise_rule(sweep: pd.DataFrame, rows: pd.DataFrame, thresholds: list[float], seed: int) -> pd.DataFrame:
     """Return the measured columns of `pareto` for a rule's rows at some thresholds."""
-    lossless = sweep[(sweep["split"] == "test") & (sweep["rule"] == "lossless")].set_index("problem_id")["correct"]
+    lossless = _lossless(sweep[sweep["split"] == "test"])
     table = []
     for threshold in thresholds:
         group = rows[(rows["threshold_low"] < threshold) & (threshold <= rows["threshold"])].set_index("problem_id")
