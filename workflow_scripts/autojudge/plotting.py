@@ -385,7 +385,7 @@ def _draw_measured(axes: Axes, table: pd.DataFrame) -> None:
     axes.set(xlabel="tokens a second, all responses together", xlim=(0, 1.18 * table["tokens_per_second_high"].max()))
     axes.set_ylim(-0.6, len(methods) - 0.4)
     axes.grid(axis="x", color="#dddddd", linewidth=0.5)
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
 
 
 def _draw_projection(axes: Axes, table: pd.DataFrame) -> None:
