@@ -54,9 +54,10 @@ def task_module(wildcards):
 
 
 def files_of_pair(pair):
-    """Files of a pair's local model folders; models of the hub have none."""
+    """Files of a pair's local model folders, and of its chat template; models of the hub have none."""
     folders = [Path(model["model"]).expanduser() for model in own_models(config["pairs"][pair]).values()]
-    return sorted(str(file) for folder in folders if folder.is_dir() for file in folder.iterdir() if file.is_file())
+    files = [str(file) for folder in folders if folder.is_dir() for file in folder.iterdir() if file.is_file()]
+    return sorted([*files, *filter(None, [config["pairs"][pair]["target"]["chat_template"]])])
 
 
 def model_files(wildcards):
@@ -66,7 +67,7 @@ def model_files(wildcards):
 def dataset_files(wildcards):
     """Local files of a dataset; a dataset of the hub, or a generated one, has none."""
     source = config["datasets"][wildcards.dataset]["source"]
-    return list(source.values()) if isinstance(source, dict) else []
+    return [part for part in source.values() if isinstance(part, str)] if isinstance(source, dict) else []
 
 
 def mined_splits():

@@ -9,8 +9,9 @@ import torch
 
 from autojudge.decoding import Decoder, Job
 from autojudge.models import load_pair
+from autojudge.prompts import encode_chat
 from autojudge.statistics import wilson_interval
-from autojudge.tasks import load_task
+from autojudge.tasks import load_task, prompt_of
 from autojudge.testbed.problems import generate_problems
 
 
@@ -19,13 +20,12 @@ def evaluate_testbed(pair: dict, n_problems: int, seed: int, threads: int, outpu
     torch.set_num_threads(threads)
     models, task = load_pair(pair), load_task("arith")
     problems = list(islice(generate_problems(seed, experiment=True), n_problems))
-    render = models.tokenizer.apply_chat_template
-    texts = [render(task.build_messages(p.question), tokenize=False, add_generation_prompt=True) for p in problems]
-    jobs = [Job(models.tokenizer.encode(text, add_special_tokens=False), None, 0.0) for text in texts]
+    asked = prompt_of(task)
+    jobs = [Job(encode_chat(asked.messages(problem.question), models.tokenizer), {}) for problem in problems]
     report = {}
     for name, model in {"draft": models.draft, "target": models.target}.items():
         decoder = Decoder(replace(models, target=model), judge=None, window=1, max_new_tokens=160, batch=100)
-        answers = {i: task.extract_answer(models.decode(decoded.tokens)) for i, decoded in decoder.decode(jobs)}
+        answers = {i: task.extract_answer(models.decode(decoded.tokens)) for i, (decoded,) in decoder.decode(jobs)}
         correct = sum(answers[i] == str(problem.answer) for i, problem in enumerate(problems))
         low, high = wilson_interval(correct, n_problems)
         report[name] = {

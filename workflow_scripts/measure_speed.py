@@ -11,7 +11,7 @@ from autojudge.judge import load_judge
 from autojudge.models import load_pair
 from autojudge.rules import load_rule
 from autojudge.speed import ASSISTED, TARGET, Method, call_cost_ratio, measure_speed
-from autojudge.tasks import load_task
+from autojudge.tasks import load_task, prompt_of
 
 
 def choose_methods(summary: pd.DataFrame, drafts: bool) -> list[Method]:
@@ -37,7 +37,7 @@ def time_pair(
     prompts = [list(p) for p in table.loc[table["split"] == "test", "prompt_tokens"].head(settings["problems"])]
     models, judge = load_pair(pair), load_judge(judge_folder) if judge_folder else None
     methods = choose_methods(rows[rows["pair"] == name], models.draft is not None)
-    window, limit, stop = settings["window"], settings["max_new_tokens"], getattr(load_task(task), "STOP", ())
+    window, limit, stop = settings["window"], settings["max_new_tokens"], prompt_of(load_task(task)).stop
     found = measure_speed(models, prompts, methods, window, limit, settings["batches"], settings["rounds"], judge, stop)
     rules, largest = [method for method in methods if method.rule], [max(settings["batches"])]
     for other in set(settings["windows"]) - {window}:

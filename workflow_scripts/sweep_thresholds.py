@@ -13,7 +13,7 @@ from autojudge.progress import Progress
 from autojudge.sampling import Sampling
 from autojudge.shards import take_shard
 from autojudge.sweep import read_labels, sweep
-from autojudge.tasks import load_task
+from autojudge.tasks import load_task, prompt_of
 from autojudge.thresholds import expand_thresholds
 
 
@@ -39,7 +39,7 @@ def sweep_thresholds(
         decoding["window"],
         max_new_tokens,
         decoding["batch"],
-        getattr(scoring, "STOP", ()),
+        prompt_of(scoring).stop,
         Sampling(decoding["temperature"], decoding["top_p"]) if decoding["temperature"] else None,
         decoding["branches"],
     )

@@ -7,6 +7,7 @@ import pytest
 from autojudge.decoding import Decoder, Job
 from autojudge.endings import Ending
 from autojudge.mining import Miner
+from autojudge.prompts import Prompt
 from autojudge.rules import load_rule
 from autojudge.thresholds import Points
 
@@ -54,7 +55,7 @@ def test_decoding_ends_at_a_stop_string_in_any_rule_and_batch(pair, rows, whole)
 def test_mining_ends_at_the_same_stop_string(pair, arith, rows, whole):
     text = " ".join(pair.decode(whole[0]).split()[4:6])
     task = types.SimpleNamespace(
-        STOP=(text,), extract_answer=lambda response: str(len(response)), same_answer=arith.same_answer
+        PROMPT=Prompt(stop=(text,)), extract_answer=lambda response: str(len(response)), same_answer=arith.same_answer
     )
     mined = {m.response["problem_id"]: m for m in Miner(pair, task, LIMIT, batch=5).mine(rows)}
     for row, tokens in zip(rows, whole, strict=True):

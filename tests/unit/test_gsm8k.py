@@ -12,7 +12,7 @@ from autojudge.tasks import gsm8k
     "text, answer",
     [
         ("5 x 3 = 15. The final answer is 18", "18"),
-        ("The final answer is $1,234.50.", "1234.50"),
+        ("The final answer is $1,234.50.", "1234.5"),
         ("The final answer is 7. Wait. The final answer is 8", "8"),
         ("So the final answer is: **42**", "42"),
         ("She pays 3 and then 12 dollars.", "12"),

@@ -80,10 +80,6 @@ class FewProblems:
     def load_examples(source, counts, seed):
         yield from (Example(f"question {i // 2}", "1", "train") for i in range(80))
 
-    @staticmethod
-    def build_messages(question):
-        return [{"role": "user", "content": question}]
-
 
 def test_a_short_split_is_refused(pair):
     dataset = {"source": None, "problems": {"train": 1, "validation": 1, "test": 4}, "max_new_tokens": 5}

@@ -39,7 +39,8 @@ def check_config(config: Mapping[str, Any], schema: str | Path) -> None:
         _check_names(run["pairs"], config["pairs"], f"runs[{i}].pairs", "pairs")
         for pair in run["pairs"]:
             for role, model in own_models(config["pairs"][pair]).items():
-                check_model_folder(model["model"], f"pairs.{pair}.{role}.model")
+                check_model_folder(model["model"], f"pairs.{pair}.{role}.model", model.get("gguf_file"))
+            _check_template(config["pairs"][pair]["target"].get("chat_template"), f"pairs.{pair}.target.chat_template")
             _check_draft(config["pairs"][pair], pair, config)
         _check_files(config["datasets"][run["dataset"]], f"datasets.{run['dataset']}.source")
     for name, dataset in config["datasets"].items():
@@ -56,19 +57,23 @@ def own_models(pair: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {role: pair[role] for role in ("draft", "target") if pair[role].get("model")}
 
 
-def check_model_folder(model: str, key: str) -> None:
+def check_model_folder(model: str, key: str, gguf_file: str | None = None) -> None:
     """Check that a local model folder holds what `from_pretrained` needs; names of the hub pass.
 
     Raises
     ------
     InputError
-        The folder is missing, or lacks config, weights or a tokenizer.
+        The folder is missing, or lacks config, weights or a tokenizer, or the GGUF file that holds all three.
     """
     folder = Path(model).expanduser()
     if not folder.exists():
         if model.count("/") == 1 and not model.startswith((".", "~", "/")):
             return
         raise InputError(f"config key `{key}`: no folder {model}; give a local model folder or a hub name (owner/name)")
+    if gguf_file:
+        if not (folder / gguf_file).is_file():
+            raise InputError(f"config key `{key}`: folder {model} has no {gguf_file}; check `gguf_file`")
+        return
     wanted = {"config.json": "config", "*.safetensors*": "weights (.safetensors)", "tokenizer*": "tokenizer"}
     for pattern, what in wanted.items():
         if not any(folder.glob(pattern)):
@@ -146,11 +151,16 @@ def _check_judge(judge: Mapping[str, Any]) -> None:
             )
 
 
+def _check_template(template: str | None, key: str) -> None:
+    if template and not Path(template).expanduser().is_file():
+        raise InputError(f"config key `{key}`: no such file {template}; name a Jinja file, or leave the key out")
+
+
 def _check_files(dataset: Mapping[str, Any], key: str) -> None:
     source = dataset.get("source")
-    for origin, file in source.items() if isinstance(source, Mapping) else ():
-        if not Path(file).is_file():
-            raise InputError(f"config key `{key}.{origin}`: no such file {file}; put it there or name another")
+    for origin, part in source.items() if isinstance(source, Mapping) else ():
+        if isinstance(part, str) and not Path(part).is_file():
+            raise InputError(f"config key `{key}.{origin}`: no such file {part}; put it there or name another")
 
 
 def _check_module(name: str, registry: str, key: str) -> None:

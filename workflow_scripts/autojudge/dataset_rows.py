@@ -11,41 +11,51 @@ import pyarrow.parquet as pq
 from autojudge.errors import InputError
 
 
-def load_rows(source: Any, columns: tuple[str, ...], hub_config: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def load_rows(source: Any, columns: tuple[str, ...], hub_config: str = "default") -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (origin, row); origin is "train" or "test".
 
     Parameters
     ----------
     source : str or mapping
-        A hub dataset, or {"train": file, "test": file} of local .jsonl or .parquet files.
+        A hub dataset, or {"train": part, "test": part}; a part is a local .jsonl or .parquet file, or a mapping with
+        `hub`, and maybe `config`, `split` and `revision`.
     columns : tuple of str
         Columns that every row must have.
     hub_config : str
-        The hub dataset's configuration.
+        The hub dataset's configuration where none is named.
 
     Raises
     ------
     InputError
-        A file is missing, empty or unreadable, a row lacks a column, or the hub cannot be reached.
+        A file is missing, empty or unreadable, a row lacks a column, the hub cannot be reached, or it has no such
+        dataset, configuration or split.
     """
+    if not source:
+        raise InputError("config key `source` of the dataset is missing; give a hub dataset or local files")
     for origin in ("train", "test"):
-        if isinstance(source, Mapping):
-            rows, name = _read_file(Path(source[origin])), str(source[origin])
-        elif source:
-            rows, name = _read_hub(source, hub_config, origin), f"{source} ({origin})"
+        part = source[origin] if isinstance(source, Mapping) else {"hub": source}
+        if isinstance(part, Mapping):
+            config, split = part.get("config") or hub_config, part.get("split") or origin
+            rows = _read_hub(part["hub"], config, split, part.get("revision"))
+            name = f"{part['hub']} ({config}, {split})"
         else:
-            raise InputError("config key `source` of the dataset is missing; give a hub dataset or local files")
+            rows, name = _read_file(Path(part)), part
         empty = True
         for number, row in enumerate(rows, 1):
-            if not isinstance(row, dict):
-                raise InputError(f"{name}: row {number} is not an object with columns; mend or drop that row")
-            missing = [c for c in columns if not isinstance(row.get(c), str)]
-            if missing:
-                raise InputError(f"{name}: row {number} has no text in column `{missing[0]}`; mend or drop that row")
+            _check_row(row, columns, f"{name}: row {number}")
             empty = False
             yield origin, row
         if empty:
             raise InputError(f"{name}: holds no rows; check the file and the config key `source`")
+
+
+def _check_row(row: Any, columns: tuple[str, ...], where: str) -> None:
+    if not isinstance(row, dict):
+        raise InputError(f"{where} is not an object with columns; mend or drop that row")
+    for column in columns:
+        if not isinstance(row.get(column), str):
+            has = ", ".join(sorted(row)) or "none"
+            raise InputError(f"{where} has no text in column `{column}` (columns: {has}); mend or drop that row")
 
 
 def _read_file(path: Path) -> Iterator[dict[str, Any]]:
@@ -72,14 +82,14 @@ def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 raise InputError(f"{path}: line {number} is not JSON ({fault}); mend or drop that line") from fault
 
 
-def _read_hub(source: str, config: str, split: str) -> Iterator[dict[str, Any]]:
+def _read_hub(dataset: str, config: str, split: str, revision: str | None) -> Iterator[dict[str, Any]]:
     import datasets
 
     try:
-        yield from datasets.load_dataset(source, config, split=split)
+        yield from datasets.load_dataset(dataset, config, split=split, revision=revision)
     except (OSError, ValueError, ConnectionError) as fault:
         reason = str(fault).strip().splitlines()[0]
         raise InputError(
-            f"dataset {source}: cannot be loaded from the hub ({reason}); check the name and the network, or give "
-            "local files as `source: {train: FILE, test: FILE}`"
+            f"dataset {dataset} ({config}, {split}): cannot be had from the hub or its cache ({reason}); check name, "
+            "configuration, split and network, or give local files as `source: {train: FILE, test: FILE}`"
         ) from fault

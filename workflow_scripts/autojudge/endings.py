@@ -29,7 +29,11 @@ class Ending:
         """Tell whether a response ends with its last token, if it did not end before."""
         if len(tokens) >= self.limit or (len(tokens) > 0 and tokens[-1] in self.end_tokens):
             return True
-        return bool(self.stop) and self._stops(tokens)
+        return self._stops(tokens)
+
+    def cut_off(self, tokens: Sequence[int]) -> bool:
+        """Tell whether a response ends only because of the token limit."""
+        return len(tokens) >= self.limit and tokens[-1] not in self.end_tokens and not self._stops(tokens)
 
     def extend(self, tokens: list[int], more: Sequence[int]) -> None:
         """Add tokens to a response that has not ended, up to its end."""
@@ -39,6 +43,8 @@ class Ending:
                 return
 
     def _stops(self, tokens: Sequence[int]) -> bool:
+        if not self.stop:
+            return False
         longest = max(len(text.encode()) for text in self.stop)  # a token is a byte of text or more
         ending = self.decode(list(tokens[-longest:]))
         return any(text in ending for text in self.stop)

@@ -22,7 +22,7 @@ from autojudge.generation import NO_SLOTS, CachedModel, Continuations, Foresight
 from autojudge.memory import Footprint, largest_batch
 from autojudge.models import Pair
 from autojudge.schemas import BLOCKS
-from autojudge.tasks import Task
+from autojudge.tasks import Task, prompt_of
 
 # What a pass costs beside its tokens, as tokens: by itself, and for each row (divided by the parameters of the model).
 PASS_COST = {"cpu": 22, "cuda": 256}
@@ -128,7 +128,7 @@ class Miner:
     pair : Pair
         Draft and target.
     task : Task
-        Extracts and compares answers; with a true `SLOW_CHECKS`, beside generation. Its `STOP` ends responses.
+        Extracts and compares answers; with a true `SLOW_CHECKS`, beside generation. Its prompt's stop strings end responses.
     max_new_tokens : int
         Longest response, counted from the prompt's end.
     batch : int
@@ -139,7 +139,7 @@ class Miner:
 
     def __init__(self, pair: Pair, task: Task, max_new_tokens: int, batch: int, memory: int | None = None) -> None:
         self.pair, self.task, self.batch, self.memory = pair, task, batch, memory
-        self.ending = Ending(max_new_tokens, pair.end_tokens, getattr(task, "STOP", ()), pair.decode)
+        self.ending = Ending(max_new_tokens, pair.end_tokens, prompt_of(task).stop, pair.decode)
         self.models: dict[str, CachedModel] = {}
         self.foresight = Foresight()
 
@@ -404,6 +404,7 @@ class Miner:
             "alternative_answer": answer,
             "margin": margin,
             "least_margin": least,
+            "cut_off": self.ending.cut_off(row.target_tokens) or self.ending.cut_off(swap.alternative.tokens),
             "near_tie": least < NEAR_TIE[self.pair.target.dtype],
             "alternative_tokens": swap.alternative.tokens[t:],
         }
@@ -420,6 +421,7 @@ class Miner:
             "draft_answer": extract(decode(row.draft_tokens)),
             "mined_answer": extract(decode(row.target.tokens)),
             "correct": row.answer is not None and self.task.same_answer(row.answer, row.problem["gold"]),
+            "cut_off": self.ending.cut_off(row.target_tokens),
             "least_margin": row.least_margin,
             "seconds": time.monotonic() - row.started,
             "target_evaluated": row.evaluated["target"],

@@ -69,6 +69,8 @@ def load_tokenizer(settings: Mapping[str, Any]) -> PreTrainedTokenizerBase:
         The tokenizers differ, in a token's number or in how a text is cut.
     """
     target = _from_hub(AutoTokenizer, settings["target"])
+    if template := settings["target"].get("chat_template"):
+        target.chat_template = _read_template(template)
     if "draft" not in own_models(settings):
         return target
     draft = _from_hub(AutoTokenizer, settings["draft"])
@@ -124,10 +126,10 @@ def _shallow(module: Any) -> Any:
 
 def describe_models(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return what identifies a pair's models, by role: name, revision and dtype, or how the draft is made."""
-    names = ("model", "revision", "dtype")
+    names = ("model", "gguf_file", "revision", "dtype")
     models = own_models(settings)
     draft = {k: settings["draft"].get(k) for k in ("first_layers", "prompt_lookup") if settings["draft"].get(k)}
-    return {"draft": draft} | {role: {k: model[k] for k in names} for role, model in models.items()}
+    return {"draft": draft} | {role: {k: model.get(k) for k in names} for role, model in models.items()}
 
 
 def load_model(settings: Mapping[str, Any]) -> PreTrainedModel:
@@ -148,22 +150,39 @@ def context_length(settings: Mapping[str, Any]) -> int:
     return _from_hub(AutoConfig, settings).get_text_config().max_position_embeddings
 
 
+def _read_template(path: str) -> str:
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise InputError(f"config key `target.chat_template`: {path} cannot be read ({fault}); name another file") from fault
+
+
 def _from_hub(kind: Any, settings: Mapping[str, Any], **options: Any) -> Any:
-    check_model_folder(settings["model"], "model")
+    name, gguf = settings["model"], settings.get("gguf_file")
+    check_model_folder(name, "model", gguf)
+    if gguf:
+        options |= {"gguf_file": gguf}
     try:
         return kind.from_pretrained(
-            settings["model"],
-            revision=settings["revision"] or "main",
-            trust_remote_code=settings["trust_remote_code"],
-            **options,
+            name, revision=settings["revision"] or "main", trust_remote_code=settings["trust_remote_code"], **options
         )
     except (OSError, ValueError) as fault:
-        reason = str(fault).strip().splitlines()[0]
-        raise InputError(
-            f"model {settings['model']}: cannot be loaded ({reason}); check the name, access to the "
-            f"hub (`hf auth login` for gated models){_local_hint(settings['model'])}"
-        ) from fault
+        raise InputError(f"model {name}: {_explain(str(fault), name)}") from fault
 
 
-def _local_hint(model: str) -> str:
-    return "" if Path(model).expanduser().exists() else "; there is no local folder of that name either"
+def _explain(reason: str, model: str) -> str:
+    """Return what is wrong with a model that cannot be loaded, and the remedy."""
+    first = reason.strip().splitlines()[0]
+    if "gated repo" in reason:
+        return (
+            f"its licence has to be accepted first; do so at https://huggingface.co/{model}, then log in with "
+            "`hf auth login` or set HF_TOKEN"
+        )
+    if "couldn't connect" in reason or "offline mode" in reason.lower():
+        return (
+            f"the hub cannot be reached and the model is not in the cache ({first}); run `hf download {model}` where "
+            "there is a network, or name a local folder"
+        )
+    if "not a valid model identifier" in reason:
+        return f"neither a local folder nor a model on the hub ({first}); check the name, or log in if it is private"
+    return f"cannot be loaded ({first}); check the folder or the name"

@@ -7,7 +7,8 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from autojudge.errors import InputError
-from autojudge.tasks import Task
+from autojudge.prompts import encode_chat
+from autojudge.tasks import Task, prompt_of
 
 VALIDATION_SHARE = 0.25  # of the problems that may be mined
 
@@ -49,16 +50,22 @@ def prepare_problems(
     Raises
     ------
     InputError
-        A split comes out short or empty, or a prompt and its response would not fit the context.
+        A split comes out short or empty, a prompt and its response would not fit the context, the target has no chat
+        template, or more worked examples are asked for than there are.
     """
-    wanted, rows = dict(dataset["problems"]), {}
+    wanted, rows, asked, shots = dict(dataset["problems"]), {}, prompt_of(task), dataset.get("shots", 0)
+    if shots > len(asked.shots):
+        raise InputError(
+            f"config key `datasets.*.shots`: {shots} asked for, but task `{dataset['task']}` has {len(asked.shots)} worked "
+            "examples; ask for fewer"
+        )
     for example in task.load_examples(dataset["source"], wanted, seed):
         problem_id = problem_hash(example.question)
         split = choose_split(problem_id, example.origin)
         if wanted[split] == 0 or problem_id in rows:
             continue
         wanted[split] -= 1
-        prompt = _prompt_tokens(task, example.question, tokenizer)
+        prompt = encode_chat(asked.messages(example.question, shots), tokenizer)
         if len(prompt) + dataset["max_new_tokens"] > context:
             raise InputError(
                 f"problem {problem_id} ({example.question[:60]!r}...): its prompt of {len(prompt)} tokens and "
@@ -81,12 +88,3 @@ def prepare_problems(
             f"the dataset's {split} split holds; ask for fewer or give more rows"
         )
     return list(rows.values())
-
-
-def _prompt_tokens(task: Task, question: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    if tokenizer.chat_template is None:
-        raise InputError(
-            f"tokenizer of {tokenizer.name_or_path}: it has no chat template; choose an instruction-tuned model"
-        )
-    text = tokenizer.apply_chat_template(task.build_messages(question), tokenize=False, add_generation_prompt=True)
-    return tokenizer.encode(text, add_special_tokens=False)

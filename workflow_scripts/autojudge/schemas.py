@@ -70,6 +70,7 @@ TABLES: dict[str, tuple[str, Columns]] = {
             "draft_answer": (pa.string(), "answer of the draft's response"),
             "mined_answer": (pa.string(), "answer of the mined response"),
             "correct": (pa.bool_(), "the target's answer is the gold answer"),
+            "cut_off": (pa.bool_(), "the target's response ends at the token limit, so that its answer is noise"),
             "least_margin": (pa.float32(), "least distance of best and second best logit in the target's response"),
             "seconds": (pa.float64(), "wall-clock from the problem's start to its end; problems overlap in a batch"),
             "target_evaluated": (pa.int64(), "tokens put through the target"),
@@ -90,6 +91,11 @@ TABLES: dict[str, tuple[str, Columns]] = {
                 pa.float32(),
                 "least distance of best and second best logit among the choices that the label rests on: the draft's "
                 "at `position` and the target's in the alternative",
+            ),
+            "cut_off": (
+                pa.bool_(),
+                "the target's response or this alternative ends at the token limit, so that the label is noise "
+                "(config: judge.exclude_cut_off)",
             ),
             "near_tie": (
                 pa.bool_(),
@@ -137,6 +143,7 @@ TABLES: dict[str, tuple[str, Columns]] = {
             "window": (pa.int32(), "tokens the draft proposes a cycle"),
             "correct": (pa.bool_(), "the answer is the gold answer"),
             "answer": (pa.string(), "answer of the response; null: none found"),
+            "cut_off": (pa.bool_(), "the response ends at the token limit"),
             **COUNTS,
             "response": (TOKENS, "the response"),
         },

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from autojudge.decoding import Decoded, Decoder, Job, needs_of
-from autojudge.judge import Judge
-from autojudge.models import Pair
 from autojudge.rules import Rule, load_rule
 from autojudge.schemas import read_table, records
 from autojudge.tasks import Task
@@ -46,26 +44,27 @@ def build_jobs(
 
 
 def sweep_rows(
-    problem: Mapping[str, Any], responses: Sequence[Decoded], window: int, pair: Pair, task: Task, judge: Judge | None
+    problem: Mapping[str, Any], responses: Sequence[Decoded], decoder: Decoder, task: Task
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of sweep.parquet that a job's responses become."""
     for response in responses:
-        answer = task.extract_answer(pair.decode(response.tokens))
+        answer = task.extract_answer(decoder.pair.decode(response.tokens))
         row = {
             "problem_id": problem["problem_id"],
             "split": problem["split"],
             "answer": answer,
             "correct": answer is not None and task.same_answer(answer, problem["gold"]),
+            "cut_off": decoder.ending.cut_off(response.tokens),
             "response": response.tokens,
         }
         if not response.rules:
             no_cycles = {"cycles": 0, "accepted": 0, "emitted": 0}
             yield row | _holding(TARGET, 0, EVERY, True) | response.counts() | no_cycles
         for rule, thresholds in response.rules.items():
-            counts = response.counts("draft_at_draft" in needs_of(rule, judge))
+            counts = response.counts("draft_at_draft" in needs_of(rule, decoder.judge))
             exact = isinstance(thresholds, Interval)
             for interval in [thresholds] if isinstance(thresholds, Interval) else _between(rule, thresholds, responses):
-                yield row | _holding(rule.name, window, interval, exact) | counts
+                yield row | _holding(rule.name, decoder.window, interval, exact) | counts
 
 
 def _holding(rule: str, window: int, interval: Interval, exact: bool) -> dict[str, Any]:
@@ -100,7 +99,7 @@ def sweep(
         if any(isinstance(t, Points) for response in responses for t in response.rules.values()):
             message = "problem %s: more than %d branches, decoded at the given thresholds only"
             logger.warning(message, problem["problem_id"], decoder.most_branches)
-        yield list(sweep_rows(problem, responses, decoder.window, decoder.pair, task, decoder.judge))
+        yield list(sweep_rows(problem, responses, decoder, task))
 
 
 def read_labels(path: str) -> dict[str, dict[int, bool]]:

@@ -1,11 +1,12 @@
-"""Datasets. A task is one module here with these four functions and a version, bumped when its scoring changes.
+"""Datasets. A task is one module here with these three functions and a VERSION, bumped when its scoring changes.
 
 - ``load_examples(source, counts, seed)`` yields `Example`, of each origin as many as there are
-- ``build_messages(question)`` returns the chat that asks the question
 - ``extract_answer(text)`` returns the final answer of a response, None where none is found
 - ``same_answer(a, b)`` tells whether two answers are equal
 
-A module that sets ``STOP = ("text", ...)`` has responses end with the first of these texts, as at an end token.
+A module that sets ``PROMPT = Prompt.load(__file__)`` words the question and names stop strings in a YAML file beside it;
+without it the bare question is asked.
+A module with ``read_answer(text)`` returns a `Reading` or None, so that the report can tell in which form answers came.
 A module whose ``extract_answer`` takes long sets ``SLOW_CHECKS = True``: mining then calls it in threads of its own.
 """
 
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from autojudge.errors import InputError
+from autojudge.prompts import Prompt
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,16 @@ class Task(Protocol):
     def load_examples(self, source: Any, counts: Mapping[str, int], seed: int) -> Iterator[Example]:
         """Yield examples."""
 
-    def build_messages(self, question: str) -> list[dict[str, str]]:
-        """Return the chat messages that ask a question."""
-
     def extract_answer(self, text: str) -> str | None:
         """Return the final answer of a response."""
 
     def same_answer(self, a: str, b: str) -> bool:
         """Tell whether two answers are equal."""
+
+
+def prompt_of(task: Task) -> Prompt:
+    """Return how a task asks."""
+    return getattr(task, "PROMPT", Prompt())
 
 
 def task_names() -> list[str]:

@@ -17,11 +17,6 @@ def load_examples(source: Any, counts: Mapping[str, int], seed: int) -> Iterator
         yield Example(problem.question, str(problem.answer), "test" if is_test_problem(problem.question) else "train")
 
 
-def build_messages(question: str) -> list[dict[str, str]]:
-    """Ask the bare question."""
-    return [{"role": "user", "content": question}]
-
-
 def extract_answer(text: str) -> str | None:
     """Return the last stated final answer."""
     found = FINAL.findall(text)

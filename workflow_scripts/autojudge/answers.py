@@ -1,0 +1,149 @@
+"""Read final answers: the stated form first, then a boxed answer, then the last number.
+
+Numbers are read as exact fractions, so that "$1,234.50", "1234.5" and "\\frac{2469}{2}" are one answer.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+STATED, BOXED, LAST_NUMBER = "stated", "boxed", "last number"  # the forms, in the order in which they are looked for
+FORMS = (STATED, BOXED, LAST_NUMBER)
+
+_STATEMENT = re.compile(r"final answer\W{0,4}(?:is\b|[:=])", re.IGNORECASE)
+_MARKUP = re.compile(r"[\s:*_`$\\(\[{<]*")  # between the statement and its answer
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
+_WHOLE = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)"
+_NUMBER = re.compile(
+    rf"(?<![\w.])(?P<minus>(?:(?<![\w)\]])[-−])?)[$£€]?[-−]?"
+    rf"(?:(?P<whole>{_WHOLE})\s(?P<part>\d+/\d+)|(?P<over>{_WHOLE}\s?/\s?{_WHOLE})|(?P<plain>{_WHOLE}(?:\.\d+)?|\.\d+))"
+)
+_EQUATION = re.compile(r"[\s\d.,$£€%+\-−*/×÷·x^()=]*=")  # a calculation before the answer itself
+_LATEX = (
+    (re.compile(r"\{,\}"), ","),
+    (re.compile(r"\\[!,;: ]"), ""),
+    (re.compile(r"\\([$%])"), r"\1"),
+    (re.compile(r"\\[dt]?frac\s*\{\s*(-?[\d,]+)\s*\}\s*\{\s*([\d,]+)\s*\}"), r" \1/\2"),
+    (re.compile(r"\\[dt]?frac\s*(\d)\s*(\d)"), r" \1/\2"),
+    (re.compile(r"\\(?:times|cdot)\b"), "×"),
+    (re.compile(r"\\(?:text|textbf|mathbf|mathrm|boxed|fbox)\s*\{"), " {"),
+    (re.compile(r"\\[()\[\]]"), " "),
+    (re.compile(r"[{}]|\*\*|__|`"), ""),
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """An answer and the form in which the response gave it, one of FORMS."""
+
+    answer: str
+    form: str
+
+
+def read_number(text: str) -> Reading | None:
+    """Return the final answer of a response that ends with a number, None where it has none."""
+    candidates: list[tuple[str, list[str], Callable[[str], str | None]]] = [
+        (STATED, statements(text), _number_stated),
+        (BOXED, boxed(text), _number_stated),
+        (LAST_NUMBER, [text], lambda whole: _pick(whole, -1)),
+    ]
+    for form, passages, read in candidates:
+        for passage in reversed(passages):
+            if (answer := read(passage)) is not None:
+                return Reading(answer, form)
+    return None
+
+
+def statements(text: str) -> list[str]:
+    """Return what follows each "final answer is" or "Final answer:", up to its sentence's or line's end."""
+    return [_sentence(text[found.end() :]) for found in _STATEMENT.finditer(text)]
+
+
+def boxed(text: str) -> list[str]:
+    r"""Return the contents of each \boxed{...} and \fbox{...}, braces balanced."""
+    found = []
+    for opening in re.finditer(r"\\f?box(?:ed)?\s*\{", text):
+        depth, start = 1, opening.end()
+        for end in range(start, len(text)):
+            depth += {"{": 1, "}": -1}.get(text[end], 0)
+            if not depth:
+                found.append(text[start:end])
+                break
+    return found
+
+
+def as_fraction(number: str) -> Fraction | None:
+    """Return the value of a number as `read_number` gives it; None where it is no number."""
+    try:
+        return Fraction(number)
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+def same_number(a: str, b: str) -> bool:
+    """Tell whether two answers are the same number: 18, 18.00 and 36/2 are."""
+    values = as_fraction(a), as_fraction(b)
+    return a == b if None in values else values[0] == values[1]
+
+
+def normalise_number(text: str) -> str | None:
+    """Return the number that a text consists of, a currency, unit or percent sign aside; None for any other text."""
+    numbers = list(_NUMBER.finditer(_plain(text)))
+    return _value(numbers[0]) if len(numbers) == 1 else None
+
+
+def _sentence(text: str) -> str:
+    """Return the text from its first word on, up to its sentence's end."""
+    markup = _MARKUP.match(text)
+    start = markup.end() if markup else 0
+    # A minus or a currency sign belongs to the answer, and a backslash to its command.
+    while start and text[start - 1] in "-−$£€\\{":
+        start -= 1
+    end = _SENTENCE_END.search(text, start)
+    return text[start : end.start() if end else len(text)]
+
+
+def _number_stated(passage: str) -> str | None:
+    """Return the first number of a passage, or what a calculation at its start comes to."""
+    plain = _plain(passage)
+    equation = _EQUATION.match(plain) or re.match(r"\s*[A-Za-z]\w{0,12}\s*=", plain)
+    if equation and (answer := _pick(plain[equation.end() :], 0)) is not None:
+        return answer
+    return _pick(plain, 0)
+
+
+def _pick(text: str, which: int) -> str | None:
+    numbers = list(_NUMBER.finditer(_plain(text)))
+    return _value(numbers[which]) if numbers else None
+
+
+def _plain(text: str) -> str:
+    """Return a text without LaTeX and Markdown around its numbers."""
+    for pattern, plain in _LATEX:
+        text = pattern.sub(plain, text)
+    return text
+
+
+def _value(number: re.Match[str]) -> str | None:
+    """Return a number as a plain decimal, or as a fraction where it has none."""
+    digits = number.group().replace(",", "").replace(" ", "")
+    try:
+        if number["whole"]:
+            value = Fraction(number["whole"].replace(",", "")) + Fraction(number["part"])
+        else:
+            value = Fraction((number["over"] or number["plain"]).replace(",", "").replace(" ", ""))
+    except (ValueError, ZeroDivisionError):  # beyond Python's limit of digits, or over 0
+        return None
+    if "-" in digits or "−" in digits:
+        value = -value
+    return _write(value)
+
+
+def _write(value: Fraction) -> str:
+    """Return 1234.5 for 2469/2, and 1/3 for what has no finite decimals."""
+    for places in range(16):
+        if (scaled := value * 10**places).denominator == 1:
+            sign, digits = "-" if scaled < 0 else "", str(abs(scaled.numerator)).rjust(places + 1, "0")
+            return sign + (f"{digits[:-places]}.{digits[-places:]}" if places else digits)
+    return str(value)
