@@ -80,6 +80,12 @@ def mined_labels(wildcards):
     return [f"results/{wildcards.dataset}/{wildcards.pair}/labels.parquet"] if uses_labels(config) else []
 
 
+def mined_responses(wildcards):
+    """The mined responses, if the run mines."""
+    mines = uses_judge(config) or uses_labels(config)
+    return [f"results/{wildcards.dataset}/{wildcards.pair}/responses.parquet"] if mines else []
+
+
 def judge_artifact(wildcards):
     """Files of the judge that the sweep asks, if it asks one."""
     folder = f"results/{wildcards.dataset}/{wildcards.pair}/judge"
@@ -129,5 +135,6 @@ def run_results(dataset, pairs):
     """What one run makes."""
     figure = [f"results/{dataset}_pareto.{suffix}" for suffix in ("pdf", "png", "csv")]
     pages = expand("results/{dataset}/{pair}/tokens.html", dataset=dataset, pair=pairs if uses_judge(config) else [])
-    speed = expand("results/{dataset}/{pair}/speed.pdf", dataset=dataset, pair=pairs)
-    return figure + pages + speed + [f"results/{dataset}_wandb.json"] + shards_of_run(dataset, pairs)
+    per_pair = ("answers.md", "speed.pdf")
+    reports = expand("results/{dataset}/{pair}/{name}", dataset=dataset, pair=pairs, name=per_pair)
+    return figure + pages + reports + [f"results/{dataset}_wandb.json"] + shards_of_run(dataset, pairs)

@@ -25,6 +25,7 @@ rule sweep_thresholds:
         pair=lookup(within=config, dpath="pairs/{pair}"),
         rules=swept_rules(),
         decoding={key: config["decoding"][key] for key in ("window", "batch", "branches", "temperature", "top_p")},
+        journal="results/{dataset}/{pair}/journal/sweep/{scatteritem}.jsonl",
     script:
         "../workflow_scripts/sweep_thresholds.py"
 

@@ -19,6 +19,7 @@ rule train_judge:
     params:
         feature_sets=config["judge"]["feature_sets"],
         classifiers=config["judge"]["classifiers"],
+        exclude_cut_off=config["judge"]["exclude_cut_off"],
         seed=config["seed"],
     script:
         "../workflow_scripts/train_judge.py"
@@ -30,7 +31,7 @@ rule select_judge:
         grid="results/{dataset}/{pair}/grid.parquet",
         labels="results/{dataset}/{pair}/labels.parquet",
         features="results/{dataset}/{pair}/features.parquet",
-        library=library("select_judge"),
+        library=library("select_judge", task_module),
     output:
         tensors="results/{dataset}/{pair}/judge/judge.safetensors",
         info="results/{dataset}/{pair}/judge/judge.json",
@@ -47,6 +48,8 @@ rule select_judge:
     params:
         feature_sets=config["judge"]["feature_sets"],
         select=config["judge"]["select"],
+        exclude_cut_off=config["judge"]["exclude_cut_off"],
+        task=lookup(within=config, dpath="datasets/{dataset}/task"),
         pair=lookup(within=config, dpath="pairs/{pair}"),
         seed=config["seed"],
     script:

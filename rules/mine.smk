@@ -25,7 +25,7 @@ rule mine_labels:
         pair=lookup(within=config, dpath="pairs/{pair}"),
         mining={key: config["mining"][key] for key in ("batch", "memory_mb")},
         splits=mined_splits(),
-        journal="results/{dataset}/{pair}/journal/{scatteritem}.jsonl",
+        journal="results/{dataset}/{pair}/journal/mine/{scatteritem}.jsonl",
     script:
         "../workflow_scripts/mine_labels.py"
 

@@ -3,7 +3,7 @@ rule build_pareto:
     input:
         sweeps=of_each_pair("results/{dataset}/{pair}/sweep.parquet"),
         judges=judges_of_figure("results/{dataset}/{pair}/judge/judge.json"),
-        library=library("build_pareto", *rule_modules()),
+        library=library("build_pareto", task_module, *rule_modules()),
     output:
         csv="results/{dataset}_pareto.csv",
         pdf="results/{dataset}_pareto.pdf",
@@ -24,12 +24,40 @@ rule build_pareto:
         runtime=30,
     params:
         dataset="{dataset}",
+        task=lookup(within=config, dpath="datasets/{dataset}/task"),
         pairs=figure_pairs,
         rules=swept_rules(),
         tolerance=config["decoding"]["tolerance"],
         seed=config["seed"],
     script:
         "../workflow_scripts/build_pareto.py"
+
+
+rule report_answers:
+    """Tell in which form responses gave their answers, and how many were cut off."""
+    input:
+        problems="results/{dataset}/{pair}/problems.parquet",
+        responses=mined_responses,
+        sweep="results/{dataset}/{pair}/sweep.parquet",
+        library=library("report_answers", task_module),
+    output:
+        "results/{dataset}/{pair}/answers.md",
+    log:
+        "logs/report_answers/{dataset}/{pair}.log",
+    benchmark:
+        "benchmarks/report_answers/{dataset}/{pair}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        title="{dataset}, {pair}",
+        task=lookup(within=config, dpath="datasets/{dataset}/task"),
+        pair=lookup(within=config, dpath="pairs/{pair}"),
+    script:
+        "../workflow_scripts/report_answers.py"
 
 
 rule show_tokens:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from autojudge import plotting, reporting, statistics
 from autojudge.configuration import rule_kind
 from autojudge.schemas import arrow_schema, read_table, write_table
+from autojudge.tasks import describe_task
 from autojudge.thresholds import expand_thresholds
 
 COLUMNS = [name for name in arrow_schema("sweep").names if name not in ("answer", "response")]
@@ -20,6 +21,7 @@ def build_pareto(
     judges: Mapping[str, str],
     rules: dict,
     dataset: str,
+    task: str,
     tolerance: float,
     seed: int,
     outputs: Mapping[str, str],
@@ -34,6 +36,8 @@ def build_pareto(
         Pair to its judge.json; empty where no judge is swept.
     rules : dict
         Rule to its thresholds in the config.
+    task : str
+        The dataset's task, named with its scoring version.
     outputs : mapping of str to path
         `csv`, `pdf`, `png`, `curve`, `summary`, `markdown` and `latex`.
     """
@@ -50,7 +54,7 @@ def build_pareto(
         write_table(name, arrow, outputs[output])
     title = f"{dataset}: accuracy against accepted tokens per cycle"
     plotting.plot_pareto(table, curve, summary, title, outputs["pdf"], outputs["png"])
-    reporting.write_summary(summary, dataset, tolerance, outputs["markdown"], outputs["latex"])
+    reporting.write_summary(summary, f"{dataset} ({task})", tolerance, outputs["markdown"], outputs["latex"])
 
 
 if __name__ == "__main__":
@@ -63,6 +67,7 @@ if __name__ == "__main__":
             dict(zip(params.pairs, judges, strict=True)) if judges else {},
             params.rules,
             params.dataset,
+            describe_task(params.task),
             params.tolerance,
             params.seed,
             dict(snakemake.output.items()),

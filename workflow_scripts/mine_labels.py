@@ -5,12 +5,11 @@ import logging
 import torch
 
 from autojudge import schemas
-from autojudge.configuration import own_models
 from autojudge.gpus import claim_gpus
-from autojudge.journal import Journal, describe_files
+from autojudge.journal import Journal, describe_work
 from autojudge.memory import memory_budget
 from autojudge.mining import Mined, Miner
-from autojudge.models import describe_models, load_pair
+from autojudge.models import load_pair
 from autojudge.progress import Progress
 from autojudge.shards import take_shard
 from autojudge.tasks import load_task
@@ -32,21 +31,17 @@ def mine_labels(
     """Mine the problems of some splits in a shard such as "3-of-8", but for those in its journal."""
     table = schemas.read_table("problems", problems)
     rows = take_shard(schemas.records(table[table["split"].isin(splits)]), shard)
-    prompts = {row["problem_id"]: row["prompt_tokens"].tolist() for row in rows}
-    files = {role: describe_files(model["model"]) for role, model in own_models(pair).items()}
-    versions = describe_models(pair)
-    settings = {"task": [task, load_task(task).VERSION], "limit": max_new_tokens, "models": versions, "files": files}
-    log = Journal(journal, settings | {"prompts": prompts})
+    log = Journal(journal, describe_work(task, load_task(task).VERSION, max_new_tokens, pair, rows))
     progress = Progress(len(rows), "problem", resumed=len(log.finished))
-    known = {m.response["problem_id"] for m in log.finished}
+    mined = [Mined.from_json(entry) for entry in log.finished]
+    known = {m.response["problem_id"] for m in mined}
     remaining = [row for row in rows if row["problem_id"] not in known]
-    mined = list(log.finished)
     if remaining:
         models = load_pair(pair)
         budget = memory_budget([models.draft, models.target], mining["memory_mb"] or pair["mem_mb"])
         miner = Miner(models, load_task(task), max_new_tokens, mining["batch"], budget)
         for result in miner.mine(remaining):
-            log.append(result)
+            log.append(result.to_json())
             mined.append(result)
             progress.advance()
     write_tables(sorted(mined, key=lambda m: m.response["problem_id"]), outputs)

@@ -7,6 +7,7 @@ import torch
 from autojudge import schemas
 from autojudge.decoding import Decoder
 from autojudge.gpus import claim_gpus
+from autojudge.journal import Journal, describe_work
 from autojudge.judge import load_judge
 from autojudge.models import load_pair
 from autojudge.progress import Progress
@@ -27,28 +28,31 @@ def sweep_thresholds(
     max_new_tokens: int,
     rules: dict,
     decoding: dict,
+    journal: str,
     output: str,
 ) -> None:
-    """Decode validation and test problems with the target alone and with each rule at each threshold."""
+    """Decode validation and test problems, but for those in the journal, alone and with each rule at each threshold."""
     table = schemas.read_table("problems", problems)
     rows = take_shard(schemas.records(table[table["split"] != "train"]), shard)
-    judge, scoring, models = load_judge(judge_folder) if judge_folder else None, load_task(task), load_pair(pair)
-    decoder = Decoder(
-        models,
-        judge,
-        decoding["window"],
-        max_new_tokens,
-        decoding["batch"],
-        prompt_of(scoring).stop,
-        Sampling(decoding["temperature"], decoding["top_p"]) if decoding["temperature"] else None,
-        decoding["branches"],
-    )
-    given = expand_thresholds(rules, judge.info["thresholds"] if judge else None)
-    progress, found = Progress(2 * len(rows), "decoding"), []
-    for responses in sweep(decoder, rows, given, read_labels(labels) if labels else {}, scoring):
-        found += responses
-        progress.advance()
-    schemas.write_table("sweep", found, output)
+    judge, scoring = load_judge(judge_folder) if judge_folder else None, load_task(task)
+    given, known = expand_thresholds(rules, judge.info["thresholds"] if judge else None), {}
+    if labels:
+        known = {name: mined for name, mined in read_labels(labels).items() if name in {r["problem_id"] for r in rows}}
+    settings = {"decoding": decoding, "rules": given, "judge": judge.digest() if judge else None, "labels": known}
+    log = Journal(journal, describe_work(task, scoring.VERSION, max_new_tokens, pair, rows) | settings)
+    found = {entry["job"]: entry["rows"] for entry in log.finished}
+    progress = Progress(2 * len(rows), "response tree", resumed=len(found))
+    if len(found) < 2 * len(rows):
+        sampling = Sampling(decoding["temperature"], decoding["top_p"]) if decoding["temperature"] else None
+        sizes = (decoding["window"], max_new_tokens, decoding["batch"])
+        stop = prompt_of(scoring).stop
+        decoder = Decoder(load_pair(pair), judge, *sizes, stop, sampling, decoding["branches"])
+        for job, responses in sweep(decoder, rows, given, known, scoring, found):
+            log.append({"job": job, "rows": responses})
+            found[job] = responses
+            progress.advance()
+    schemas.write_table("sweep", [row for job in sorted(found) for row in found[job]], output)
+    log.remove()
 
 
 if __name__ == "__main__":
@@ -61,4 +65,4 @@ if __name__ == "__main__":
         labels = given.labels[0] if given.get("labels") else None
         shard = (given.problems, snakemake.wildcards.scatteritem)
         settings = (params.pair, params.task, params.max_new_tokens, params.rules, params.decoding)
-        sweep_thresholds(*shard, judge, labels, *settings, snakemake.output[0])
+        sweep_thresholds(*shard, judge, labels, *settings, params.journal, snakemake.output[0])

@@ -11,10 +11,17 @@ from autojudge.grid import CLASSIFIERS, Mismatches, build_classifier, fit_quietl
 
 
 def train_judge(
-    labels: str, features: str, feature_sets: dict, classifiers: dict, seed: int, threads: int, output: str
+    labels: str,
+    features: str,
+    feature_sets: dict,
+    classifiers: dict,
+    exclude_cut_off: bool,
+    seed: int,
+    threads: int,
+    output: str,
 ) -> None:
     """Write one row a grid point."""
-    train, validation = (Mismatches(labels, features, split) for split in ("train", "validation"))
+    train, validation = (Mismatches(labels, features, split, exclude_cut_off) for split in ("train", "validation"))
     rows = []
     for feature_set, blocks in feature_sets.items():
         columns = expand_blocks(blocks)
@@ -51,6 +58,7 @@ if __name__ == "__main__":
             snakemake.input.features,
             snakemake.params.feature_sets,
             snakemake.params.classifiers,
+            snakemake.params.exclude_cut_off,
             snakemake.params.seed,
             snakemake.threads,
             snakemake.output[0],

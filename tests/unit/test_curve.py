@@ -101,7 +101,7 @@ def test_a_problem_with_too_many_branches_is_decoded_at_the_given_thresholds_and
 
     def swept(branches):
         decoder = Decoder(pair, judge, WINDOW, LIMIT, 16, most_branches=branches)
-        return [row for found in sweep(decoder, rows, given, {}, arith) for row in found if row["rule"] != "target"]
+        return [row for _, found in sweep(decoder, rows, given, {}, arith) for row in found if row["rule"] != "target"]
 
     exact = swept(10**6)
     assert all(row["exact"] for row in exact)
@@ -140,7 +140,7 @@ def test_the_oracle_writes_the_mined_response(pair, problems, arith):
     mined = {m.response["problem_id"]: m for m in Miner(pair, arith, LIMIT, 12).mine(rows)}
     labels = {name: {label["position"]: label["important"] for label in m.labels} for name, m in mined.items()}
     decoder = Decoder(pair, None, WINDOW, LIMIT, 16)
-    found = [row for part in sweep(decoder, rows, {"oracle": [1.0], "always": [1.0]}, labels, arith) for row in part]
+    found = [row for _, part in sweep(decoder, rows, {"oracle": [1.0], "always": [1.0]}, labels, arith) for row in part]
     oracle = {row["problem_id"]: row for row in found if row["rule"] == "oracle" and row["threshold"] == INFINITY}
     lossless = {row["problem_id"]: row for row in found if row["rule"] == "oracle" and row["threshold"] == 0}
     for name, m in mined.items():

@@ -20,14 +20,14 @@ def mined(name: str) -> Mined:
 def written(tmp_path):
     """A journal of two problems, closed as a killed process leaves it."""
     journal = Journal(tmp_path / "1-of-2.jsonl", IDENTITY)
-    journal.append(mined("a"))
-    journal.append(mined("b"))
+    journal.append(mined("a").to_json())
+    journal.append(mined("b").to_json())
     journal._file.close()
     return journal.path
 
 
 def test_what_was_appended_comes_back_exactly(written):
-    first, second = Journal(written, IDENTITY).finished
+    first, second = map(Mined.from_json, Journal(written, IDENTITY).finished)
     assert (first.response, second.response) == ({"problem_id": "a"}, {"problem_id": "b"})
     assert first.labels == mined("a").labels
     for block in BLOCKS:
@@ -39,10 +39,10 @@ def test_what_was_appended_comes_back_exactly(written):
 def test_a_torn_end_is_cut_off_and_written_over(written, cut):
     written.write_bytes(written.read_bytes()[:-cut])
     journal = Journal(written, IDENTITY)
-    assert [m.response["problem_id"] for m in journal.finished] == ["a"]
-    journal.append(mined("c"))
+    assert [entry["response"]["problem_id"] for entry in journal.finished] == ["a"]
+    journal.append(mined("c").to_json())
     journal._file.close()
-    assert [m.response["problem_id"] for m in Journal(written, IDENTITY).finished] == ["a", "c"]
+    assert [entry["response"]["problem_id"] for entry in Journal(written, IDENTITY).finished] == ["a", "c"]
 
 
 def test_a_journal_torn_in_its_first_line_starts_anew(written):
@@ -60,14 +60,14 @@ def test_a_journal_of_another_config_is_refused_and_left_alone(written):
 def test_a_journal_without_a_finished_problem_starts_anew(tmp_path):
     Journal(tmp_path / "j.jsonl", IDENTITY)._file.close()
     journal = Journal(tmp_path / "j.jsonl", IDENTITY | {"limit": 10})
-    journal.append(mined("a"))
+    journal.append(mined("a").to_json())
     journal._file.close()
     assert len(Journal(tmp_path / "j.jsonl", IDENTITY | {"limit": 10}).finished) == 1
 
 
 def test_a_second_owner_is_refused(written):
     owner = Journal(written, IDENTITY)
-    with pytest.raises(InputError, match="another process is mining this shard"):
+    with pytest.raises(InputError, match="another process works on this shard"):
         Journal(written, IDENTITY)
     assert len(owner.finished) == 2
 

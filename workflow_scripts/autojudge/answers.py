@@ -55,6 +55,17 @@ def read_number(text: str) -> Reading | None:
     return None
 
 
+def read_expression(text: str) -> Reading | None:
+    """Return the final answer of a response that ends with an expression, as LaTeX; None where it has none."""
+    for form, passages in ((STATED, statements(text)), (BOXED, boxed(text))):
+        for passage in reversed(passages):
+            inner = boxed(passage)
+            if answer := _bare(inner[-1] if inner else passage):
+                return Reading(answer, form)
+    number = _pick(text, -1)
+    return Reading(number, LAST_NUMBER) if number else None
+
+
 def statements(text: str) -> list[str]:
     """Return what follows each "final answer is" or "Final answer:", up to its sentence's or line's end."""
     return [_sentence(text[found.end() :]) for found in _STATEMENT.finditer(text)]
@@ -102,6 +113,15 @@ def _sentence(text: str) -> str:
         start -= 1
     end = _SENTENCE_END.search(text, start)
     return text[start : end.start() if end else len(text)]
+
+
+def _bare(expression: str) -> str:
+    """Return an expression without what sets it as mathematics, and without a placeholder of the prompt."""
+    text = expression.strip()
+    for opening, closing in (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**")):
+        if text.startswith(opening):
+            text = text[len(opening) :].split(closing)[0].strip()
+    return "" if text in ("answer", "[answer]") else text.rstrip(".").strip()
 
 
 def _number_stated(passage: str) -> str | None:

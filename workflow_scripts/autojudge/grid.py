@@ -32,6 +32,8 @@ class Mismatches:
         labels.parquet and features.parquet; their rows must agree.
     split : str
         "train" or "validation".
+    exclude_cut_off : bool
+        Leave out labels whose answers rest on a response that ends at the token limit.
 
     Raises
     ------
@@ -39,12 +41,13 @@ class Mismatches:
         The tables do not belong together, the split holds no mismatch, or labels of one class only.
     """
 
-    def __init__(self, labels_path: str, features_path: str, split: str) -> None:
-        labels = read_table("labels", labels_path, ["problem_id", "position", "split", "important"])
+    def __init__(self, labels_path: str, features_path: str, split: str, exclude_cut_off: bool = False) -> None:
+        labels = read_table("labels", labels_path, ["problem_id", "position", "split", "important", "cut_off"])
         keys = read_table("features", features_path, ["problem_id", "position"])
         if not keys.equals(labels[["problem_id", "position"]]):
             raise InputError(f"{features_path}: rows are not those of {labels_path}; run gather_labels again")
-        self._path, self._rows = features_path, np.flatnonzero(labels["split"] == split)
+        wanted = (labels["split"] == split) & ~(labels["cut_off"] & exclude_cut_off)
+        self._path, self._rows = features_path, np.flatnonzero(wanted)
         self.important = labels["important"].to_numpy(dtype=bool)[self._rows]
         self.problem_id = labels["problem_id"].to_numpy()[self._rows]
         if len(self.important) == 0:

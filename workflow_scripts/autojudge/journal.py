@@ -1,34 +1,36 @@
-"""The journal of a mining shard: each finished problem is appended at once, so that a killed job loses none.
+"""The journal of a shard: each finished piece is appended at once, so that a killed job loses none.
 
-A text file: a line with the identity of what is mined, then a line of JSON a problem, hidden states in base64. It lies
-beside the declared outputs, which Snakemake deletes when a job fails, and has one owner at a time (flock).
+A text file: a line with the identity of the work, then a line of JSON a piece. It lies beside the declared outputs, which
+Snakemake deletes when a job fails, and has one owner at a time (flock).
 """
 
-import base64
 import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from autojudge.configuration import own_models
 from autojudge.errors import InputError
-from autojudge.mining import Mined
-from autojudge.schemas import BLOCKS
+from autojudge.models import describe_models
 
 
 class Journal:
-    """Finished problems of one shard.
+    """Finished pieces of one shard.
 
     Parameters
     ----------
     path : str or Path
         The file; made where it is missing.
     identity : mapping
-        Whatever the labels depend on, JSON-like; a journal of another identity is refused.
+        Whatever the results depend on, JSON-like; a journal of another identity is refused.
+
+    Attributes
+    ----------
+    finished : list of dict
+        What earlier runs appended, in order.
 
     Raises
     ------
@@ -43,26 +45,22 @@ class Journal:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as fault:
-            raise InputError(f"{path}: another process is mining this shard; wait for it or stop it") from fault
+            raise InputError(f"{path}: another process works on this shard; wait for it or stop it") from fault
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         self.finished = self._read(digest)
 
-    def append(self, mined: Mined) -> None:
-        """Add a finished problem; it is on disk when this returns."""
-        features = [{k: _encode(v) if k in BLOCKS else v for k, v in row.items()} for row in mined.features]
-        self._write({"response": mined.response, "labels": mined.labels, "features": features})
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Add a finished piece, JSON-like; it is on disk when this returns."""
+        self._file.write(json.dumps(entry).encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
 
     def remove(self) -> None:
         """Delete the file, once the shard's tables are written."""
         self.path.unlink()
         self._file.close()
 
-    def _write(self, entry: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(entry).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def _read(self, digest: str) -> list[Mined]:
+    def _read(self, digest: str) -> list[dict[str, Any]]:
         """Read what is whole, and cut off a torn end."""
         self._file.seek(0)
         header = _parse(self._file.readline())
@@ -70,18 +68,17 @@ class Journal:
         empty = _parse(self._file.readline()) is None
         if header is None or empty:
             self._file.truncate(0)
-            self._write({"identity": digest})
+            self.append({"identity": digest})
             return []
         if header.get("identity") != digest:
             raise InputError(
-                f"{self.path}: left by a run with other problems, models or settings; delete it to mine this "
+                f"{self.path}: left by a run with other problems, models or settings; delete it to start this "
                 "shard anew, or go back to that config to resume"
             )
         self._file.seek(start)
         finished, end = [], self._file.tell()
         while (entry := _parse(self._file.readline())) is not None:
-            features = [{k: _decode(v) if k in BLOCKS else v for k, v in row.items()} for row in entry["features"]]
-            finished.append(Mined(entry["response"], entry["labels"], features))
+            finished.append(entry)
             end = self._file.tell()
         self._file.truncate(end)
         return finished
@@ -97,12 +94,29 @@ def _parse(line: bytes) -> dict[str, Any] | None:
         return None
 
 
-def _encode(states: np.ndarray) -> str:
-    return base64.b64encode(states.tobytes()).decode()
+def describe_work(
+    task: str, version: int, limit: int, pair: Mapping[str, Any], problems: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return what the results of a shard depend on, the method's own settings aside.
 
-
-def _decode(text: str) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(text), dtype=np.float16)
+    Parameters
+    ----------
+    task, version : str, int
+        The task, and the version of its scoring.
+    limit : int
+        Longest response in tokens.
+    pair : mapping
+        An entry of `pairs` in the config.
+    problems : sequence of mapping
+        Rows of problems.parquet.
+    """
+    return {
+        "task": [task, version],
+        "limit": limit,
+        "models": describe_models(pair),
+        "files": {role: describe_files(model["model"]) for role, model in own_models(pair).items()},
+        "prompts": {row["problem_id"]: list(map(int, row["prompt_tokens"])) for row in problems},
+    }
 
 
 def describe_files(folder: str) -> dict[str, list[int]]:

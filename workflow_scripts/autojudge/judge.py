@@ -1,5 +1,6 @@
 """The judge's artifact: standardised features of a mismatch -> probability that it is important. No pickle."""
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 
 from autojudge.errors import InputError
 from autojudge.schemas import BLOCKS, SCALARS
@@ -62,6 +63,11 @@ class Judge:
         """
         tensors = {name: tensor.to(x.device) for name, tensor in self.tensors.items()}
         return _PREDICT[self.info["classifier"]](tensors, (x - tensors["mean"]) / tensors["scale"])
+
+    def digest(self) -> str:
+        """Return a hash of what the judge's verdicts depend on."""
+        parts = [json.dumps([self.columns, self.info["classifier"]]).encode(), save(dict(sorted(self.tensors.items())))]
+        return hashlib.sha256(b"".join(parts)).hexdigest()
 
     def save(self, folder: str | Path) -> None:
         """Write judge.safetensors and judge.json, each whole."""

@@ -6,6 +6,7 @@ draft, each serving all rows that wait for it. A continuation by the target is p
 and verified several tokens a pass, which greedy decoding leaves identical.
 """
 
+import base64
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from autojudge.endings import Ending
 from autojudge.features import compare_distributions
@@ -59,6 +61,14 @@ class Swap:
     alternative: Text
 
 
+@dataclass(frozen=True)
+class Checked:
+    """What a complete text says: its answer, and whether this is the target's own."""
+
+    answer: str | None
+    same: bool
+
+
 @dataclass
 class Row:
     """A problem in work: at most one of its texts is being continued by the target."""
@@ -72,7 +82,7 @@ class Row:
     target_tokens: list[int] = field(default_factory=list)  # empty until the target's greedy response is complete
     least_margin: float = np.inf  # of the target's greedy response
     answer: str | None = None
-    check: "Future[str | None] | None" = None  # the answer of a complete text
+    check: "Future[Checked] | None" = None  # of a complete text
     swap: Swap | None = None
     border: int = 0
     finished: bool = False
@@ -115,6 +125,25 @@ class Mined:
     response: dict[str, Any]
     labels: list[dict[str, Any]]
     features: list[dict[str, Any]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the rows as JSON-like values, hidden states in base64."""
+        features = [{k: _encode(v) if k in BLOCKS else v for k, v in row.items()} for row in self.features]
+        return {"response": self.response, "labels": self.labels, "features": features}
+
+    @staticmethod
+    def from_json(entry: dict[str, Any]) -> "Mined":
+        """Return what `to_json` was called on."""
+        features = [{k: _decode(v) if k in BLOCKS else v for k, v in row.items()} for row in entry["features"]]
+        return Mined(entry["response"], entry["labels"], features)
+
+
+def _encode(states: NDArray[np.float16]) -> str:
+    return base64.b64encode(states.tobytes()).decode()
+
+
+def _decode(text: str) -> NDArray[np.float16]:
+    return np.frombuffer(base64.b64decode(text), dtype=np.float16)
 
 
 Work = tuple[Row, Text, list[int]]  # a row's text and the tokens to evaluate after what has been read of it
@@ -215,7 +244,7 @@ class Miner:
             elif text is not row.target or not row.target_tokens:
                 self._keep_verified(row, text, tokens, choices)
                 if self.ending.reached(text.tokens):
-                    row.check = self._check(list(text.tokens), checks)
+                    row.check = self._check(row, list(text.tokens), checks)
         return bool(work)
 
     def _least_probability(self, rows: int) -> float:
@@ -262,13 +291,18 @@ class Miner:
             matched = row.continuations.matched
             self.foresight.learn(matched, row.continuations.advance(text.tokens, len(text.tokens) - length))
 
-    def _check(self, tokens: list[int], checks: Executor | None) -> "Future[str | None]":
-        """Extract the answer of a complete text, beside generation where that is slow."""
+    def _check(self, row: Row, tokens: list[int], checks: Executor | None) -> "Future[Checked]":
+        """Extract and compare the answer of a complete text, beside generation where that is slow."""
+
+        def check() -> Checked:
+            answer = self.task.extract_answer(self.pair.decode(tokens))
+            return Checked(answer, None not in (answer, row.answer) and self.task.same_answer(answer, row.answer))
+
         if checks:
-            return checks.submit(lambda: self.task.extract_answer(self.pair.decode(tokens)))
-        answer: Future[str | None] = Future()
-        answer.set_result(self.task.extract_answer(self.pair.decode(tokens)))
-        return answer
+            return checks.submit(check)
+        done: Future[Checked] = Future()
+        done.set_result(check())
+        return done
 
     def _settle_checks(self, rows: list[Row]) -> bool:
         """Go on with the rows whose answer is there and whose mismatch both models have read; tell if any were."""
@@ -284,7 +318,7 @@ class Miner:
     def _settle_response(self, row: Row) -> None:
         """Take the complete response of the target; the draft has read what its own shares with it."""
         assert row.check is not None
-        row.target_tokens, row.answer, row.check = list(row.target.tokens), row.check.result(), None
+        row.target_tokens, row.answer, row.check = list(row.target.tokens), row.check.result().answer, None
         row.least_margin = self._least_margin("target", row, row.target, 0)
         row.finished = row.answer is None
         shared = 0
@@ -392,7 +426,7 @@ class Miner:
 
     def _label(self, row: Row, swap: Swap, margin: float) -> dict[str, Any]:
         assert row.check is not None
-        t, answer = swap.position, row.check.result()
+        t, checked = swap.position, row.check.result()
         chosen = self._least_margin("target", row, swap.alternative, t + 1)
         proposed = self._least_margin("draft", row, Text(row.draft.tokens[: t + 1], row.draft.slots), t)
         least = min(chosen, proposed)
@@ -400,8 +434,8 @@ class Miner:
             "split": row.problem["split"],
             "target_token": row.target.tokens[t],
             "draft_token": swap.alternative.tokens[t],
-            "important": answer is None or not self.task.same_answer(answer, str(row.answer)),
-            "alternative_answer": answer,
+            "important": not checked.same,
+            "alternative_answer": checked.answer,
             "margin": margin,
             "least_margin": least,
             "cut_off": self.ending.cut_off(row.target_tokens) or self.ending.cut_off(swap.alternative.tokens),

@@ -2,7 +2,7 @@
 
 import logging
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from autojudge.decoding import Decoded, Decoder, Job, needs_of
@@ -91,15 +91,24 @@ def sweep(
     given: Mapping[str, Sequence[float]],
     labels: Mapping[str, Mapping[int, bool]],
     task: Task,
-) -> Iterator[list[dict[str, Any]]]:
-    """Decode problems with every rule and threshold; yield rows of sweep.parquet, job by job, two a problem."""
+    done: Collection[int] = (),
+) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """Decode problems with every rule and threshold, job by job, two a problem.
+
+    Yields
+    ------
+    (int, list of dict)
+        Number of the job, and its rows of sweep.parquet; the jobs in `done` are left out.
+    """
     jobs = build_jobs(problems, given, labels)
-    for number, responses in decoder.decode(jobs):
+    remaining = [number for number in range(len(jobs)) if number not in done]
+    for index, responses in decoder.decode([jobs[number] for number in remaining]):
+        number = remaining[index]
         problem = problems[number // 2]
         if any(isinstance(t, Points) for response in responses for t in response.rules.values()):
             message = "problem %s: more than %d branches, decoded at the given thresholds only"
             logger.warning(message, problem["problem_id"], decoder.most_branches)
-        yield list(sweep_rows(problem, responses, decoder, task))
+        yield number, list(sweep_rows(problem, responses, decoder, task))
 
 
 def read_labels(path: str) -> dict[str, dict[int, bool]]:

@@ -55,6 +55,11 @@ def prompt_of(task: Task) -> Prompt:
     return getattr(task, "PROMPT", Prompt())
 
 
+def describe_task(name: str) -> str:
+    """Return a task's name with the version of its scoring, as results name it."""
+    return f"{name}, scoring version {load_task(name).VERSION}"
+
+
 def task_names() -> list[str]:
     """Return the names of all tasks."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))

@@ -1,0 +1,50 @@
+"""MATH-500 (Lightman et al. 2023), mined on MATH's training split (Hendrycks et al. 2021): competition mathematics.
+
+Rows hold `problem` and `solution`, and may hold `answer`; without it the solution's last boxed expression is the answer.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from autojudge.answers import Reading, boxed, read_expression
+from autojudge.dataset_rows import load_rows
+from autojudge.errors import InputError
+from autojudge.math_equality import shared_equality
+from autojudge.prompts import Prompt
+from autojudge.tasks import Example
+
+VERSION = 1
+PROMPT = Prompt.load(__file__)
+SLOW_CHECKS = True
+
+
+def load_examples(source: Any, counts: Mapping[str, int], seed: int) -> Iterator[Example]:
+    """Yield the rows of the train and test files or hub splits."""
+    for origin, row in load_rows(source, ("problem", "solution")):
+        yield Example(row["problem"], _read_gold(row), origin)
+
+
+def read_answer(text: str) -> Reading | None:
+    """Return the last stated final answer, else the last boxed expression, else the last number."""
+    return read_expression(PROMPT.cut(text))
+
+
+def extract_answer(text: str) -> str | None:
+    """Return the answer of `read_answer`, as LaTeX."""
+    reading = read_answer(text)
+    return reading.answer if reading else None
+
+
+def same_answer(a: str, b: str) -> bool:
+    """Tell whether two answers mean the same, by math-verify."""
+    return shared_equality().same(a, b)
+
+
+def _read_gold(row: Mapping[str, Any]) -> str:
+    if isinstance(row.get("answer"), str):
+        return row["answer"]
+    if found := boxed(row["solution"]):
+        return found[-1]
+    raise InputError(
+        f"MATH row with solution {row['solution'][-60:]!r}: neither an `answer` nor a boxed one; mend or drop that row"
+    )
