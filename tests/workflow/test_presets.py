@@ -1,0 +1,71 @@
+"""Presets are short, say what they make, validate, and plan the jobs that they should."""
+
+import re
+
+import pytest
+import yaml
+
+from conftest import ROOT
+from test_workflow import Clone
+
+PRESETS = {path.stem: path for path in sorted((ROOT / "config/presets").glob("*.yaml"))}
+SHARDS = {
+    "gsm8k_cpu": (4, 8, 0),
+    "gsm8k_llama_1b_8b": (32, 16, 1),
+    "gsm8k_llama_8b_70b": (128, 32, 4),
+    "gsm8k_8shot_llama_1b_8b": (32, 16, 1),
+    "gsm8k_8shot_llama_8b_70b": (128, 32, 4),
+    "math500_llama_1b_8b": (64, 16, 1),
+    "math500_qwen_0.5b_7b": (16, 16, 1),
+}
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """A copy of the repository with the files that presets of local models expect, empty."""
+    clone = Clone(tmp_path_factory.mktemp("presets"))
+    for size in ("0.5b", "1.5b"):
+        folder = clone.folder / f"models/qwen2.5-coder-{size}-instruct"
+        folder.mkdir(parents=True)
+        for name in ("config.json", "model.safetensors", "tokenizer.json"):
+            (folder / name).touch()
+    (clone.folder / "data/gsm8k").mkdir(parents=True)
+    for split in ("train", "test"):
+        (clone.folder / f"data/gsm8k/{split}.jsonl").touch()
+    return clone
+
+
+def planned(clone, *arguments):
+    """Jobs of a dry run by rule, and the GPUs that each mining job asks for."""
+    result = clone.snakemake("-n", *arguments, small=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    text = result.stdout + result.stderr
+    jobs = re.findall(r"^(?:local)?rule (\w+):\n((?: .*\n)*)", text, re.MULTILINE)
+    counts = {rule: sum(r == rule for r, _ in jobs) for rule, _ in jobs}
+    gpus = {int(found[1]) for rule, body in jobs if rule == "mine_labels" and (found := re.search(r"\bgpu=(\d+)", body))}
+    return counts, gpus
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_short_and_says_what_it_costs(name):
+    lines = PRESETS[name].read_text().splitlines()
+    assert len(lines) < 20
+    head = "".join(line for line in lines[:2] if line.startswith("#"))
+    assert re.search(r"hours", head) and len(head) > 80
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_plans_its_jobs(bare, name):
+    mine, sweep, gpus = SHARDS[name]
+    (run,) = yaml.safe_load(PRESETS[name].read_text())["runs"]
+    counts, asked = planned(bare, f"results/{run['dataset']}_pareto.pdf", "--configfile", f"config/presets/{name}.yaml")
+    ones = ("prepare_problems", "gather_labels", "train_judge", "select_judge", "gather_sweep", "build_pareto")
+    assert counts == {"mine_labels": mine, "sweep_thresholds": sweep} | dict.fromkeys(ones, 1)
+    assert asked == {gpus}
+
+
+def test_the_gsm8k_figure_is_planned_with_a_gpu_for_each_mining_shard(bare):
+    result = bare.snakemake("-n", "results/gsm8k_pareto.pdf", small=False)
+    assert "results/gsm8k/qwen2.5_0.5b_7b/labels.parquet" in result.stdout + result.stderr
+    counts, gpus = planned(bare, "results/gsm8k_pareto.pdf")
+    assert counts["mine_labels"] == 2 and gpus == {1}
