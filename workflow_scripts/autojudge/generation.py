@@ -113,6 +113,7 @@ class CachedModel:
         margins: bool = False,
     ) -> None:
         self.model, self.vocabulary, self.pass_tokens, self.margins = model, vocabulary, pass_tokens, margins
+        self._base, self._head, self._device = model.base_model, model.get_output_embeddings(), model.device
         self._layers: dict[int, _LayerCache] = {}
         self._hidden: torch.Tensor | None = None
         self._used = np.zeros((rows, capacity), dtype=bool)
@@ -172,7 +173,7 @@ class CachedModel:
 
     def head(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return the logits that the model's head gives for hidden states (..., hidden)."""
-        return self.model.get_output_embeddings()(hidden)[..., : self.vocabulary]
+        return self._head(hidden)[..., : self.vocabulary]
 
     @property
     def slot_bytes(self) -> int:
@@ -242,8 +243,8 @@ class CachedModel:
         """Put the pieces through the model; return the logits of each if they are to be kept."""
         plan = _Plan(self, pieces)
         self._touch(max(bucket.seen for bucket in plan.buckets))
-        device = self.model.device
-        hidden = self.model.base_model(
+        device = self._device
+        hidden = self._base(
             input_ids=torch.tensor([[t for piece in pieces for t in piece.tokens]], device=device),
             position_ids=torch.from_numpy(plan.positions)[None].to(device),
             attention_mask=torch.zeros(1, 1, 1, 1, device=device),  # four dimensions: the model makes none of its own

@@ -170,6 +170,9 @@ class Miner:
         self.pair, self.task, self.batch, self.memory = pair, task, batch, memory
         self.ending = Ending(max_new_tokens, pair.end_tokens, prompt_of(task).stop, pair.decode)
         self.models: dict[str, CachedModel] = {}
+        # What a row's turn costs beside its tokens, and what a pass does, as tokens.
+        self.row_cost = 1 + ROW_COST / pair.target.num_parameters(exclude_embeddings=True)
+        self.pass_cost = PASS_COST[pair.target.device.type]
         self.foresight = Foresight()
 
     @torch.inference_mode()
@@ -252,9 +255,7 @@ class Miner:
 
         A right one has to be evaluated anyway: it costs nothing and saves a share of a later pass. A wrong one is lost.
         """
-        model = self.pair.target
-        row_cost = 1 + ROW_COST / model.num_parameters(exclude_embeddings=True)
-        return 1 / (1 + (row_cost + PASS_COST[model.device.type] / rows) / GROWTH)
+        return 1 / (1 + (self.row_cost + self.pass_cost / rows) / GROWTH)
 
     def _target_work(self, row: Row, least: float) -> Work | None:
         """Return what the target is to read next in a row: the prompt, or a text's last token and proposals."""
