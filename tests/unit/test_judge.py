@@ -36,7 +36,7 @@ def tables(tmp_path):
             important = bool(x[0] + 0.3 * rng.normal() > 0) if important_of is None else important_of(i)
             split = "train" if i // 5 % 3 else "validation"
             tokens = {"target_token": 1, "draft_token": 2, "alternative_answer": None}
-            tokens |= {"margin": 0.5, "least_margin": 0.5, "near_tie": False}
+            tokens |= {"margin": 0.5, "least_margin": 0.5, "near_tie": False, "cut_off": i % 10 == 0}
             labels.append(key | {"split": split, "important": important, "alternative_tokens": [2]} | tokens)
             features.append(key | dict.fromkeys(BLOCKS, x) | dict.fromkeys(SCALARS, float(x[1])))
         write_table("labels", labels, tmp_path / "labels.parquet")
@@ -56,6 +56,13 @@ def test_the_artifact_predicts_what_the_pipeline_predicts(tables, tmp_path, clas
     actual = load_judge(tmp_path / "judge").predict(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(actual, pipeline.predict_proba(x)[:, 1], atol=2e-6)
     assert set(CLASSIFIERS) == {"logistic_regression", "random_forest", "mlp"}
+
+
+def test_labels_of_cut_off_responses_can_be_left_out(tables):
+    whole, part = (Mismatches(*tables(), "train", exclude) for exclude in (False, True))
+    assert len(part.important) == len(whole.important) - 20
+    cut_off = np.array([i % 10 == 0 for i in range(300) if i // 5 % 3])
+    np.testing.assert_array_equal(part.features(COLUMNS), whole.features(COLUMNS)[~cut_off])
 
 
 def test_a_judge_reads_its_columns_by_name_and_in_order(tables):

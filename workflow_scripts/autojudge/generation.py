@@ -455,7 +455,8 @@ def _attend(
         rows = (queries if bucket.whole else queries[found_at[0]]).view(count, width, heads, groups, size)
         rows = rows.transpose(1, 2).reshape(count, heads, -1, size)
         keys, values = layer.read(bucket.rows, bucket.seen)
-        written_out = width < FUSED and query.dtype == torch.float32  # scores in 16 bits would be too coarse
+        # Scores in 16 bits would be too coarse, and for a single row the fused kernel is quick enough.
+        written_out = width < FUSED and count > 1 and query.dtype == torch.float32
         attend = _attend_narrowly if written_out else torch.nn.functional.scaled_dot_product_attention
         found = attend(rows, keys, values, attn_mask=mask, scale=scaling)
         found = found.view(count, heads, width, groups, -1).transpose(1, 2).reshape(count * width, -1)
