@@ -42,7 +42,7 @@ def sweep_rows() -> list[dict[str, Any]]:
     return [
         {"problem_id": problem, "rule": rule, "threshold": threshold, "window": 8, "correct": answer == "4"}
         | {"split": "test", "threshold_low": -float("inf"), "exact": True}
-        | {"answer": answer, "response": [1, 2, 3], **numbers}
+        | {"answer": answer, "response": [1, 2, 3], "cut_off": False, **numbers}
         for rule, thresholds in THRESHOLDS.items()
         for threshold in thresholds
         for problem, answer in (("p1", "4"), ("p2", None))
