@@ -1,4 +1,5 @@
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from snakemake.utils import validate
 WORKFLOW_SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 sys.path.insert(0, str(WORKFLOW_SCRIPTS))
 
-from autojudge.configuration import check_config, own_models, pairs_of, uses_judge, uses_labels
+from autojudge.configuration import check_config, datasets_of, own_models, pairs_of, uses_judge, uses_labels
 from autojudge.dependencies import library_of
 from autojudge.errors import InputError
 
@@ -21,8 +22,10 @@ validate(config, "../config/config.schema.yaml")
 
 
 wildcard_constraints:
-    dataset="|".join(config["datasets"]),
-    pair="|".join(config["pairs"]),
+    dataset="|".join(map(re.escape, config["datasets"])),
+    pair="|".join(map(re.escape, config["pairs"])),
+    feature_set="|".join(map(re.escape, config["judge"]["feature_sets"])),
+    fold=r"validation|\d+-of-\d+",
 
 
 scattergather:
@@ -86,6 +89,23 @@ def mined_responses(wildcards):
     return [f"results/{wildcards.dataset}/{wildcards.pair}/responses.parquet"] if mines else []
 
 
+def used_mismatches():
+    """Which mismatches the judge is trained on, and how they are weighted."""
+    return {key: config["judge"][key] for key in ("exclude_cut_off", "near_tie_weight")}
+
+
+def of_each_fit(path):
+    """The path for every feature set and fold."""
+    count = config["judge"]["folds"]
+    folds = ["validation", *(f"{i}-of-{count}" for i in range(1, count + 1))]
+    return expand(path, feature_set=config["judge"]["feature_sets"], fold=folds)
+
+
+def of_each_dataset(path):
+    """The path for every dataset that a pair is run on."""
+    return lambda wildcards: expand(path, dataset=datasets_of(config, wildcards.pair), pair=wildcards.pair)
+
+
 def judge_artifact(wildcards):
     """Files of the judge that the sweep asks, if it asks one."""
     folder = f"results/{wildcards.dataset}/{wildcards.pair}/judge"
@@ -134,7 +154,8 @@ def shards_of_run(dataset, pairs):
 def run_results(dataset, pairs):
     """What one run makes."""
     figure = [f"results/{dataset}_pareto.{suffix}" for suffix in ("pdf", "png", "csv")]
-    pages = expand("results/{dataset}/{pair}/tokens.html", dataset=dataset, pair=pairs if uses_judge(config) else [])
+    of_judge = ("tokens.html", "judges.md", "learning_curve.pdf") if uses_judge(config) else ()
+    pages = expand("results/{dataset}/{pair}/{name}", dataset=dataset, pair=pairs, name=of_judge)
     per_pair = ("answers.md", "speed.pdf")
     reports = expand("results/{dataset}/{pair}/{name}", dataset=dataset, pair=pairs, name=per_pair)
     return figure + pages + reports + [f"results/{dataset}_wandb.json"] + shards_of_run(dataset, pairs)

@@ -1,56 +1,174 @@
 rule train_judge:
-    """Fit every point of the classifier grid on the training split and measure it on the validation split."""
+    """Fit the classifiers of one feature set on one fold, and measure them on what they have not seen."""
     input:
         labels="results/{dataset}/{pair}/labels.parquet",
         features="results/{dataset}/{pair}/features.parquet",
         library=library("train_judge"),
     output:
-        "results/{dataset}/{pair}/grid.parquet",
+        grid="results/{dataset}/{pair}/grid/{feature_set}/{fold}.parquet",
+        scores="results/{dataset}/{pair}/scores/{feature_set}/{fold}.parquet",
     log:
-        "logs/train_judge/{dataset}/{pair}.log",
+        "logs/train_judge/{dataset}/{pair}/{feature_set}/{fold}.log",
     benchmark:
-        "benchmarks/train_judge/{dataset}/{pair}.tsv"
+        "benchmarks/train_judge/{dataset}/{pair}/{feature_set}/{fold}.tsv"
     conda:
         "../envs/cpu.yaml"
-    threads: 8
+    threads: config["judge"]["threads"]
     resources:
-        mem_mb=8000,
+        mem_mb=config["judge"]["mem_mb"],
         runtime=120,
     params:
-        feature_sets=config["judge"]["feature_sets"],
+        mismatches=used_mismatches(),
+        blocks=lookup(within=config, dpath="judge/feature_sets/{feature_set}"),
         classifiers=config["judge"]["classifiers"],
-        exclude_cut_off=config["judge"]["exclude_cut_off"],
         seed=config["seed"],
     script:
         "../workflow_scripts/train_judge.py"
 
 
+rule gather_grid:
+    """Gather the grid and its scores over feature sets and folds."""
+    input:
+        grid=of_each_fit("results/{{dataset}}/{{pair}}/grid/{feature_set}/{fold}.parquet"),
+        scores=of_each_fit("results/{{dataset}}/{{pair}}/scores/{feature_set}/{fold}.parquet"),
+        library=library("gather_grid"),
+    output:
+        grid="results/{dataset}/{pair}/grid.parquet",
+        scores="results/{dataset}/{pair}/scores.parquet",
+    log:
+        "logs/gather_grid/{dataset}/{pair}.log",
+    benchmark:
+        "benchmarks/gather_grid/{dataset}/{pair}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    script:
+        "../workflow_scripts/gather_grid.py"
+
+
 rule select_judge:
-    """Choose the judge by validation AUC and its threshold by recall, and write its artifact."""
+    """Choose the judge on validation, calibrate it, recommend a threshold by recall, and write its artifact."""
     input:
         grid="results/{dataset}/{pair}/grid.parquet",
+        scores="results/{dataset}/{pair}/scores.parquet",
         labels="results/{dataset}/{pair}/labels.parquet",
         features="results/{dataset}/{pair}/features.parquet",
         library=library("select_judge", task_module),
     output:
         tensors="results/{dataset}/{pair}/judge/judge.safetensors",
         info="results/{dataset}/{pair}/judge/judge.json",
+        card="results/{dataset}/{pair}/judge/README.md",
     log:
         "logs/select_judge/{dataset}/{pair}.log",
     benchmark:
         "benchmarks/select_judge/{dataset}/{pair}.tsv"
     conda:
         "../envs/cpu.yaml"
-    threads: 1
+    threads: config["judge"]["threads"]
     resources:
-        mem_mb=8000,
+        mem_mb=config["judge"]["mem_mb"],
         runtime=60,
     params:
-        feature_sets=config["judge"]["feature_sets"],
-        select=config["judge"]["select"],
-        exclude_cut_off=config["judge"]["exclude_cut_off"],
+        mismatches=used_mismatches(),
+        judge={key: config["judge"][key] for key in ("feature_sets", "select")},
         task=lookup(within=config, dpath="datasets/{dataset}/task"),
         pair=lookup(within=config, dpath="pairs/{pair}"),
         seed=config["seed"],
     script:
         "../workflow_scripts/select_judge.py"
+
+
+rule report_judges:
+    """Compare all candidate judges and the rules that need no training, and draw the ablation figure."""
+    input:
+        labels="results/{dataset}/{pair}/labels.parquet",
+        features="results/{dataset}/{pair}/features.parquet",
+        grid="results/{dataset}/{pair}/grid.parquet",
+        scores="results/{dataset}/{pair}/scores.parquet",
+        judge=["results/{dataset}/{pair}/judge/judge.safetensors", "results/{dataset}/{pair}/judge/judge.json"],
+        library=library("report_judges"),
+    output:
+        markdown="results/{dataset}/{pair}/judges.md",
+        csv="results/{dataset}/{pair}/judges.csv",
+        pdf="results/{dataset}/{pair}/ablation.pdf",
+        png="results/{dataset}/{pair}/ablation.png",
+    log:
+        "logs/report_judges/{dataset}/{pair}.log",
+    benchmark:
+        "benchmarks/report_judges/{dataset}/{pair}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=config["judge"]["mem_mb"],
+        runtime=60,
+    params:
+        judge={key: config["judge"][key] for key in ("feature_sets", "select")},
+        exclude_cut_off=config["judge"]["exclude_cut_off"],
+        title="{dataset}, {pair}",
+        seed=config["seed"],
+    script:
+        "../workflow_scripts/report_judges.py"
+
+
+rule plot_learning_curve:
+    """Show how good the judge is with fewer mined problems."""
+    input:
+        labels="results/{dataset}/{pair}/labels.parquet",
+        features="results/{dataset}/{pair}/features.parquet",
+        judge=["results/{dataset}/{pair}/judge/judge.safetensors", "results/{dataset}/{pair}/judge/judge.json"],
+        library=library("plot_learning_curve"),
+    output:
+        csv="results/{dataset}/{pair}/learning_curve.csv",
+        pdf="results/{dataset}/{pair}/learning_curve.pdf",
+        png="results/{dataset}/{pair}/learning_curve.png",
+    log:
+        "logs/plot_learning_curve/{dataset}/{pair}.log",
+    benchmark:
+        "benchmarks/plot_learning_curve/{dataset}/{pair}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=config["judge"]["mem_mb"],
+        runtime=60,
+    params:
+        mismatches=used_mismatches(),
+        feature_sets=config["judge"]["feature_sets"],
+        title="{dataset}, {pair}",
+        seed=config["seed"],
+    script:
+        "../workflow_scripts/plot_learning_curve.py"
+
+
+rule plot_transfer:
+    """Show each dataset's judge on each dataset's mismatches, for one pair."""
+    input:
+        judges=of_each_dataset("results/{dataset}/{pair}/judge/judge.json"),
+        tensors=of_each_dataset("results/{dataset}/{pair}/judge/judge.safetensors"),
+        labels=of_each_dataset("results/{dataset}/{pair}/labels.parquet"),
+        features=of_each_dataset("results/{dataset}/{pair}/features.parquet"),
+        library=library("plot_transfer"),
+    output:
+        csv="results/{pair}_transfer.csv",
+        pdf="results/{pair}_transfer.pdf",
+        png="results/{pair}_transfer.png",
+    log:
+        "logs/plot_transfer/{pair}.log",
+    benchmark:
+        "benchmarks/plot_transfer/{pair}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=config["judge"]["mem_mb"],
+        runtime=60,
+    params:
+        mismatches=used_mismatches(),
+        datasets=lambda wildcards: datasets_of(config, wildcards.pair),
+        seed=config["seed"],
+    script:
+        "../workflow_scripts/plot_transfer.py"

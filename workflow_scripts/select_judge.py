@@ -1,65 +1,49 @@
-"""Rule select_judge: the best judge by validation AUC, its threshold by recall, as an artifact."""
+"""Rule select_judge: the judge that validation chooses, calibrated, with a threshold by recall, as an artifact."""
 
 from pathlib import Path
 
 from autojudge import provenance, schemas
-from autojudge.features import expand_blocks
-from autojudge.grid import Mismatches, fit_judge
+from autojudge.judge_choice import choose_point, fit_judge
+from autojudge.mismatches import Mismatches
+from autojudge.model_card import write_card
 from autojudge.models import describe_models
 from autojudge.tasks import describe_task
 
 
 def select_judge(
-    grid: str,
-    labels: str,
-    features: str,
-    feature_sets: dict,
-    select: dict,
-    exclude_cut_off: bool,
+    mismatches: Mismatches,
+    tables: dict[str, str],
+    judge: dict,
     task: str,
+    dataset: str,
     pair: dict,
     seed: int,
     folder: Path,
 ) -> None:
     """Choose among the configured grid points, fit once more on the training split, and write judge/."""
-    points = schemas.read_table("grid", grid)
-    allowed = points["feature_set"].isin(select["feature_sets"]) & points["classifier"].isin(select["classifiers"])
-    best = points[allowed].sort_values("auc", kind="stable").iloc[-1]
-    judge = fit_judge(
-        Mismatches(labels, features, "train", exclude_cut_off),
-        Mismatches(labels, features, "validation", exclude_cut_off),
-        expand_blocks(feature_sets[best["feature_set"]]),
-        best["classifier"],
-        best["value"],
-        seed,
-        select["recall"],
-        select["thresholds"],
-    )
+    grid, scores = (schemas.read_table(name, tables[name]) for name in ("grid", "scores"))
+    point = choose_point(grid, scores, judge["select"], seed)
+    fitted = fit_judge(mismatches, point, judge["feature_sets"], judge["select"], seed)
     origin = {
-        "feature_set": best["feature_set"],
-        "hyperparameter": {best["hyperparameter"]: best["value"]},
-        "grid_auc": best["auc"],
-        "task": task,
+        "feature_set": point["feature_set"],
+        "hyperparameter": {point["hyperparameter"]: point["value"]},
+        "grid_auc": point["auc"],
+        "dataset": dataset,
+        "task": describe_task(task),
         "models": describe_models(pair),
-        "provenance": provenance.describe_run(seed),
+        "provenance": provenance.describe_run(seed, {"judge": judge, "pair": pair, "dataset": dataset}),
     }
-    judge.info.update(origin)
-    judge.save(folder)
+    fitted.info.update(origin)
+    fitted.save(folder)
+    write_card(fitted, folder)
 
 
 if __name__ == "__main__":
     from autojudge.progress import job_log
 
     with job_log(snakemake.log[0]):
-        select_judge(
-            snakemake.input.grid,
-            snakemake.input.labels,
-            snakemake.input.features,
-            snakemake.params.feature_sets,
-            snakemake.params.select,
-            snakemake.params.exclude_cut_off,
-            describe_task(snakemake.params.task),
-            snakemake.params.pair,
-            snakemake.params.seed,
-            Path(snakemake.output.info).parent,
-        )
+        given, params = snakemake.input, snakemake.params
+        data = Mismatches(given.labels, given.features, **params.mismatches)
+        tables = {"grid": given.grid, "scores": given.scores}
+        origin = (params.task, snakemake.wildcards.dataset, params.pair, params.seed)
+        select_judge(data, tables, params.judge, *origin, Path(snakemake.output.info).parent)

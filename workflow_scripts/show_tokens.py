@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import torch
+
 from autojudge import schemas, tokens_page
-from autojudge.grid import judge_table
 from autojudge.judge import load_judge
+from autojudge.mismatches import load_features
 from autojudge.models import load_tokenizer
 
 SHOWN = 40  # problems on the page
@@ -13,7 +15,9 @@ SHOWN = 40  # problems on the page
 def show_tokens(tables: dict[str, str], judge_folder: Path, pair: dict, title: str, output: str) -> None:
     """Write the page of the first validation problems, then training ones."""
     frames = {name: schemas.read_table(name, tables[name]) for name in ("problems", "labels", "responses")}
-    labels = frames["labels"].assign(probability=judge_table(load_judge(judge_folder), tables["features"]))
+    judge = load_judge(judge_folder)
+    features = torch.from_numpy(load_features(tables["features"], judge.columns))
+    labels = frames["labels"].assign(probability=judge.predict(features).numpy())
     responses = frames["responses"].sort_values("split", ascending=False, kind="stable").head(SHOWN)
     problems = tokens_page.collect_problems(frames["problems"], labels, responses, load_tokenizer(pair).decode)
     note = f"{len(responses)} of {len(frames['responses'])} mined problems, validation problems first."

@@ -1,65 +1,72 @@
-"""Rule train_judge: fit the classifier grid on the training split, measure it on the validation split."""
+"""Rule train_judge: fit the classifiers of one feature set on one fold, and measure them on what they have not seen."""
 
 import time
 
-from joblib import Parallel, delayed
-from sklearn.metrics import roc_auc_score
+import pyarrow as pa
+import torch
 
 from autojudge import schemas
-from autojudge.features import expand_blocks
-from autojudge.grid import CLASSIFIERS, Mismatches, build_classifier, fit_quietly
+from autojudge.classifiers import HYPERPARAMETERS, features_read, fit_grid
+from autojudge.feature_names import SCALARS, expand_blocks
+from autojudge.judge import Judge
+from autojudge.judge_metrics import METRICS, measure
+from autojudge.mismatches import Mismatches, Part
 
 
 def train_judge(
-    labels: str,
-    features: str,
-    feature_sets: dict,
-    classifiers: dict,
-    exclude_cut_off: bool,
+    mismatches: Mismatches,
+    feature_set: str,
+    blocks: list[str],
+    classifiers: dict[str, dict],
+    fold: str,
     seed: int,
-    threads: int,
-    output: str,
+    outputs: dict[str, str],
 ) -> None:
-    """Write one row a grid point."""
-    train, validation = (Mismatches(labels, features, split, exclude_cut_off) for split in ("train", "validation"))
-    rows = []
-    for feature_set, blocks in feature_sets.items():
-        columns = expand_blocks(blocks)
-        x_train, x_validation = train.features(columns), validation.features(columns)
-
-        def fit_point(name, value, feature_set=feature_set, x_train=x_train, x_validation=x_validation):
+    """Write one row a grid point, and one a grid point and unseen mismatch."""
+    columns = expand_blocks(blocks)
+    train, unseen = mismatches.of_fold(fold)
+    x, features = train.features(columns), {split: part.features(columns) for split, part in unseen.items()}
+    own, rows, scores = next(iter(unseen)), [], []
+    for classifier, grid in classifiers.items():
+        if classifier == "boosting" and not set(columns) & set(SCALARS):
+            continue
+        start = time.monotonic()
+        for value, tensors in fit_grid(classifier, grid[HYPERPARAMETERS[classifier]], train, x, columns, seed):
+            judge = Judge(tensors, {"columns": columns, "classifier": classifier})
+            point = {"feature_set": feature_set, "classifier": classifier, "value": value, "fold": fold}
+            point["hyperparameter"] = HYPERPARAMETERS[classifier]
+            found = {split: judge.predict(torch.from_numpy(features[split])).numpy() for split in unseen}
+            metrics = measure(found[own], unseen[own].important)
+            seen = measure(judge.predict(torch.from_numpy(x)).numpy(), train.important)
+            rows.append(
+                point
+                | {name: float(metrics[name][0]) for name in METRICS}
+                | {"auc_train": float(seen["auc"][0]), "n_train": len(train), "n_fold": len(unseen[own])}
+                | {"features_read": features_read(classifier, tensors, x.shape[1])}
+                | {"seconds": time.monotonic() - start}
+            )
+            scores += [score_table(point, unseen[split], found[split]) for split in unseen]
             start = time.monotonic()
-            pipeline = fit_quietly(build_classifier(name, value, seed), x_train, train.important)
-            seconds = time.monotonic() - start
-            return {
-                "feature_set": feature_set,
-                "classifier": name,
-                "hyperparameter": CLASSIFIERS[name],
-                "value": value,
-                "fold": "validation",
-                "auc": roc_auc_score(validation.important, pipeline.predict_proba(x_validation)[:, 1]),
-                "auc_train": roc_auc_score(train.important, pipeline.predict_proba(x_train)[:, 1]),
-                "n_train": len(train.important),
-                "n_fold": len(validation.important),
-                "seconds": seconds,
-            }
+    schemas.write_table("grid", rows, outputs["grid"])
+    schemas.write_table("scores", pa.concat_tables(scores), outputs["scores"])
 
-        points = [(name, value) for name in classifiers for value in classifiers[name][CLASSIFIERS[name]]]
-        rows += Parallel(n_jobs=threads, prefer="threads")(delayed(fit_point)(*point) for point in points)
-    schemas.write_table("grid", rows, output)
+
+def score_table(point: dict, part: Part, score) -> pa.Table:
+    """Return the rows of `scores` of a grid point and some mismatches."""
+    keys = part.rows[["split", "problem_id", "position", "important"]]
+    return pa.Table.from_pandas(
+        keys.assign(**point, score=score)[schemas.arrow_schema("scores").names],
+        schemas.arrow_schema("scores"),
+        preserve_index=False,
+    )
 
 
 if __name__ == "__main__":
     from autojudge.progress import job_log
 
     with job_log(snakemake.log[0]):
-        train_judge(
-            snakemake.input.labels,
-            snakemake.input.features,
-            snakemake.params.feature_sets,
-            snakemake.params.classifiers,
-            snakemake.params.exclude_cut_off,
-            snakemake.params.seed,
-            snakemake.threads,
-            snakemake.output[0],
-        )
+        torch.set_num_threads(snakemake.threads)
+        given, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
+        data = Mismatches(given.labels, given.features, **params.mismatches)
+        grid = (wildcards.feature_set, params.blocks, params.classifiers, wildcards.fold)
+        train_judge(data, *grid, params.seed, dict(snakemake.output.items()))

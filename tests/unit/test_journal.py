@@ -6,7 +6,7 @@ import pytest
 from autojudge.errors import InputError
 from autojudge.journal import Journal
 from autojudge.mining import Mined
-from autojudge.schemas import BLOCKS
+from autojudge.feature_names import BLOCKS
 
 IDENTITY = {"task": "arith", "limit": 9}
 

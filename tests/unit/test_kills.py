@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from autojudge import schemas
-from autojudge.schemas import BLOCKS
+from autojudge.feature_names import BLOCKS
 from conftest import ROOT
 
 KILLS = 10

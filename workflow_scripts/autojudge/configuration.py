@@ -126,6 +126,21 @@ def pairs_of(config: Mapping[str, Any], dataset: str) -> list[str]:
     return pairs
 
 
+def datasets_of(config: Mapping[str, Any], pair: str) -> list[str]:
+    """Return the datasets that a pair is run on, else those whose default pair it is.
+
+    Raises
+    ------
+    InputError
+        There are none.
+    """
+    datasets = [run["dataset"] for run in config["runs"] if pair in run["pairs"]]
+    datasets = list(dict.fromkeys(datasets)) or [n for n, d in config["datasets"].items() if pair in d["default_pairs"]]
+    if not datasets:
+        raise InputError(f"pair `{pair}` is run on no dataset: name it in `runs` or in a dataset's `default_pairs`")
+    return datasets
+
+
 def _check_draft(pair: Mapping[str, Any], name: str, config: Mapping[str, Any]) -> None:
     if not pair["draft"].get("prompt_lookup"):
         return

@@ -2,13 +2,6 @@
 
 import torch
 
-from autojudge.schemas import SCALARS
-
-
-def expand_blocks(blocks: list[str]) -> list[str]:
-    """Return column names of features.parquet, with `scalars` replaced by all of them."""
-    return [column for block in blocks for column in (SCALARS if block == "scalars" else [block])]
-
 
 def compare_distributions(
     target_logits: torch.Tensor,  # (n, vocabulary)
@@ -20,7 +13,7 @@ def compare_distributions(
     Returns
     -------
     dict of str to Tensor of shape (n,)
-        One entry a column of `schemas.SCALARS`, float32; entropies and divergences in nats.
+        One entry a column of `feature_names.SCALARS`, float32; entropies and divergences in nats.
     """
     target, draft = target_logits.float().log_softmax(-1), draft_logits.float().log_softmax(-1)
     p, q = target.exp(), draft.exp()

@@ -1,4 +1,7 @@
-"""The judge's artifact: standardised features of a mismatch -> probability that it is important. No pickle."""
+"""The judge's artifact: features of a mismatch -> probability that it is important. No pickle.
+
+Needs torch and safetensors alone, so that an engine can serve a judge with this file, `feature_names` and `errors`.
+"""
 
 import hashlib
 import json
@@ -13,9 +16,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save, save_file
 
 from autojudge.errors import InputError
-from autojudge.schemas import BLOCKS, SCALARS
+from autojudge.feature_names import BLOCKS, SCALARS
 
-FORMAT = 1
+FORMAT = 2
+REQUIRED = ("columns", "sizes", "classifier", "threshold", "thresholds", "models")
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Judge:
     Attributes
     ----------
     tensors : dict of str to Tensor
-        Scaling and classifier; the names depend on the classifier.
+        Classifier, scaling folded in or beside it, and `calibration`; the names depend on the classifier.
     info : dict
         Contents of judge.json: `columns` in order, `sizes`, `classifier`, `threshold`, `thresholds`, metrics, origin.
     """
@@ -62,12 +66,43 @@ class Judge:
         x : Tensor of shape (n, width), float32
         """
         tensors = {name: tensor.to(x.device) for name, tensor in self.tensors.items()}
-        return _PREDICT[self.info["classifier"]](tensors, (x - tensors["mean"]) / tensors["scale"])
+        logit = _LOGITS[self.info["classifier"]](tensors, x)
+        slope, shift = tensors.get("calibration", torch.tensor([1.0, 0.0], device=x.device))
+        return torch.sigmoid(slope * logit + shift)
 
     def digest(self) -> str:
         """Return a hash of what the judge's verdicts depend on."""
         parts = [json.dumps([self.columns, self.info["classifier"]]).encode(), save(dict(sorted(self.tensors.items())))]
         return hashlib.sha256(b"".join(parts)).hexdigest()
+
+    def check_pair(self, models: Mapping[str, Mapping[str, Any]], hidden: Mapping[str, int]) -> None:
+        """Refuse a pair that the judge was not trained for.
+
+        Parameters
+        ----------
+        models : mapping
+            `describe_models` of the pair.
+        hidden : mapping of str to int
+            Hidden size of each role's model.
+
+        Raises
+        ------
+        InputError
+            A model's name or hidden size is another.
+        """
+        for role, model in self.info["models"].items():
+            if model.get("model") != models.get(role, {}).get("model"):
+                raise InputError(
+                    f"the judge was trained for {role} {model.get('model')}, not for {models.get(role, {}).get('model')}; "
+                    "train one for this pair, or name the models as the judge does"
+                )
+        for column, size in zip(self.columns, self.info["sizes"], strict=True):
+            role = column.split("_")[0]
+            if column in BLOCKS and hidden.get(role) != size:
+                raise InputError(
+                    f"the judge reads `{column}` of {size} numbers, and the {role} here has states of {hidden.get(role)}; "
+                    "train a judge for this pair"
+                )
 
     def save(self, folder: str | Path) -> None:
         """Write judge.safetensors and judge.json, each whole."""
@@ -89,26 +124,53 @@ def load_judge(folder: str | Path) -> Judge:
         raise InputError(
             f"{folder}: no readable judge ({fault}); delete the folder and run select_judge again"
         ) from fault
-    if info.get("format") != FORMAT or info.get("classifier") not in _PREDICT:
-        raise InputError(f"{folder}/judge.json: format {info.get('format')} is not {FORMAT}; train the judge again")
-    return Judge(tensors, info)
+    if not isinstance(info, dict) or info.get("format") != FORMAT or info.get("classifier") not in _LOGITS:
+        found = info.get("format") if isinstance(info, dict) else None
+        raise InputError(f"{folder}/judge.json: format {found} is not {FORMAT}; train the judge again")
+    missing = [key for key in REQUIRED if key not in info]
+    if missing:
+        raise InputError(f"{folder}/judge.json: `{missing[0]}` is missing; train the judge again")
+    judge = Judge(tensors, info)
+    try:
+        judge.predict(torch.zeros(1, sum(info["sizes"])))
+    except (KeyError, RuntimeError, IndexError) as fault:
+        raise InputError(f"{folder}: judge.safetensors does not fit judge.json ({fault}); train the judge again") from fault
+    return judge
 
 
-def _predict_linear(tensors: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-    return torch.sigmoid(x @ tensors["weight"][0] + tensors["bias"][0])
+def _linear(tensors: Mapping[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    return x @ tensors["weight"] + tensors["bias"]
 
 
-def _predict_mlp(tensors: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-    hidden = torch.relu(x @ tensors["weight_0"].T + tensors["bias_0"])
-    return torch.sigmoid((hidden @ tensors["weight_1"].T + tensors["bias_1"])[:, 0])
+def _mlp(tensors: Mapping[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    z = (x - tensors["mean"]) / tensors["scale"]
+    hidden = torch.relu(z @ tensors["weight_0"].T + tensors["bias_0"])
+    return (hidden @ tensors["weight_1"].T + tensors["bias_1"])[:, 0]
 
 
-def _predict_forest(tensors: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+def _forest(tensors: Mapping[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    return torch.logit(_leaves(tensors, x).mean(1), eps=1e-6)
+
+
+def _boosting(tensors: Mapping[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    score = x @ tensors["line_weight"] + tensors["line_bias"]
+    scalars = x[:, x.shape[1] - int(tensors["n_scalars"]) :]
+    return tensors["start"] + _leaves(tensors, torch.cat([score[:, None], scalars], dim=1)).sum(1)
+
+
+def _leaves(tensors: Mapping[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """Return the value of the leaf that each row reaches in each tree, (n, trees)."""
     node = tensors["roots"].expand(len(x), -1)
     for _ in range(int(tensors["depth"])):
         goes_left = x.gather(1, tensors["feature"][node]) <= tensors["cut"][node]
         node = torch.where(goes_left, tensors["left"][node], tensors["right"][node])
-    return tensors["important"][node].mean(1)
+    return tensors["value"][node]
 
 
-_PREDICT = {"logistic_regression": _predict_linear, "random_forest": _predict_forest, "mlp": _predict_mlp}
+_LOGITS = {
+    "logistic_regression": _linear,
+    "sparse_regression": _linear,
+    "boosting": _boosting,
+    "mlp": _mlp,
+    "random_forest": _forest,
+}

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 GRADIENT_TOLERANCE = 1e-5  # of the mean loss, largest component in the solver's coordinates
+LOSS_TOLERANCE = 1e-9  # relative change of the loss
 MOST_PASSES = 100  # of the solver for one strength
 MEMORY = 20  # of L-BFGS
 CHUNK = 2**14  # rows whose Gram matrix is formed at a time
@@ -71,7 +72,7 @@ class LogisticPath:
         for C in sorted(strengths):
             factor = self._coordinates(1 / (C * self.total))
             start = np.append((factor.T @ weight).double().numpy(), bias)
-            options = {"maxiter": MOST_PASSES, "maxcor": MEMORY, "gtol": GRADIENT_TOLERANCE, "ftol": 0.0}
+            options = {"maxiter": MOST_PASSES, "maxcor": MEMORY, "gtol": GRADIENT_TOLERANCE, "ftol": LOSS_TOLERANCE}
             found = minimize(self._loss, start, (factor, C), "L-BFGS-B", jac=True, options=options)
             weight, bias = self._weights(found.x, factor)
             raw = weight / self.scale

@@ -19,11 +19,11 @@ import torch
 from numpy.typing import NDArray
 
 from autojudge.endings import Ending
+from autojudge.feature_names import BLOCKS
 from autojudge.features import compare_distributions
 from autojudge.generation import NO_SLOTS, CachedModel, Continuations, Foresight, Request, Slots
 from autojudge.memory import Footprint, largest_batch
 from autojudge.models import Pair
-from autojudge.schemas import BLOCKS
 from autojudge.tasks import Task, prompt_of
 
 # What a pass costs beside its tokens, as tokens: by itself, and for each row (divided by the parameters of the model).

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from autojudge.errors import InputError
+from autojudge.feature_names import BLOCKS, SCALARS
 
 TOKENS = pa.list_(pa.int32())
 HIDDEN = pa.list_(pa.float16())  # one width a file: the hidden size of the model
@@ -20,23 +21,11 @@ KEY: Columns = {
     "problem_id": (pa.string(), "name of the problem, a hash of its text"),
     "position": (pa.int32(), "token position in the response; 0 is the first generated token"),
 }
-BLOCKS: Columns = {
-    "draft_at_draft": (HIDDEN, "draft's last hidden state at `position`, the draft's token placed there"),
-    "target_at_draft": (HIDDEN, "target's last hidden state at `position`, the draft's token placed there"),
-    "draft_at_target": (HIDDEN, "draft's last hidden state at `position`, the target's token placed there"),
-    "target_at_target": (HIDDEN, "target's last hidden state at `position`, the target's token placed there"),
-    "draft_before": (HIDDEN, "draft's last hidden state at `position` - 1"),
-    "target_before": (HIDDEN, "target's last hidden state at `position` - 1"),
-}
-SCALARS: Columns = {
-    "draft_token_probability": (pa.float32(), "probability of the draft's token under the target"),
-    "draft_token_rank": (pa.float32(), "rank of the draft's token under the target; 0 is the most probable"),
-    "draft_entropy": (pa.float32(), "entropy of the draft's distribution, nats"),
-    "target_entropy": (pa.float32(), "entropy of the target's distribution, nats"),
-    "kl_divergence": (pa.float32(), "KL(target || draft), nats"),
-    "js_divergence": (pa.float32(), "Jensen-Shannon divergence of the two distributions, nats"),
-    "draft_top_probability": (pa.float32(), "largest probability of the draft's distribution"),
-    "target_top_probability": (pa.float32(), "largest probability of the target's distribution"),
+POINT: Columns = {
+    "feature_set": (pa.string(), "key of judge.feature_sets"),
+    "classifier": (pa.string(), "key of judge.classifiers"),
+    "hyperparameter": (pa.string(), "name of the hyperparameter"),
+    "value": (pa.float64(), "its value"),
 }
 COUNTS: Columns = {
     "tokens": (pa.int32(), "length of the response, the end token included"),
@@ -46,6 +35,17 @@ COUNTS: Columns = {
     "target_calls": (pa.int32(), "forward passes of the target, the prompt's included"),
     "draft_calls": (pa.int32(), "forward passes of the draft, the prompt's included"),
 }
+
+
+
+def _with_interval(name: str, meaning: str) -> Columns:
+    """Return a column and the ends of its interval."""
+    return {
+        name: (pa.float64(), meaning),
+        f"{name}_low": (pa.float64(), "its 95 % interval, problems being resampled, lower end"),
+        f"{name}_high": (pa.float64(), "upper end"),
+    }
+
 
 TABLES: dict[str, tuple[str, Columns]] = {
     "problems": (
@@ -107,21 +107,83 @@ TABLES: dict[str, tuple[str, Columns]] = {
     ),
     "features": (
         "One row a mismatch, keyed like labels: hidden states after the final norm and scalars known at verification.",
-        {**KEY, **BLOCKS, **SCALARS},
+        {
+            **KEY,
+            **{name: (HIDDEN, meaning) for name, meaning in BLOCKS.items()},
+            **{name: (pa.float32(), meaning) for name, meaning in SCALARS.items()},
+        },
     ),
     "grid": (
-        "One row a grid point and fold.",
+        "One row a grid point and fold: results/{dataset}/{pair}/grid.parquet.",
         {
-            "feature_set": (pa.string(), "key of judge.feature_sets"),
-            "classifier": (pa.string(), "key of judge.classifiers"),
-            "hyperparameter": (pa.string(), "name of the hyperparameter"),
-            "value": (pa.float64(), "its value"),
-            "fold": (pa.string(), "rows that `auc` was measured on; the fit used the train split"),
-            "auc": (pa.float64(), "area under the ROC curve for the label important"),
-            "auc_train": (pa.float64(), "the same on the rows of the fit"),
+            **POINT,
+            "fold": (
+                pa.string(),
+                "`validation`: fitted on train, measured on validation; `i-of-n`: train and validation problems "
+                "together, measured on the i-th part and fitted on the others",
+            ),
+            "auc": (pa.float64(), "area under the ROC curve for the label important, on the fold"),
+            "average_precision": (pa.float64(), "area under the precision-recall curve, on the fold"),
+            "accepted_at_90": (pa.float64(), "share of unimportant mismatches accepted where 90 % of important ones are refused"),
+            "accepted_at_95": (pa.float64(), "the same for 95 %"),
+            "auc_train": (pa.float64(), "area under the ROC curve on the rows of the fit"),
             "n_train": (pa.int64(), "mismatches of the fit"),
             "n_fold": (pa.int64(), "mismatches of the fold"),
+            "features_read": (pa.int64(), "numbers that the judge reads of a mismatch: what it costs to serve"),
             "seconds": (pa.float64(), "time of the fit"),
+        },
+    ),
+    "scores": (
+        "One row a grid point and mismatch that it was not fitted on: results/{dataset}/{pair}/scores.parquet.",
+        {
+            **POINT,
+            "fold": (pa.string(), "as in `grid`; mismatches of the test split are scored by the fit of `validation`"),
+            "split": (pa.string(), "train, validation or test"),
+            **KEY,
+            "important": (pa.bool_(), "the label"),
+            "score": (pa.float32(), "p(important) before calibration"),
+        },
+    ),
+    "judges": (
+        "One row a candidate judge at its best value, and one a training-free rule: judges.csv.",
+        {
+            **POINT,
+            "selected": (pa.bool_(), "the judge of judge/"),
+            "features_read": (pa.int64(), "numbers that it reads of a mismatch"),
+            "auc_validation": (pa.float64(), "area under the ROC curve on validation"),
+            "accepted_validation": (pa.float64(), "acceptance on validation at the configured recall, by which it was chosen"),
+            "split": (pa.string(), "what the following columns are measured on: test, or validation where no test is mined"),
+            **_with_interval("auc_folds", "area under the ROC curve across folds of train and validation"),
+            **_with_interval("auc", "area under the ROC curve"),
+            **_with_interval("average_precision", "area under the precision-recall curve"),
+            **_with_interval("accepted_at_90", "unimportant mismatches accepted where 90 % of important ones are refused"),
+            **_with_interval("accepted_at_95", "the same for 95 %"),
+            **_with_interval("gain", "accepted_at_90 minus that of KL divergence alone, paired"),
+        },
+    ),
+    "learning_curve": (
+        "One row a number of training problems and draw: learning_curve.csv.",
+        {
+            "problems": (pa.int64(), "training problems of the fit"),
+            "mismatches": (pa.int64(), "their mismatches"),
+            "draw": (pa.int64(), "number of the random draw"),
+            "auc": (pa.float64(), "area under the ROC curve on validation"),
+            "average_precision": (pa.float64(), "area under the precision-recall curve on validation"),
+            "accepted_at_90": (pa.float64(), "unimportant mismatches accepted where 90 % of important ones are refused"),
+            "accepted_at_95": (pa.float64(), "the same for 95 %"),
+        },
+    ),
+    "transfer": (
+        "One row a judge's dataset and a dataset it is measured on: results/{pair}_transfer.csv.",
+        {
+            "trained_on": (pa.string(), "dataset of the judge"),
+            "tested_on": (pa.string(), "dataset of the mismatches"),
+            "split": (pa.string(), "test, or validation where a dataset has no mined test problems"),
+            "mismatches": (pa.int64(), "their number"),
+            **_with_interval("auc", "area under the ROC curve"),
+            **_with_interval("average_precision", "area under the precision-recall curve"),
+            **_with_interval("accepted_at_90", "unimportant mismatches accepted where 90 % of important ones are refused"),
+            **_with_interval("accepted_at_95", "the same for 95 %"),
         },
     ),
     "sweep": (
@@ -300,6 +362,12 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def concatenate_tables(table: str, paths: list[str], path: str | Path) -> None:
     """Gather shards into one table."""
     write_table(table, pa.concat_tables([read_arrow(table, shard) for shard in paths]), path)
+
+
+def gather_tables(parts: Mapping[str, list[str]], outputs: Mapping[str, str]) -> None:
+    """Gather the parts of several tables, each into one."""
+    for table, path in outputs.items():
+        concatenate_tables(table, parts[table], path)
 
 
 def describe_tables() -> str:

@@ -1,0 +1,156 @@
+"""Figures of judges at a column's width: ablation, learning curve, transfer."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from autojudge.judge_choice import best_values, scores_of
+from autojudge.plotting import RC
+
+COLUMN = 3.5  # inches
+SMALL = RC | {"font.size": 7, "axes.titlesize": 7.5, "legend.fontsize": 5.8, "axes.labelsize": 7}
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LINEAR = "logistic_regression"
+SOURCES = {  # the paper's appendix: what a judge reads, in groups
+    "token": {"draft's token": ["draft_at_draft", "target_at_draft"], "target's token": ["draft_at_target", "target_at_target"],
+              "both": ["draft_at_draft", "target_at_draft", "draft_at_target", "target_at_target"]},
+    "model": {"draft": ["draft_at_draft"], "target": ["target_at_draft"], "both": ["draft_at_draft", "target_at_draft"]},
+}  # fmt: skip
+
+
+def save(figure: Figure, outputs: Mapping[str, str]) -> None:
+    """Write a figure as `pdf` and `png`."""
+    figure.savefig(outputs["pdf"], format="pdf", metadata={"CreationDate": None})
+    figure.savefig(outputs["png"], format="png", dpi=300)
+
+
+def plot_ablation(
+    grid: pd.DataFrame,
+    scores: pd.DataFrame,
+    feature_sets: Mapping[str, Sequence[str]],
+    chosen: Mapping[str, Any],
+    calibrated: tuple[NDArray, NDArray, NDArray[np.bool_]],
+    split: str,
+    title: str,
+    outputs: Mapping[str, str],
+) -> None:
+    """Draw ROC curves by C, token source, model source, feature set and classifier, and the reliability.
+
+    Parameters
+    ----------
+    calibrated : (array, array, array)
+        p(important) of the chosen judge before and after calibration, and labels, on the split.
+    split : str
+        That all panels show.
+    """
+    with matplotlib.rc_context(SMALL):
+        figure = Figure(figsize=(COLUMN, 5.6), layout="constrained")
+        FigureCanvasAgg(figure)
+        panels = figure.subplots(3, 2)
+        best = best_values(grid, "auc")
+        linear = best[best["classifier"] == LINEAR].set_index("feature_set", drop=False)
+        by_blocks = {frozenset(blocks): name for name, blocks in feature_sets.items()}
+        _draw_roc(panels[0, 0], "by C, feature set of the judge", _by_strength(grid, scores, chosen["feature_set"], split))
+        for axes, (source, groups) in zip((panels[0, 1], panels[1, 0]), SOURCES.items(), strict=True):
+            known = {label: by_blocks.get(frozenset(blocks)) for label, blocks in groups.items()}
+            points = {label: linear.loc[name] for label, name in known.items() if name in linear.index}
+            _draw_roc(axes, f"by {source} of the hidden state", {k: scores_of(scores, p, split) for k, p in points.items()})
+        sets = {_short(name): scores_of(scores, point, split) for name, point in linear.iterrows()}
+        _draw_roc(panels[1, 1], "by feature set, linear", sets)
+        of_set = best[best["feature_set"] == chosen["feature_set"]]
+        kinds = {p["classifier"].replace("_", " "): scores_of(scores, p, split) for _, p in of_set.iterrows()}
+        _draw_roc(panels[2, 0], "by classifier, feature set of the judge", kinds)
+        _draw_reliability(panels[2, 1], *calibrated)
+        figure.suptitle(f"{title}, {split} split", fontsize=8)
+        save(figure, outputs)
+
+
+def _short(name: str) -> str:
+    return name.replace("draft_at_draft", "dd").replace("target_at_draft", "td")
+
+
+def _by_strength(grid: pd.DataFrame, scores: pd.DataFrame, feature_set: str, split: str) -> dict[str, pd.DataFrame]:
+    rows = grid[(grid["feature_set"] == feature_set) & (grid["classifier"] == LINEAR) & (grid["fold"] == "validation")]
+    rows = rows.sort_values("value")
+    shown = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, 5).round().astype(int))] if len(rows) else rows
+    return {f"C = {point['value']:.0e}": scores_of(scores, point, split) for _, point in shown.iterrows()}
+
+
+def _draw_roc(axes: Axes, title: str, curves: Mapping[str, pd.DataFrame]) -> None:
+    """Draw share of important mismatches refused against share of unimportant ones accepted."""
+    axes.plot([0, 1], [1, 0], color="#BBBBBB", linewidth=0.7)
+    for colour, (label, rows) in zip(COLOURS * 2, curves.items(), strict=False):
+        important = rows["important"].to_numpy(dtype=bool)
+        wrong, right, _ = roc_curve(important, rows["score"])
+        auc = roc_auc_score(important, rows["score"])
+        axes.plot(1 - wrong, right, color=colour, linewidth=1, label=f"{label}: {auc:.3f}")
+    axes.axhline(0.9, color="#BBBBBB", linewidth=0.7, linestyle=":")
+    axes.set(title=title, xlim=(0, 1), ylim=(0, 1.02), xlabel="unimportant accepted", ylabel="important refused")
+    if curves:
+        axes.legend(frameon=False, loc="lower left", handlelength=1, title="AUC", title_fontsize=5.8, borderpad=0.1)
+
+
+def _draw_reliability(axes: Axes, before: NDArray, after: NDArray, important: NDArray[np.bool_]) -> None:
+    axes.plot([0, 1], [0, 1], color="#BBBBBB", linewidth=0.7)
+    bins = max(3, min(10, len(important) // 40))
+    for label, colour, probability in (("before", COLOURS[1], before), ("calibrated", COLOURS[0], after)):
+        share, mean = calibration_curve(important, probability, n_bins=bins, strategy="quantile")
+        axes.plot(mean, share, "o-", color=colour, linewidth=1, markersize=2.5, label=label)
+    axes.set(title="reliability of the judge", xlabel="p(important)", ylabel="share important", xlim=(0, 1), ylim=(0, 1))
+    axes.legend(frameon=False, loc="upper left")
+
+
+def plot_learning_curve(table: pd.DataFrame, title: str, outputs: Mapping[str, str]) -> None:
+    """Draw acceptance at 90 % and AUC on validation against mined training problems, a dot a draw."""
+    with matplotlib.rc_context(SMALL):
+        figure = Figure(figsize=(COLUMN, 2.4), layout="constrained")
+        FigureCanvasAgg(figure)
+        panels = figure.subplots(1, 2)
+        for axes, metric, label in zip(
+            panels, ("accepted_at_90", "auc"), ("accepted at 90 % recall", "AUC"), strict=True
+        ):
+            mean = table.groupby("problems")[metric].mean()
+            axes.plot(table["problems"], table[metric], "o", color=COLOURS[0], alpha=0.35, markersize=2.5, label="a draw")
+            axes.plot(mean.index, mean, color=COLOURS[0], linewidth=1, label="mean")
+            axes.set_xscale("log", base=2)
+            axes.set_xticks(mean.index, [str(n) for n in mean.index])
+            axes.minorticks_off()
+            axes.set(xlabel="training problems mined", ylabel=f"{label}, validation")
+        panels[1].legend(frameon=False, loc="lower right")
+        figure.suptitle(title, fontsize=8)
+        save(figure, outputs)
+
+
+def plot_transfer(table: pd.DataFrame, title: str, outputs: Mapping[str, str]) -> None:
+    """Draw the acceptance at 90 % recall of each dataset's judge on each dataset, with its interval."""
+    with matplotlib.rc_context(SMALL):
+        names = list(dict.fromkeys(table["trained_on"]))
+        size = max(COLUMN, 1.2 * len(names) + 1.2)
+        figure = Figure(figsize=(size, 0.8 * size), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots()
+        matrix = table.pivot(index="trained_on", columns="tested_on", values="accepted_at_90").loc[names, names]
+        image = axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
+        for row in table.to_dict("records"):
+            at = names.index(row["tested_on"]), names.index(row["trained_on"])
+            text = (
+                f"{row['accepted_at_90']:.2f}\n({row['accepted_at_90_low']:.2f} to {row['accepted_at_90_high']:.2f})\n"
+                f"AUC {row['auc']:.2f}"
+            )
+            axes.text(*at, text, ha="center", va="center", color="white" if row["accepted_at_90"] > 0.55 else "black")
+        axes.set_xticks(range(len(names)), names)
+        axes.set_yticks(range(len(names)), names)
+        axes.spines[:].set_visible(False)
+        axes.set(xlabel="tested on", ylabel="trained on")
+        figure.colorbar(image, ax=axes, shrink=0.8, label="accepted at 90 % recall")
+        figure.suptitle(title, fontsize=8)
+        save(figure, outputs)
