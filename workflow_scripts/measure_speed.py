@@ -8,7 +8,7 @@ import torch
 from autojudge import plotting, schemas
 from autojudge.gpus import claim_gpus
 from autojudge.judge import load_judge
-from autojudge.models import load_pair
+from autojudge.models import describe_models, load_pair
 from autojudge.rules import load_rule
 from autojudge.speed import ASSISTED, TARGET, Method, call_cost_ratio, measure_speed
 from autojudge.tasks import load_task, prompt_of
@@ -36,6 +36,8 @@ def time_pair(
     table, rows = schemas.read_table("problems", problems), pd.read_csv(summary)
     prompts = [list(p) for p in table.loc[table["split"] == "test", "prompt_tokens"].head(settings["problems"])]
     models, judge = load_pair(pair), load_judge(judge_folder) if judge_folder else None
+    if judge:
+        judge.check_pair(describe_models(pair), models.hidden_sizes)
     methods = choose_methods(rows[rows["pair"] == name], models.draft is not None)
     window, limit, stop = settings["window"], settings["max_new_tokens"], prompt_of(load_task(task)).stop
     found = measure_speed(models, prompts, methods, window, limit, settings["batches"], settings["rounds"], judge, stop)

@@ -9,7 +9,7 @@ from autojudge.decoding import Decoder
 from autojudge.gpus import claim_gpus
 from autojudge.journal import Journal, describe_work
 from autojudge.judge import load_judge
-from autojudge.models import load_pair
+from autojudge.models import describe_models, load_pair
 from autojudge.progress import Progress
 from autojudge.sampling import Sampling
 from autojudge.shards import take_shard
@@ -46,7 +46,10 @@ def sweep_thresholds(
         sampling = Sampling(decoding["temperature"], decoding["top_p"]) if decoding["temperature"] else None
         sizes = (decoding["window"], max_new_tokens, decoding["batch"])
         stop = prompt_of(scoring).stop
-        decoder = Decoder(load_pair(pair), judge, *sizes, stop, sampling, decoding["branches"])
+        models = load_pair(pair)
+        if judge:
+            judge.check_pair(describe_models(pair), models.hidden_sizes)
+        decoder = Decoder(models, judge, *sizes, stop, sampling, decoding["branches"])
         for job, responses in sweep(decoder, rows, given, known, scoring, found):
             log.append({"job": job, "rows": responses})
             found[job] = responses

@@ -20,6 +20,7 @@ COLUMN = 3.5  # inches
 SMALL = RC | {"font.size": 7, "axes.titlesize": 7.5, "legend.fontsize": 5.8, "axes.labelsize": 7}
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINEAR = "logistic_regression"
+LEAST_SPAN = 0.2  # of a learning curve's axis: noise is not to look like a trend
 SOURCES = {  # the paper's appendix: what a judge reads, in groups
     "token": {"draft's token": ["draft_at_draft", "target_at_draft"], "target's token": ["draft_at_target", "target_at_target"],
               "both": ["draft_at_draft", "target_at_draft", "draft_at_target", "target_at_target"]},
@@ -59,18 +60,21 @@ def plot_ablation(
         best = best_values(grid, "auc")
         linear = best[best["classifier"] == LINEAR].set_index("feature_set", drop=False)
         by_blocks = {frozenset(blocks): name for name, blocks in feature_sets.items()}
-        _draw_roc(panels[0, 0], "by C, feature set of the judge", _by_strength(grid, scores, chosen["feature_set"], split))
+        _draw_roc(panels[0, 0], "by C", _by_strength(grid, scores, chosen["feature_set"], split))
         for axes, (source, groups) in zip((panels[0, 1], panels[1, 0]), SOURCES.items(), strict=True):
             known = {label: by_blocks.get(frozenset(blocks)) for label, blocks in groups.items()}
             points = {label: linear.loc[name] for label, name in known.items() if name in linear.index}
-            _draw_roc(axes, f"by {source} of the hidden state", {k: scores_of(scores, p, split) for k, p in points.items()})
+            _draw_roc(axes, f"by {source}", {k: scores_of(scores, p, split) for k, p in points.items()})
         sets = {_short(name): scores_of(scores, point, split) for name, point in linear.iterrows()}
-        _draw_roc(panels[1, 1], "by feature set, linear", sets)
+        _draw_roc(panels[1, 1], "by feature set", sets)
         of_set = best[best["feature_set"] == chosen["feature_set"]]
         kinds = {p["classifier"].replace("_", " "): scores_of(scores, p, split) for _, p in of_set.iterrows()}
-        _draw_roc(panels[2, 0], "by classifier, feature set of the judge", kinds)
+        _draw_roc(panels[2, 0], "by classifier", kinds)
         _draw_reliability(panels[2, 1], *calibrated)
         figure.suptitle(f"{title}, {split} split", fontsize=8)
+        note = "logistic regression, but by classifier; by C and by classifier:\n"
+        note += f"{_short(chosen['feature_set'])}. dd: draft_at_draft, td: target_at_draft"
+        figure.supxlabel(note, fontsize=6, color="#444444")
         save(figure, outputs)
 
 
@@ -88,13 +92,18 @@ def _by_strength(grid: pd.DataFrame, scores: pd.DataFrame, feature_set: str, spl
 def _draw_roc(axes: Axes, title: str, curves: Mapping[str, pd.DataFrame]) -> None:
     """Draw share of important mismatches refused against share of unimportant ones accepted."""
     axes.plot([0, 1], [1, 0], color="#BBBBBB", linewidth=0.7)
-    for colour, (label, rows) in zip(COLOURS * 2, curves.items(), strict=False):
+    aucs = []
+    for number, (label, rows) in enumerate(curves.items()):
+        style = {"color": COLOURS[number % len(COLOURS)], "linestyle": "-" if number < len(COLOURS) else "--"}
         important = rows["important"].to_numpy(dtype=bool)
         wrong, right, _ = roc_curve(important, rows["score"])
         auc = roc_auc_score(important, rows["score"])
-        axes.plot(1 - wrong, right, color=colour, linewidth=1, label=f"{label}: {auc:.3f}")
+        aucs.append(auc)
+        axes.plot(1 - wrong, right, linewidth=1, label=f"{label}: {auc:.3f}", **style)
     axes.axhline(0.9, color="#BBBBBB", linewidth=0.7, linestyle=":")
-    axes.set(title=title, xlim=(0, 1), ylim=(0, 1.02), xlabel="unimportant accepted", ylabel="important refused")
+    axes.set(title=title, xlim=(0, 1), xlabel="unimportant accepted", ylabel="important refused")
+    axes.set_ylim(0.6 if min(aucs, default=0) > 0.93 else 0, 1.01)  # where all is near the corner, look closer
+    axes.set_xticks([0, 0.5, 1])
     if curves:
         axes.legend(frameon=False, loc="lower left", handlelength=1, title="AUC", title_fontsize=5.8, borderpad=0.1)
 
@@ -122,9 +131,11 @@ def plot_learning_curve(table: pd.DataFrame, title: str, outputs: Mapping[str, s
             axes.plot(table["problems"], table[metric], "o", color=COLOURS[0], alpha=0.35, markersize=2.5, label="a draw")
             axes.plot(mean.index, mean, color=COLOURS[0], linewidth=1, label="mean")
             axes.set_xscale("log", base=2)
-            axes.set_xticks(mean.index, [str(n) for n in mean.index])
+            axes.set_xticks(mean.index, [str(n) for n in mean.index], rotation=45)
             axes.minorticks_off()
-            axes.set(xlabel="training problems mined", ylabel=f"{label}, validation")
+            low, high = table[metric].min(), table[metric].max()
+            spare = max(0.0, LEAST_SPAN - (high - low)) / 2 + 0.02
+            axes.set(xlabel="training problems", ylabel=f"{label}, validation", ylim=(low - spare, min(1.01, high + spare)))
         panels[1].legend(frameon=False, loc="lower right")
         figure.suptitle(title, fontsize=8)
         save(figure, outputs)

@@ -26,7 +26,7 @@ SCALAR_RULES = {  # scalars that order mismatches without training, and the sign
 RULE = "rule"  # stands for the classifier of a scalar that is used as it is
 REFERENCE = "kl_divergence"
 NEAR_TIE_WEIGHTS = (1.0, 0.5, 0.0)
-HEADER = ["judge", "reads", "AUC, validation", "AUC, folds", "AUC", "average precision"]
+HEADER = ["judge", "reads", "on validation: accepted, AUC", "AUC, folds", "AUC", "average precision"]
 HEADER += ["accepted at 90 %", "minus KL", "accepted at 95 %"]
 
 
@@ -144,7 +144,7 @@ def write_markdown(table: pd.DataFrame, near_ties: pd.DataFrame, title: str, rec
             [
                 name_judge(row) + (" **(selected)**" if row["selected"] else ""),
                 str(row["features_read"]),
-                _number(row["auc_validation"]),
+                "" if row["classifier"] == RULE else f"{row['accepted_validation']:.3f}, {row['auc_validation']:.3f}",
                 _range(row, "auc_folds"),
                 *(_range(row, name) for name in ("auc", "average_precision", "accepted_at_90")),
                 _range(row, "gain", sign=True),
@@ -180,7 +180,3 @@ def _range(row: Mapping[str, Any], name: str, sign: bool = False) -> str:
         return ""
     form = "{:+.3f}" if sign else "{:.3f}"
     return " ".join([form.format(row[name]), f"({form.format(row[f'{name}_low'])} to {form.format(row[f'{name}_high'])})"])
-
-
-def _number(value: float) -> str:
-    return "" if pd.isna(value) else f"{value:.3f}"

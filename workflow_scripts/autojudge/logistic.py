@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 GRADIENT_TOLERANCE = 1e-5  # of the mean loss, largest component in the solver's coordinates
+CONVERGED = 1e-3  # the same for a fit that counts as converged: the loss is then less than a millionth above the least
 LOSS_TOLERANCE = 1e-9  # relative change of the loss
 MOST_PASSES = 100  # of the solver for one strength
 MEMORY = 20  # of L-BFGS
@@ -76,7 +77,7 @@ class LogisticPath:
             found = minimize(self._loss, start, (factor, C), "L-BFGS-B", jac=True, options=options)
             weight, bias = self._weights(found.x, factor)
             raw = weight / self.scale
-            yield Line(C, raw.numpy(), bias - float(self.mean @ raw), bool(found.success))
+            yield Line(C, raw.numpy(), bias - float(self.mean @ raw), float(np.abs(found.jac).max()) < CONVERGED)
 
     def _coordinates(self, ridge: float) -> torch.Tensor:
         """Return L, lower triangular (width, width), with L L' = h Z' Z / n + ridge I; weights are L'^-1 u."""

@@ -1,6 +1,6 @@
 """Mined mismatches as matrices: read by column and split, in single precision, without a second copy."""
 
-import zlib
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +129,7 @@ class Part:
 
 def fold_of(problem_id: pd.Series, count: int, purpose: str) -> NDArray[np.int64]:
     """Return the fold, 1 to `count`, of each problem: by a hash of its name, another one for each purpose."""
-    return np.array([1 + zlib.crc32(f"{purpose} {name}".encode()) % count for name in problem_id])
+    return np.array([1 + int(hashlib.sha256(f"{purpose} {name}".encode()).hexdigest()[:8], 16) % count for name in problem_id])
 
 
 def load_features(path: str | Path, columns: list[str], places: NDArray[np.int64] | None = None) -> NDArray[np.float32]:

@@ -36,6 +36,12 @@ class Pair:
     end_tokens: frozenset[int]
     vocabulary: int
 
+    @property
+    def hidden_sizes(self) -> dict[str, int]:
+        """Hidden size of each model, by role."""
+        models = {"draft": self.draft, "target": self.target}
+        return {role: model.config.get_text_config().hidden_size for role, model in models.items() if model is not None}
+
     def decode(self, tokens: list[int]) -> str:
         """Return the text of response tokens, special tokens left out."""
         return self.tokenizer.decode(tokens, skip_special_tokens=True)
