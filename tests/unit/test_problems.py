@@ -94,6 +94,6 @@ def test_a_problem_that_comes_twice_is_taken_once(pair):
 
 
 def test_an_unknown_task_is_refused_with_the_known_ones():
-    with pytest.raises(InputError, match="task `algebra` is unknown; known are arith, gsm8k"):
+    with pytest.raises(InputError, match="task `algebra` is unknown; known are arith, arith_long, gsm8k, math500"):
         load_task("algebra")
-    assert task_names() == ["arith", "gsm8k"]
+    assert task_names() == ["arith", "arith_long", "gsm8k", "math500"]

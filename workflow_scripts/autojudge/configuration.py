@@ -127,15 +127,15 @@ def pairs_of(config: Mapping[str, Any], dataset: str) -> list[str]:
 
 
 def datasets_of(config: Mapping[str, Any], pair: str) -> list[str]:
-    """Return the datasets that a pair is run on, else those whose default pair it is.
+    """Return the datasets that a pair is run on, or whose default pair it is.
 
     Raises
     ------
     InputError
         There are none.
     """
-    datasets = [run["dataset"] for run in config["runs"] if pair in run["pairs"]]
-    datasets = list(dict.fromkeys(datasets)) or [n for n, d in config["datasets"].items() if pair in d["default_pairs"]]
+    run_on = {run["dataset"] for run in config["runs"] if pair in run["pairs"]}
+    datasets = [name for name, d in config["datasets"].items() if name in run_on or pair in d["default_pairs"]]
     if not datasets:
         raise InputError(f"pair `{pair}` is run on no dataset: name it in `runs` or in a dataset's `default_pairs`")
     return datasets
