@@ -27,7 +27,7 @@ from sklearn.metrics import roc_auc_score  # noqa: E402
 from autojudge.provenance import current_commit  # noqa: E402
 
 ROWS, VALIDATION, WIDTH = 131_594, 14_135, 6_144
-POSITIVE, BEST_AUC = 0.189, 0.81
+LOGIT_MEAN, LOGIT_SPREAD = -1.955, 1.41  # normal logits: 18.9 % positive, and the best rule has an AUC of 0.81
 STRENGTHS = sorted([10 ** (-k / 2) for k in range(1, 15)] + [1, 3, 10, 50, 100])
 PUBLISHED = [0, 4, 8, 13, 18]  # of these, the values that are timed with the published recipe
 LATENT = 512  # directions that features share
@@ -40,14 +40,14 @@ def make_data(rows, width, seed):
     mixing = structure.standard_normal((latent, width), dtype=np.float32)
     mixing *= (1 + np.arange(latent, dtype=np.float32))[:, None] ** -0.5
     offset = 3 * structure.standard_normal(width, dtype=np.float32)
-    direction = structure.standard_normal(latent, dtype=np.float32) / np.sqrt(latent)
+    direction = structure.standard_normal(latent, dtype=np.float32)
+    direction /= np.linalg.norm(direction)
     x, y = np.empty((rows, width), dtype=np.float16), np.empty(rows, dtype=bool)
-    # Of logits with standard deviation s around -2, with s = 1.25 the best rule's AUC is about 0.81.
     for start in range(0, rows, 4096):
         z = rng.standard_normal((min(4096, rows - start), latent), dtype=np.float32)
         noise = 0.3 * rng.standard_normal((len(z), width), dtype=np.float32)
         x[start : start + len(z)] = z @ mixing + noise + offset
-        y[start : start + len(z)] = rng.random(len(z)) < 1 / (1 + np.exp(1.86 - 1.3 * (z @ direction)))
+        y[start : start + len(z)] = rng.random(len(z)) < 1 / (1 + np.exp(-LOGIT_MEAN - LOGIT_SPREAD * (z @ direction)))
     return x, y
 
 

@@ -119,6 +119,7 @@ rule plot_learning_curve:
     input:
         labels="results/{dataset}/{pair}/labels.parquet",
         features="results/{dataset}/{pair}/features.parquet",
+        grid="results/{dataset}/{pair}/grid.parquet",
         judge=["results/{dataset}/{pair}/judge/judge.safetensors", "results/{dataset}/{pair}/judge/judge.json"],
         library=library("plot_learning_curve"),
     output:
@@ -137,7 +138,7 @@ rule plot_learning_curve:
         runtime=60,
     params:
         mismatches=used_mismatches(),
-        feature_sets=config["judge"]["feature_sets"],
+        judge={key: config["judge"][key] for key in ("feature_sets", "select")},
         title="{dataset}, {pair}",
         seed=config["seed"],
     script:

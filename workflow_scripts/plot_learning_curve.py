@@ -6,6 +6,7 @@ import pandas as pd
 
 from autojudge import judge_plots, schemas
 from autojudge.judge import load_judge
+from autojudge.judge_choice import best_values
 from autojudge.judge_report import learning_curve
 from autojudge.mismatches import Mismatches
 
@@ -13,12 +14,19 @@ DRAWS = 8  # random parts of each size
 
 
 def plot_learning_curve(
-    mismatches: Mismatches, judge_folder: Path, feature_sets: dict, title: str, seed: int, outputs: dict[str, str]
+    mismatches: Mismatches, grid: str, judge_folder: Path, judge: dict, title: str, seed: int, outputs: dict[str, str]
 ) -> None:
-    """Write table and figure."""
+    """Write table and figure: of the judge, and of the paper's kind, a linear one on the first feature set of `select`."""
+    points = schemas.read_table("grid", grid)
     info = load_judge(judge_folder).info
-    point = {"classifier": info["classifier"], "value": next(iter(info["hyperparameter"].values()))}
-    rows = list(learning_curve(mismatches, point, feature_sets[info["feature_set"]], seed, DRAWS))
+    chosen = dict(zip(("hyperparameter", "value"), *info["hyperparameter"].items(), strict=True))
+    chosen |= {"feature_set": info["feature_set"], "classifier": info["classifier"]}
+    best = best_values(points, "auc")
+    linear = best[(best["feature_set"] == judge["select"]["feature_sets"][0]) & (best["classifier"] == "logistic_regression")]
+    shown = {(p["feature_set"], p["classifier"]): p for p in (chosen, *linear.to_dict("records"))}
+    rows = []
+    for point in shown.values():
+        rows += learning_curve(mismatches, point, judge["feature_sets"][point["feature_set"]], seed, DRAWS)
     schemas.write_table("learning_curve", rows, outputs["csv"])
     judge_plots.plot_learning_curve(pd.DataFrame(rows), title, outputs)
 
@@ -29,5 +37,5 @@ if __name__ == "__main__":
     with job_log(snakemake.log[0]):
         given, params = snakemake.input, snakemake.params
         data = Mismatches(given.labels, given.features, **params.mismatches)
-        settings = (Path(given.judge[0]).parent, params.feature_sets, params.title, params.seed)
+        settings = (given.grid, Path(given.judge[0]).parent, params.judge, params.title, params.seed)
         plot_learning_curve(data, *settings, dict(snakemake.output.items()))

@@ -403,7 +403,7 @@ def test_features_of_other_labels_are_refused(tables, tmp_path):
 
 
 def test_a_learning_curve_has_the_whole_and_its_parts(tables):
-    point = {"classifier": "logistic_regression", "value": 0.1}
+    point = {"feature_set": "all", "classifier": "logistic_regression", "hyperparameter": "C", "value": 0.1}
     rows = pd.DataFrame(learning_curve(Mismatches(*tables()), point, SETS["all"], seed=0, draws=3))
     sizes = rows.groupby("problems").size()
     assert sizes.loc[90] == 1 and sizes.loc[45] == 3 and set(sizes.index) >= {90, 45, 22}

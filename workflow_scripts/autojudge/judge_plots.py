@@ -79,7 +79,7 @@ def plot_ablation(
 
 
 def _short(name: str) -> str:
-    return name.replace("draft_at_draft", "dd").replace("target_at_draft", "td")
+    return name.replace("draft_at_draft", "dd").replace("target_at_draft", "td").replace("_", " ")
 
 
 def _by_strength(grid: pd.DataFrame, scores: pd.DataFrame, feature_set: str, split: str) -> dict[str, pd.DataFrame]:
@@ -101,11 +101,11 @@ def _draw_roc(axes: Axes, title: str, curves: Mapping[str, pd.DataFrame]) -> Non
         aucs.append(auc)
         axes.plot(1 - wrong, right, linewidth=1, label=f"{label}: {auc:.3f}", **style)
     axes.axhline(0.9, color="#BBBBBB", linewidth=0.7, linestyle=":")
-    axes.set(title=title, xlim=(0, 1), xlabel="unimportant accepted", ylabel="important refused")
+    axes.set(title=f"{title} (AUC)", xlim=(0, 1), xlabel="unimportant accepted", ylabel="important refused")
     axes.set_ylim(0.6 if min(aucs, default=0) > 0.93 else 0, 1.01)  # where all is near the corner, look closer
     axes.set_xticks([0, 0.5, 1])
     if curves:
-        axes.legend(frameon=False, loc="lower left", handlelength=1, title="AUC", title_fontsize=5.8, borderpad=0.1)
+        axes.legend(frameon=False, loc="lower left", handlelength=1, labelspacing=0.25, borderpad=0.1)
 
 
 def _draw_reliability(axes: Axes, before: NDArray, after: NDArray, important: NDArray[np.bool_]) -> None:
@@ -119,26 +119,33 @@ def _draw_reliability(axes: Axes, before: NDArray, after: NDArray, important: ND
 
 
 def plot_learning_curve(table: pd.DataFrame, title: str, outputs: Mapping[str, str]) -> None:
-    """Draw acceptance at 90 % and AUC on validation against mined training problems, a dot a draw."""
+    """Draw acceptance at 90 % and AUC on validation against mined training problems, a dot a draw, a line a judge."""
     with matplotlib.rc_context(SMALL):
-        figure = Figure(figsize=(COLUMN, 2.4), layout="constrained")
+        figure = Figure(figsize=(COLUMN, 2.9), layout="constrained")
         FigureCanvasAgg(figure)
         panels = figure.subplots(1, 2)
         for axes, metric, label in zip(
             panels, ("accepted_at_90", "auc"), ("accepted at 90 % recall", "AUC"), strict=True
         ):
-            mean = table.groupby("problems")[metric].mean()
-            axes.plot(table["problems"], table[metric], "o", color=COLOURS[0], alpha=0.35, markersize=2.5, label="a draw")
-            axes.plot(mean.index, mean, color=COLOURS[0], linewidth=1, label="mean")
+            for colour, (name, rows) in zip(COLOURS, table.groupby(_title(table), sort=False), strict=False):
+                mean = rows.groupby("problems")[metric].mean()
+                axes.plot(rows["problems"], rows[metric], "o", color=colour, alpha=0.3, markersize=2)
+                axes.plot(mean.index, mean, color=colour, linewidth=1, label=name)
             axes.set_xscale("log", base=2)
             axes.set_xticks(mean.index, [str(n) for n in mean.index], rotation=45)
             axes.minorticks_off()
             low, high = table[metric].min(), table[metric].max()
             spare = max(0.0, LEAST_SPAN - (high - low)) / 2 + 0.02
             axes.set(xlabel="training problems", ylabel=f"{label}, validation", ylim=(low - spare, min(1.01, high + spare)))
-        panels[1].legend(frameon=False, loc="lower right")
+        handles, names = panels[0].get_legend_handles_labels()
+        figure.legend(handles, names, frameon=False, loc="outside lower center", title="mean over draws (dots)")
         figure.suptitle(title, fontsize=8)
         save(figure, outputs)
+
+
+def _title(table: pd.DataFrame) -> pd.Series:
+    """Return a name of each row's judge."""
+    return table["feature_set"].map(_short) + ", " + table["classifier"].str.replace("_", " ")
 
 
 def plot_transfer(table: pd.DataFrame, title: str, outputs: Mapping[str, str]) -> None:

@@ -23,6 +23,7 @@ SCALAR_RULES = {  # scalars that order mismatches without training, and the sign
     "draft_token_probability": -1.0,
     "draft_token_rank": 1.0,
 }
+POINT = ("feature_set", "classifier", "hyperparameter", "value")
 RULE = "rule"  # stands for the classifier of a scalar that is used as it is
 REFERENCE = "kl_divergence"
 NEAR_TIE_WEIGHTS = (1.0, 0.5, 0.0)
@@ -133,7 +134,7 @@ def learning_curve(
             judge = Judge(tensors, {"columns": columns, "classifier": point["classifier"]})
             found = measure(judge.predict(torch.from_numpy(x_validation)).numpy(), unseen)
             counts = {"problems": count, "mismatches": int(inside.sum()), "draw": draw}
-            yield counts | {name: float(found[name][0]) for name in METRICS}
+            yield {name: point[name] for name in POINT} | counts | {name: float(found[name][0]) for name in METRICS}
 
 
 def write_markdown(table: pd.DataFrame, near_ties: pd.DataFrame, title: str, recall: float) -> str:

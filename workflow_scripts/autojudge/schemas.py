@@ -162,8 +162,9 @@ TABLES: dict[str, tuple[str, Columns]] = {
         },
     ),
     "learning_curve": (
-        "One row a number of training problems and draw: learning_curve.csv.",
+        "One row a judge, number of training problems and draw: learning_curve.csv.",
         {
+            **POINT,
             "problems": (pa.int64(), "training problems of the fit"),
             "mismatches": (pa.int64(), "their mismatches"),
             "draw": (pa.int64(), "number of the random draw"),
