@@ -19,6 +19,7 @@ except InputError as fault:
     raise WorkflowError(str(fault)) from None
 
 validate(config, "../config/config.schema.yaml")
+config["judge"]["feature_sets"] = {name: blocks for name, blocks in config["judge"]["feature_sets"].items() if blocks}
 
 
 wildcard_constraints:

@@ -16,8 +16,12 @@ from conftest import ROOT
 SMALL = """
 datasets: {arith: {problems: {train: 40, validation: 16, test: 16}}}
 judge:
-  classifiers: {logistic_regression: {C: [0.001, 0.01]}, random_forest: {n_estimators: [8]}, mlp: {hidden_units: [8]}}
-  select: {thresholds: 5}
+  folds: 2
+  feature_sets: {all_tokens: null, target_tokens: null, draft_at_draft: null, target_at_draft+scalars: null}
+  classifiers:
+    {logistic_regression: {C: [0.001, 0.01]}, sparse_regression: {features: [8]}, boosting: {n_estimators: [8]},
+     random_forest: {n_estimators: [8]}, mlp: {hidden_units: [8]}}
+  select: {thresholds: 5, feature_sets: [draft_at_draft+target_at_draft, draft_at_draft+target_at_draft+scalars]}
 decoding: {rules: [lossless, always, top_k, kl_divergence, fly, judge, oracle]}
 rules: {top_k: {thresholds: [2, 64]}}
 speed: {problems: 2, rounds: 1, windows: [4]}
@@ -73,7 +77,10 @@ def test_the_experiment_makes_every_result(clone):
     for suffix in ("pdf", "png", "csv"):
         assert (clone.folder / f"results/arith_pareto.{suffix}").stat().st_size > 1000
     assert "<html" in (clone.folder / RESULTS / "tokens.html").read_text()
-    for name in ("problems", "responses", "labels", "features", "grid", "sweep"):
+    for figure in ("ablation", "learning_curve"):
+        assert (clone.folder / RESULTS / f"{figure}.pdf").stat().st_size > 1000
+    assert "cut off" in (clone.folder / RESULTS / "answers.md").read_text()
+    for name in ("problems", "responses", "labels", "features", "grid", "scores", "sweep"):
         assert len(clone.table(name)) > 0, name
     pareto = pd.read_csv(clone.folder / "results/arith_pareto.csv")
     assert list(pareto.columns) == arrow_schema("pareto").names
@@ -93,7 +100,11 @@ def test_selection_never_sees_a_test_problem(clone):
     assert set(labels["split"]) == {"train", "validation", "test"}  # the oracle wants labels of the problems it decodes
     assert (labels["split"].to_numpy() == problems[labels["problem_id"]].to_numpy()).all()
     counts, grid = labels["split"].value_counts(), clone.table("grid")
-    assert set(grid["n_train"]) == {counts["train"]} and set(grid["n_fold"]) == {counts["validation"]}
+    of_validation = grid[grid["fold"] == "validation"]
+    assert set(of_validation["n_train"]) == {counts["train"]}
+    assert set(of_validation["n_fold"]) == {counts["validation"]}
+    assert set(grid["fold"]) == {"validation", "1-of-2", "2-of-2"}
+    assert (grid["n_train"] <= counts["train"] + counts["validation"]).all(), "a fold was fitted on test problems"
     sweep = clone.table("sweep")
     assert (sweep["split"].to_numpy() == problems[sweep["problem_id"]].to_numpy()).all()
     assert set(sweep["split"]) == {"validation", "test"}
@@ -115,11 +126,26 @@ def test_the_slow_end_of_every_rule_is_the_target_and_the_oracle_keeps_its_answe
     assert oracle["cycles"].sum() < sweep.loc[sweep["rule"] == "lossless", "cycles"].sum()
 
 
+def test_judges_are_compared_on_the_test_split(clone):
+    judges = pd.read_csv(clone.folder / RESULTS / "judges.csv")
+    assert set(judges["split"]) == {"test"} and judges["selected"].sum() == 1
+    assert set(judges["classifier"]) >= {"logistic_regression", "sparse_regression", "boosting", "mlp", "rule"}
+    trained = judges[judges["classifier"] != "rule"]
+    assert (trained["auc_low"] <= trained["auc"]).all() and trained["auc_folds"].notna().all()
+    text = (clone.folder / RESULTS / "judges.md").read_text()
+    assert "**(selected)**" in text and "kl divergence alone" in text and "## Near ties" in text
+    chosen = json.loads((clone.folder / RESULTS / "judge/judge.json").read_text())
+    (row,) = judges[judges["selected"]].to_dict("records")
+    assert (row["feature_set"], row["classifier"]) == (chosen["feature_set"], chosen["classifier"])
+    assert "keep a draft token when" in (clone.folder / RESULTS / "judge/README.md").read_text()
+
+
 def test_the_judge_artifact_tells_where_it_comes_from(clone):
     info = json.loads((clone.folder / RESULTS / "judge/judge.json").read_text())
     assert info["models"]["target"]["model"] == "resources/testbed/target"
     assert info["threshold"] in info["thresholds"] and len(info["thresholds"]) == 5
-    assert {"commit", "packages", "seed"} <= info["provenance"].keys()
+    assert {"commit", "packages", "seed", "config"} <= info["provenance"].keys()
+    assert info["task"] == "arith, scoring version 1"
 
 
 def test_offline_runs_are_left_for_wandb_sync(clone):
@@ -172,7 +198,7 @@ def test_deleting_a_shard_reruns_it_alone_and_what_follows(clone):
     finally:
         shard.with_suffix(".kept").rename(shard)
     assert planned["mine_labels"] == 1
-    assert planned["gather_labels"] == planned["train_judge"] == 1
+    assert planned["gather_labels"] == planned["gather_grid"] == 1 and planned["train_judge"] == 4 * 3
     assert "prepare_problems" not in planned
 
 
@@ -184,8 +210,8 @@ def test_one_figure_can_be_asked_for_with_no_flag(clone):
 def test_the_gsm8k_figure_is_planned_with_the_default_config(clone):
     planned = clone.planned("results/gsm8k_pareto.pdf", small=False)
     assert planned == {
-        "prepare_problems": 1, "mine_labels": 2, "gather_labels": 1, "train_judge": 1, "select_judge": 1,
-        "sweep_thresholds": 2, "gather_sweep": 1, "build_pareto": 1,
+        "prepare_problems": 1, "mine_labels": 2, "gather_labels": 1, "train_judge": 8, "gather_grid": 1,
+        "select_judge": 1, "sweep_thresholds": 2, "gather_sweep": 1, "build_pareto": 1,
     }  # fmt: skip
 
 

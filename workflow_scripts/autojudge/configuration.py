@@ -153,13 +153,11 @@ def _check_draft(pair: Mapping[str, Any], name: str, config: Mapping[str, Any]) 
 
 
 def _check_judge(judge: Mapping[str, Any]) -> None:
-    select = judge.get("select", {})
-    _check_names(
-        select.get("feature_sets", []), judge["feature_sets"], "judge.select.feature_sets", "judge.feature_sets"
-    )
+    select, sets = judge.get("select", {}), {name: blocks for name, blocks in judge["feature_sets"].items() if blocks}
+    _check_names(select.get("feature_sets", []), sets, "judge.select.feature_sets", "judge.feature_sets")
     _check_names(select.get("classifiers", []), judge["classifiers"], "judge.select.classifiers", "judge.classifiers")
     for name in select.get("feature_sets", []):
-        if unknown := KNOWN_ONLY_TO_MINING.intersection(judge["feature_sets"][name]):
+        if unknown := KNOWN_ONLY_TO_MINING.intersection(sets[name]):
             raise InputError(
                 f"config key `judge.select.feature_sets`: `{name}` holds {', '.join(sorted(unknown))}, which a decoder "
                 "does not know; choose sets of other blocks"

@@ -52,7 +52,7 @@ def compare_judges(
     """
     split = report_split(scores)
     weights, folds = draw_weights(part.problem_id, seed), scores[scores["fold"] != VALIDATION]
-    reference = part.features([REFERENCE])[:, 0]
+    reference = part.features([REFERENCE])[:, 0] if part.has(REFERENCE) else None
     rows = []
     for _, point in best_values(grid, metric).iterrows():
         found = scores_of(scores, point, split)["score"].to_numpy()
@@ -61,7 +61,7 @@ def compare_judges(
         named["selected"] = all(point[name] == chosen[name] for name in ("feature_set", "classifier", "value"))
         named |= {"auc_validation": point["auc"], "accepted_validation": point[metric], "split": split}
         rows.append(named | _across_folds(pooled, seed) | _measured(found, reference, part.important, weights))
-    for scalar, sign in SCALAR_RULES.items():
+    for scalar, sign in SCALAR_RULES.items() if reference is not None else ():
         found = sign * part.features([scalar])[:, 0]
         named = {"feature_set": scalar, "classifier": RULE, "hyperparameter": "", "value": np.nan, "features_read": 1}
         named |= {"selected": False, "auc_validation": np.nan, "accepted_validation": np.nan, "split": split}
@@ -80,11 +80,13 @@ def _across_folds(pooled: pd.DataFrame, seed: int) -> dict[str, float]:
 
 
 def _measured(
-    score: NDArray, reference: NDArray, important: NDArray[np.bool_], weights: NDArray
+    score: NDArray, reference: NDArray | None, important: NDArray[np.bool_], weights: NDArray
 ) -> dict[str, float]:
     row: dict[str, float] = {}
     for name, found in estimate(score, important, weights).items():
         row |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+    if reference is None:
+        return row | dict.fromkeys(("gain", "gain_low", "gain_high"), np.nan)
     gap = compare(score, reference, important, weights)["accepted_at_90"]
     return row | {"gain": gap.value, "gain_low": gap.low, "gain_high": gap.high}
 

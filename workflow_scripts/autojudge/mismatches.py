@@ -118,6 +118,13 @@ class Part:
         """Return columns side by side, (n, width)."""
         return load_features(self._path, columns, self.rows["place"].to_numpy())
 
+    def has(self, column: str) -> bool:
+        """Tell whether a column has values; imported labels lack some."""
+        try:
+            return self.width(column) > 0
+        except InputError:
+            return False
+
     def width(self, column: str) -> int:
         """Return how many numbers a column holds."""
         return _width(pq.ParquetFile(self._path), self._path, column)
