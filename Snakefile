@@ -13,6 +13,7 @@ include: "rules/judge.smk"
 include: "rules/decode.smk"
 include: "rules/report.smk"
 include: "rules/testbed.smk"
+include: "rules/preflight.smk"
 
 
 rule all:

@@ -1,8 +1,9 @@
 """The C path of the judge at the paper's size: the workflow's way against the published recipe, in one run.
 
-Data of the paper's shape are made up: correlated features of falling variance, 18.9 % of the rows positive, and a best linear
-rule whose AUC is near 0.81. The published recipe is StandardScaler and cold `LogisticRegression` fits at library defaults in double
-precision; a few of its 19 values are timed and scaled up. Each way runs in a process of its own, so that each has a peak of its own.
+Data of the paper's shape are made up: correlated features of falling variance, 18.9 % of the rows positive, and a best
+linear rule whose AUC is near 0.81. The published recipe is StandardScaler and cold `LogisticRegression` fits at library
+defaults in double precision; a few of its 19 values are timed and scaled up. Each way runs in a process of its own, so
+that each has a peak of its own.
 
     python benchmarks/judge.py --json FILE             # the paper's size: 131,594 rows of 6,144 features
     python benchmarks/judge.py --scale 0.1             # a tenth of the rows and of the features

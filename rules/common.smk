@@ -57,6 +57,11 @@ def task_module(wildcards):
     return f"tasks.{config['datasets'][wildcards.dataset]['task']}"
 
 
+def task_modules():
+    """The modules of all tasks of the runs."""
+    return sorted({f"tasks.{config['datasets'][run['dataset']]['task']}" for run in config["runs"]})
+
+
 def files_of_pair(pair):
     """Files of a pair's local model folders, and of its chat template; models of the hub have none."""
     folders = [Path(model["model"]).expanduser() for model in own_models(config["pairs"][pair]).values()]
@@ -124,6 +129,16 @@ def tracked_config(wildcards):
 def pair_resource(name):
     """A resource of the pair's jobs, as its config entry states it."""
     return lambda wildcards: config["pairs"][wildcards.pair][name]
+
+
+def growing(value):
+    """A resource that grows with every attempt."""
+    return lambda wildcards, attempt: attempt * value
+
+
+def growing_pair_resource(name):
+    """A resource of the pair's jobs that grows with every attempt."""
+    return lambda wildcards, attempt: attempt * config["pairs"][wildcards.pair][name]
 
 
 def figure_pairs(wildcards):

@@ -14,7 +14,7 @@ rule prepare_problems:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=20,
     params:
         dataset=lookup(within=config, dpath="datasets/{dataset}"),

@@ -15,7 +15,7 @@ rule train_judge:
         "../envs/cpu.yaml"
     threads: config["judge"]["threads"]
     resources:
-        mem_mb=config["judge"]["mem_mb"],
+        mem_mb=growing(config["judge"]["mem_mb"]),
         runtime=120,
     params:
         mismatches=used_mismatches(),
@@ -43,7 +43,7 @@ rule gather_grid:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     script:
         "../workflow_scripts/gather_grid.py"
@@ -69,7 +69,7 @@ rule select_judge:
         "../envs/cpu.yaml"
     threads: config["judge"]["threads"]
     resources:
-        mem_mb=config["judge"]["mem_mb"],
+        mem_mb=growing(config["judge"]["mem_mb"]),
         runtime=60,
     params:
         mismatches=used_mismatches(),
@@ -103,7 +103,7 @@ rule report_judges:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=config["judge"]["mem_mb"],
+        mem_mb=growing(config["judge"]["mem_mb"]),
         runtime=60,
     params:
         judge={key: config["judge"][key] for key in ("feature_sets", "select")},
@@ -134,7 +134,7 @@ rule plot_learning_curve:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=config["judge"]["mem_mb"],
+        mem_mb=growing(config["judge"]["mem_mb"]),
         runtime=60,
     params:
         mismatches=used_mismatches(),
@@ -165,7 +165,7 @@ rule plot_transfer:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=config["judge"]["mem_mb"],
+        mem_mb=growing(config["judge"]["mem_mb"]),
         runtime=60,
     params:
         mismatches=used_mismatches(),

@@ -16,8 +16,8 @@ rule mine_labels:
         "../envs/gpu.yaml"
     threads: pair_resource("threads")
     resources:
-        mem_mb=pair_resource("mem_mb"),
-        runtime=pair_resource("runtime"),
+        mem_mb=growing_pair_resource("mem_mb"),
+        runtime=growing_pair_resource("runtime"),
         gpu=pair_resource("gpus"),
     params:
         task=lookup(within=config, dpath="datasets/{dataset}/task"),
@@ -49,7 +49,7 @@ rule gather_labels:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     script:
         "../workflow_scripts/gather_labels.py"

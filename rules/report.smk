@@ -20,7 +20,7 @@ rule build_pareto:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     params:
         dataset="{dataset}",
@@ -50,7 +50,7 @@ rule report_answers:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     params:
         title="{dataset}, {pair}",
@@ -79,7 +79,7 @@ rule show_tokens:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     params:
         title="{dataset}, {pair}",
@@ -107,7 +107,7 @@ rule log_to_wandb:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=30,
     params:
         dataset="{dataset}",

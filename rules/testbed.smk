@@ -16,7 +16,7 @@ rule train_testbed:
         "../envs/cpu.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=240,
     params:
         models=lookup(within=config, dpath="testbed/models"),
@@ -39,7 +39,7 @@ rule evaluate_testbed:
         "../envs/cpu.yaml"
     threads: 2
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=30,
     params:
         pair=lookup(within=config, dpath="pairs/testbed"),

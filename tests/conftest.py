@@ -53,10 +53,5 @@ def judge(pair):
     """A judge of random weights: its scores lie in (0, 1)."""
     torch.manual_seed(0)
     width = pair.draft.config.hidden_size + pair.target.config.hidden_size
-    tensors = {
-        "mean": torch.zeros(width),
-        "scale": torch.ones(width),
-        "weight": 0.1 * torch.randn(1, width),
-        "bias": torch.zeros(1),
-    }
+    tensors = {"weight": 0.1 * torch.randn(1, width)[0], "bias": torch.tensor(0.0)}
     return Judge(tensors, {"columns": ["draft_at_draft", "target_at_draft"], "classifier": "logistic_regression"})

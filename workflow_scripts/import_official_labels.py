@@ -1,15 +1,15 @@
 """Turn the official implementation's mined labels into our tables, so that nobody mines them again.
 
 Its files are lists of dicts, one a problem: `current_response` (1, tokens), the prompt and the mined response;
-`changed_token_indices`, a list of (place, important, target's token, draft's token), the place counted from the prompt's
-start; `hiddens`, a tensor a mismatch, the states of draft and target with the draft's token placed there, then of draft and
-target with the target's token; maybe `prev_hiddens`, in the same order, of the position before. A dict with the list under
-`data` is read, too.
+`changed_token_indices`, a list of (place, important, target's token, draft's token), the place counted from the
+prompt's start; `hiddens`, a tensor a mismatch, the states of draft and target with the draft's token placed there, then
+of draft and target with the target's token; maybe `prev_hiddens`, in the same order, of the position before. A dict
+with the list under `data` is read, too.
 
     python workflow_scripts/import_official_labels.py FILE... --draft-hidden 2048 --folder results/gsm8k/PAIR
 
-writes labels.parquet and features.parquet there. Positions count from the prompt's start, as the files do not tell where a
-response begins; scalars, margins and alternatives are not in them. Files are loaded as tensors only (torch's
+writes labels.parquet and features.parquet there. Positions count from the prompt's start, as the files do not tell
+where a response begins; scalars, margins and alternatives are not in them. Files are loaded as tensors only (torch's
 `weights_only`): one that needs code to be run is refused.
 """
 
@@ -59,7 +59,9 @@ def import_labels(files: list[str], draft_hidden: int, folder: Path) -> dict[str
                 labels.append(label)
                 features.append(row)
     if not labels:
-        raise InputError(f"{', '.join(files)}: no problem with `changed_token_indices` and `hiddens`; run calc_hiddens first")
+        raise InputError(
+            f"{', '.join(files)}: no problem with `changed_token_indices` and `hiddens`; run calc_hiddens first"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     schemas.write_table("labels", labels, folder / "labels.parquet")
     schemas.write_table("features", features, folder / "features.parquet")
@@ -72,7 +74,8 @@ def load_samples(file: str) -> list[dict[str, Any]]:
         data = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as fault:
         raise InputError(
-            f"{file}: refused, as loading it would run code ({str(fault).splitlines()[0]}); save tensors, lists, dicts and "
+            f"{file}: refused, as loading it would run code ({str(fault).splitlines()[0]}); save tensors, lists, dicts "
+            "and "
             "numbers alone"
         ) from fault
     except (OSError, RuntimeError, EOFError) as fault:
@@ -95,15 +98,23 @@ def read_sample(
         target_hidden = len(states) // 2 - draft_hidden
         if len(states) % 2 or target_hidden <= 0:
             raise InputError(
-                f"{where}: `hiddens` of {len(states)} numbers do not hold two of a draft of {draft_hidden}; check --draft-hidden"
+                f"{where}: `hiddens` of {len(states)} numbers do not hold two of a draft of {draft_hidden}; check "
+                "--draft-hidden"
             )
         sizes = [draft_hidden, target_hidden] * 2
         key = {"problem_id": name, "position": int(place)}
         parts = dict(zip(BLOCKS, _halves(states).split(sizes), strict=True))
         if before is not None:
             parts["draft_before"], parts["target_before"] = _halves(before)[: sum(sizes[:2])].split(sizes[:2])
-        blocks = {block: parts[block].numpy() if block in parts else None for block in (*BLOCKS, "draft_before", "target_before")}
-        tokens = {"target_token": int(target_token), "draft_token": int(draft_token), "alternative_tokens": [int(draft_token)]}
+        blocks = {
+            block: parts[block].numpy() if block in parts else None
+            for block in (*BLOCKS, "draft_before", "target_before")
+        }
+        tokens = {
+            "target_token": int(target_token),
+            "draft_token": int(draft_token),
+            "alternative_tokens": [int(draft_token)],
+        }
         label = key | {"split": choose_split(name, "train"), "important": bool(important)} | tokens | UNKNOWN
         yield label, key | blocks | dict.fromkeys(SCALARS)
 
@@ -113,6 +124,7 @@ def _halves(states: Any) -> torch.Tensor:
 
 
 def main() -> None:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", help="files of the official calc_hiddens.py")
     parser.add_argument("--draft-hidden", type=int, required=True, help="hidden size of the draft (Llama 3.2 1B: 2048)")

@@ -16,13 +16,15 @@ DRAWS = 8  # random parts of each size
 def plot_learning_curve(
     mismatches: Mismatches, grid: str, judge_folder: Path, judge: dict, title: str, seed: int, outputs: dict[str, str]
 ) -> None:
-    """Write table and figure: of the judge, and of the paper's kind, a linear one on the first feature set of `select`."""
+    """Write table and figure of the judge and of the paper's kind, a linear one on the first set of `select`."""
     points = schemas.read_table("grid", grid)
     info = load_judge(judge_folder).info
     chosen = dict(zip(("hyperparameter", "value"), *info["hyperparameter"].items(), strict=True))
     chosen |= {"feature_set": info["feature_set"], "classifier": info["classifier"]}
     best = best_values(points, "auc")
-    linear = best[(best["feature_set"] == judge["select"]["feature_sets"][0]) & (best["classifier"] == "logistic_regression")]
+    linear = best[
+        (best["feature_set"] == judge["select"]["feature_sets"][0]) & (best["classifier"] == "logistic_regression")
+    ]
     shown = {(p["feature_set"], p["classifier"]): p for p in (chosen, *linear.to_dict("records"))}
     rows = []
     for point in shown.values():

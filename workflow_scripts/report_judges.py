@@ -20,9 +20,7 @@ def report_judges(
     chosen, split = load_judge(judge_folder), report_split(scores)
     point = {"feature_set": chosen.info["feature_set"], "classifier": chosen.info["classifier"]}
     point["value"] = next(iter(chosen.info["hyperparameter"].values()))
-    data = [
-        Mismatches(inputs["labels"], inputs["features"], exclude_cut_off, weight) for weight in NEAR_TIE_WEIGHTS
-    ]
+    data = [Mismatches(inputs["labels"], inputs["features"], exclude_cut_off, weight) for weight in NEAR_TIE_WEIGHTS]
     part, recall = data[0].of_split(split), judge["select"]["recall"]
     table = compare_judges(grid, scores, part, f"accepted_at_{round(100 * recall)}", point, seed)
     arrow = pa.Table.from_pandas(table, schemas.arrow_schema("judges"), preserve_index=False)

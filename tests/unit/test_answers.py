@@ -16,7 +16,7 @@ CASES = [(task, case) for task, cases in RESPONSES.items() for case in cases]
 @pytest.mark.parametrize("task, case", CASES, ids=[f"{task}: {case['text'][-40:]!r}" for task, case in CASES])
 def test_the_answer_of_a_response_is_read_right(task, case):
     reading = load_task(task).read_answer(case["text"])
-    assert (reading.answer, reading.form) if reading else (None, "none") == (case["answer"], case["form"])
+    assert (reading.answer, reading.form) if reading else (case["answer"], case["form"]) == (None, "none")
     assert load_task(task).extract_answer(case["text"]) == case["answer"]
 
 
@@ -26,7 +26,9 @@ def test_the_set_is_as_large_as_it_says_and_holds_known_misreadings():
     assert len({(task, case["text"]) for task, case in CASES}) == len(CASES)
 
 
-@pytest.mark.parametrize("text, number", [("1,004", "1004"), (" $3.50", "3.5"), ("20%", "20"), ("none", None), ("3 4", None)])
+@pytest.mark.parametrize(
+    "text, number", [("1,004", "1004"), (" $3.50", "3.5"), ("20%", "20"), ("none", None), ("3 4", None)]
+)
 def test_a_gold_answer_is_one_number(text, number):
     assert normalise_number(text) == number
 

@@ -41,7 +41,11 @@ def test_the_default_config_is_right(config):
         ("runs", [{"dataset": "nothing", "pairs": ["testbed"]}], r"`runs\[0\].dataset`: `nothing` is not defined"),
         ("runs", [], r"`runs`: .*should be non-empty"),
         ("decoding.rules", ["judge"], r"`decoding.rules`: `lossless` must be among \['judge'\]"),
-        ("datasets.arith.task", "nope", r"`datasets.arith.task`: no module `nope` .*; known are arith, gsm8k"),
+        (
+            "datasets.arith.task",
+            "nope",
+            r"`datasets.arith.task`: no module `nope` .*; known are arith, arith_long, gsm8k, math500",
+        ),
         ("rules.magic", {"thresholds": [1]}, r"`rules.magic`: no module `magic` .*; known are always, .*, typical"),
         ("judge.select.thresholds", 2, r"`judge.select.thresholds`: 2 is less than the minimum of 3"),
         ("pairs.testbed.draft.model", "./none", r"`pairs.testbed.draft.model`: no folder ./none"),

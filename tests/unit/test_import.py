@@ -26,7 +26,12 @@ def make_samples(problems=80, seed=0, previous=True):
             before.append(torch.arange(2 * (DRAFT + TARGET), dtype=torch.float32))
             changed.append((20 + 3 * j, important, 5, 7))
         samples.append(
-            {"current_response": torch.tensor([[i, *range(40)]]), "changed_token_indices": changed, "hiddens": hiddens, "id": i}
+            {
+                "current_response": torch.tensor([[i, *range(40)]]),
+                "changed_token_indices": changed,
+                "hiddens": hiddens,
+                "id": i,
+            }
         )
         if previous:
             samples[-1]["prev_hiddens"] = before

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from autojudge.errors import InputError
+from autojudge.feature_names import BLOCKS
 from autojudge.journal import Journal
 from autojudge.mining import Mined
-from autojudge.feature_names import BLOCKS
 
 IDENTITY = {"task": "arith", "limit": 9}
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from autojudge.errors import InputError
+from autojudge.feature_names import BLOCKS, SCALARS
 from autojudge.memory import measure_peak
 from autojudge.mining import Miner
-from autojudge.feature_names import BLOCKS, SCALARS
 from autojudge.tasks import load_task
 from reference import mine_plainly, mined_result
 

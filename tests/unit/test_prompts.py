@@ -26,7 +26,8 @@ LLAMA3 = """{{- bos_token }}
 {{- "Today Date: " + date_string + "\\n\\n" }}
 {{- system_message }}{{- "<|eot_id|>" }}
 {%- for message in messages %}
-    {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' + message['content'] | trim + '<|eot_id|>' }}
+    {{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n' }}
+    {{- message['content'] | trim + '<|eot_id|>' }}
 {%- endfor %}
 {%- if add_generation_prompt %}{{- '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{%- endif %}"""
 QWEN25 = """{%- if messages[0]['role'] == 'system' %}
@@ -130,7 +131,9 @@ def test_the_day_of_the_run_is_not_in_the_prompt():
 def test_a_base_model_without_a_template_is_refused_with_the_remedy():
     tokenizer = byte_tokenizer("base")
     tokenizer.chat_template = None
-    with pytest.raises(InputError, match=r"has no chat template; .*`chat_template` \(resources/chat_templates/plain.jinja"):
+    with pytest.raises(
+        InputError, match=r"has no chat template; .*`chat_template` \(resources/chat_templates/plain.jinja"
+    ):
         encode_chat(gsm8k.PROMPT.messages(QUESTION), tokenizer)
 
 
@@ -150,7 +153,12 @@ class TwoProblems:
 
 
 def test_more_worked_examples_than_a_task_has_are_refused():
-    dataset = {"task": "sums", "source": None, "problems": {"train": 0, "validation": 0, "test": 2}, "max_new_tokens": 5}
+    dataset = {
+        "task": "sums",
+        "source": None,
+        "problems": {"train": 0, "validation": 0, "test": 2},
+        "max_new_tokens": 5,
+    }
     rows = prepare_problems(TwoProblems, dataset | {"shots": 1}, byte_tokenizer("qwen2.5"), 512, seed=0)
     assert "1 + 1?" in byte_tokenizer("qwen2.5").decode(rows[0]["prompt_tokens"])
     with pytest.raises(InputError, match=r"`datasets.\*.shots`: 2 asked for, but task `sums` has 1 worked examples"):

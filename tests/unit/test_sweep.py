@@ -77,7 +77,10 @@ def test_the_journal_of_another_sweep_is_refused(run, monkeypatch, tmp_path):
     monkeypatch.setattr(script.Progress, "advance", stop)
     with pytest.raises(StoppedError):
         run("stopped")
-    for changed in ({"rules": {"lossless": {"thresholds": [0]}, "kl_divergence": {"thresholds": [0.4]}}}, {"limit": 99}):
+    for changed in (
+        {"rules": {"lossless": {"thresholds": [0]}, "kl_divergence": {"thresholds": [0.4]}}},
+        {"limit": 99},
+    ):
         with pytest.raises(InputError, match=r"stopped\.jsonl: left by a run with other problems, models or settings"):
             run("stopped", **changed)
 

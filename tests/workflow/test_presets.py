@@ -4,9 +4,9 @@ import re
 
 import pytest
 import yaml
+from test_workflow import Clone
 
 from conftest import ROOT
-from test_workflow import Clone
 
 PRESETS = {path.stem: path for path in sorted((ROOT / "config/presets").glob("*.yaml"))}
 SHARDS = {
@@ -42,7 +42,9 @@ def planned(clone, *arguments):
     text = result.stdout + result.stderr
     jobs = re.findall(r"^(?:local)?rule (\w+):\n((?: .*\n)*)", text, re.MULTILINE)
     counts = {rule: sum(r == rule for r, _ in jobs) for rule, _ in jobs}
-    gpus = {int(found[1]) for rule, body in jobs if rule == "mine_labels" and (found := re.search(r"\bgpu=(\d+)", body))}
+    gpus = {
+        int(found[1]) for rule, body in jobs if rule == "mine_labels" and (found := re.search(r"\bgpu=(\d+)", body))
+    }
     return counts, gpus
 
 

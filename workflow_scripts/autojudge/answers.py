@@ -1,6 +1,6 @@
-"""Read final answers: the stated form first, then a boxed answer, then the last number.
+r"""Read final answers: the stated form first, then a boxed answer, then the last number.
 
-Numbers are read as exact fractions, so that "$1,234.50", "1234.5" and "\\frac{2469}{2}" are one answer.
+Numbers are read as exact fractions, so that "$1,234.50", "1234.5" and "\frac{2469}{2}" are one answer.
 """
 
 import re

@@ -76,7 +76,11 @@ def report_answers(
             group.counts[form] = group.counts.get(form, 0) + 1
             group.cut_off += bool(cut_off)
             shown = examples.setdefault(form, [])
-            if form not in (STATED, FOUND) and len(shown) < EXAMPLES and problem_id not in {e.problem_id for e in shown}:
+            if (
+                form not in (STATED, FOUND)
+                and len(shown) < EXAMPLES
+                and problem_id not in {e.problem_id for e in shown}
+            ):
                 shown.append(Example(problem_id, form, answer, golds[problem_id], text[-TAIL:]))
         groups.append(group)
     return _write(title, groups, [example for form in (*FORMS, NONE) for example in examples.get(form, [])])
@@ -93,8 +97,8 @@ def read_form(task: Task, text: str) -> tuple[str, str | None]:
 
 def _gather(responses: pd.DataFrame | None, sweep: pd.DataFrame) -> Iterable[tuple[str, list[tuple[str, Any, Any]]]]:
     """Yield each kind of response with its (problem, tokens, cut off); the miner tells cut off of the target's only."""
-    for column, name in WHO.items() if responses is not None else ():
-        rows = records(responses)
+    rows = [] if responses is None else records(responses)
+    for column, name in WHO.items() if rows else ():
         cut_off = [row["cut_off"] if column == "target" else False for row in rows]
         yield name, [(row["problem_id"], row[f"{column}_tokens"], c) for row, c in zip(rows, cut_off, strict=True)]
     for rule, part in sweep.groupby("rule", sort=False):
@@ -111,20 +115,26 @@ def _write(title: str, groups: Sequence[Group], examples: Sequence[Example]) -> 
     ]
     table = tabulate(rows, ["responses", "number", *forms, "cut off"], "github", disable_numparse=True)
     shown = [
-        f"**{e.form}**, problem {e.problem_id}: read {e.answer}, gold {e.gold}\n\n```text\n{e.tail}\n```" for e in examples
+        f"**{e.form}**, problem {e.problem_id}: read {e.answer}, gold {e.gold}\n\n```text\n{e.tail}\n```"
+        for e in examples
     ]
-    return "\n\n".join(
-        [
-            f"# {title}: how answers were read",
-            table,
-            "Responses by the form in which they gave their answer, the first that is there being taken; decoded ones are "
-            "all distinct responses of a rule over all thresholds. Cut off: the response ends at the token limit, so "
-            "that its answer is noise; the miner tells it of the target's responses, and of single labels in "
-            "`labels.parquet`. `judge.exclude_cut_off` leaves such labels out of the judge's training.",
-            "## Examples",
-            *(shown or ["Every answer was stated in the form that was asked for."]),
-        ]
-    ) + "\n"
+    return (
+        "\n\n".join(
+            [
+                f"# {title}: how answers were read",
+                table,
+                "Responses by the form in which they gave their answer, the first that is there being taken; decoded "
+                "ones are "
+                "all distinct responses of a rule over all thresholds. Cut off: the response ends at the token limit, "
+                "so "
+                "that its answer is noise; the miner tells it of the target's responses, and of single labels in "
+                "`labels.parquet`. `judge.exclude_cut_off` leaves such labels out of the judge's training.",
+                "## Examples",
+                *(shown or ["Every answer was stated in the form that was asked for."]),
+            ]
+        )
+        + "\n"
+    )
 
 
 def _share(count: int, total: int) -> str:

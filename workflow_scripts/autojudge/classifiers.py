@@ -3,7 +3,8 @@
 They see features as they are. What each is for:
 
 - `logistic_regression` (C): the paper's; all features, one multiplication each
-- `sparse_regression` (features): logistic regression on the features with the largest standardised weights; cheap to serve
+- `sparse_regression` (features): logistic regression on the features with the largest standardised weights; cheap to
+  serve
 - `boosting` (n_estimators): gradient-boosted trees on the scalars and on the linear score of all features, stacked
 - `mlp` (hidden_units): one hidden layer, stopped early by held-out problems
 - `random_forest` (n_estimators)
@@ -110,13 +111,21 @@ def _fit_boosting(values: Sequence[float], part: Part, x: Any, columns: list[str
     stacked = np.concatenate([unseen[:, None], x[:, -n_scalars:]], axis=1)
     for value in values:
         model = GradientBoostingClassifier(
-            n_estimators=int(value), max_depth=3, learning_rate=0.1, subsample=0.5, min_samples_leaf=5, random_state=seed
+            n_estimators=int(value),
+            max_depth=3,
+            learning_rate=0.1,
+            subsample=0.5,
+            min_samples_leaf=5,
+            random_state=seed,
         ).fit(stacked, part.important, part.weight)
         start = float(np.log(part.weight[part.important].sum() / part.weight[~part.important].sum()))
         trees = [tree.tree_ for tree in model.estimators_[:, 0]]
         leaves = [model.learning_rate * tree.value[:, 0, 0] for tree in trees]
         lines = {f"line_{name}": tensor for name, tensor in _line_tensors(line.weight, line.bias).items()}
-        yield value, lines | _tree_tensors(trees, leaves) | {"start": torch.tensor(start), "n_scalars": torch.tensor(n_scalars)}
+        yield (
+            value,
+            lines | _tree_tensors(trees, leaves) | {"start": torch.tensor(start), "n_scalars": torch.tensor(n_scalars)},
+        )
 
 
 def _fit_forest(values: Sequence[float], part: Part, x: Any, columns: list[str], seed: int) -> Any:

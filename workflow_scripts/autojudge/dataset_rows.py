@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 from autojudge.errors import InputError
 
 
-def load_rows(source: Any, columns: tuple[str, ...], hub_config: str = "default") -> Iterator[tuple[str, dict[str, Any]]]:
+def load_rows(
+    source: Any, columns: tuple[str, ...], hub_config: str = "default"
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (origin, row); origin is "train" or "test".
 
     Parameters

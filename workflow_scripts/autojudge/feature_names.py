@@ -1,4 +1,7 @@
-"""What is known of a mismatch: names and meaning of the columns of features.parquet. No imports: a served judge needs it."""
+"""What is known of a mismatch: names and meaning of the columns of features.parquet.
+
+No imports: a served judge needs it.
+"""
 
 BLOCKS = {  # hidden states, one width a model
     "draft_at_draft": "draft's last hidden state at `position`, the draft's token placed there",

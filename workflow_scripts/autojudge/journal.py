@@ -1,7 +1,7 @@
 """The journal of a shard: each finished piece is appended at once, so that a killed job loses none.
 
-A text file: a line with the identity of the work, then a line of JSON a piece. It lies beside the declared outputs, which
-Snakemake deletes when a job fails, and has one owner at a time (flock).
+A text file: a line with the identity of the work, then a line of JSON a piece. It lies beside the declared outputs,
+which Snakemake deletes when a job fails, and has one owner at a time (flock).
 """
 
 import fcntl

@@ -93,14 +93,16 @@ class Judge:
         for role, model in self.info["models"].items():
             if model.get("model") != models.get(role, {}).get("model"):
                 raise InputError(
-                    f"the judge was trained for {role} {model.get('model')}, not for {models.get(role, {}).get('model')}; "
+                    f"the judge was trained for {role} {model.get('model')}, not for "
+                    f"{models.get(role, {}).get('model')}; "
                     "train one for this pair, or name the models as the judge does"
                 )
         for column, size in zip(self.columns, self.info["sizes"], strict=True):
             role = column.split("_")[0]
             if column in BLOCKS and hidden.get(role) != size:
                 raise InputError(
-                    f"the judge reads `{column}` of {size} numbers, and the {role} here has states of {hidden.get(role)}; "
+                    f"the judge reads `{column}` of {size} numbers, and the {role} here has states of "
+                    f"{hidden.get(role)}; "
                     "train a judge for this pair"
                 )
 
@@ -134,7 +136,9 @@ def load_judge(folder: str | Path) -> Judge:
     try:
         judge.predict(torch.zeros(1, sum(info["sizes"])))
     except (KeyError, RuntimeError, IndexError) as fault:
-        raise InputError(f"{folder}: judge.safetensors does not fit judge.json ({fault}); train the judge again") from fault
+        raise InputError(
+            f"{folder}: judge.safetensors does not fit judge.json ({fault}); train the judge again"
+        ) from fault
     return judge
 
 

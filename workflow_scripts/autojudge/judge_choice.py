@@ -24,7 +24,7 @@ def best_values(grid: pd.DataFrame, metric: str) -> pd.DataFrame:
     return rows.drop_duplicates(["feature_set", "classifier"]).reset_index(drop=True)
 
 
-def scores_of(scores: pd.DataFrame, point: Mapping[str, Any], split: str = VALIDATION) -> pd.DataFrame:
+def scores_of(scores: pd.DataFrame, point: Mapping[str, Any] | pd.Series, split: str = VALIDATION) -> pd.DataFrame:
     """Return the scores that the fit of the fold `validation` of a grid point gives a split."""
     wanted = (scores["fold"] == VALIDATION) & (scores["split"] == split)
     for name in POINT:
@@ -42,7 +42,7 @@ def choose_point(grid: pd.DataFrame, scores: pd.DataFrame, select: Mapping[str, 
     allowed = grid["feature_set"].isin(select["feature_sets"]) & grid["classifier"].isin(select["classifiers"])
     candidates = best_values(grid[allowed], metric)
     best = scores_of(scores, candidates.iloc[0])
-    weights, important = draw_weights(best["problem_id"], seed), best["important"].to_numpy(dtype=bool)
+    weights, important = draw_weights(best["problem_id"].to_numpy(), seed), best["important"].to_numpy(dtype=bool)
     level = []
     for _, point in candidates.iterrows():
         other = scores_of(scores, point)["score"].to_numpy()

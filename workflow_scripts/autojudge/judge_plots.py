@@ -21,11 +21,15 @@ SMALL = RC | {"font.size": 7, "axes.titlesize": 7.5, "legend.fontsize": 5.8, "ax
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINEAR = "logistic_regression"
 LEAST_SPAN = 0.2  # of a learning curve's axis: noise is not to look like a trend
+OF_DRAFT_TOKEN, OF_TARGET_TOKEN = ["draft_at_draft", "target_at_draft"], ["draft_at_target", "target_at_target"]
 SOURCES = {  # the paper's appendix: what a judge reads, in groups
-    "token": {"draft's token": ["draft_at_draft", "target_at_draft"], "target's token": ["draft_at_target", "target_at_target"],
-              "both": ["draft_at_draft", "target_at_draft", "draft_at_target", "target_at_target"]},
-    "model": {"draft": ["draft_at_draft"], "target": ["target_at_draft"], "both": ["draft_at_draft", "target_at_draft"]},
-}  # fmt: skip
+    "token": {
+        "draft's token": OF_DRAFT_TOKEN,
+        "target's token": OF_TARGET_TOKEN,
+        "both": OF_DRAFT_TOKEN + OF_TARGET_TOKEN,
+    },
+    "model": {"draft": ["draft_at_draft"], "target": ["target_at_draft"], "both": OF_DRAFT_TOKEN},
+}
 
 
 def save(figure: Figure, outputs: Mapping[str, str]) -> None:
@@ -63,9 +67,10 @@ def plot_ablation(
         _draw_roc(panels[0, 0], "by C", _by_strength(grid, scores, chosen["feature_set"], split))
         for axes, (source, groups) in zip((panels[0, 1], panels[1, 0]), SOURCES.items(), strict=True):
             known = {label: by_blocks.get(frozenset(blocks)) for label, blocks in groups.items()}
-            points = {label: linear.loc[name] for label, name in known.items() if name in linear.index}
+            rows = {str(name): row for name, row in linear.iterrows()}
+            points = {label: rows[name] for label, name in known.items() if name in rows}
             _draw_roc(axes, f"by {source}", {k: scores_of(scores, p, split) for k, p in points.items()})
-        sets = {_short(name): scores_of(scores, point, split) for name, point in linear.iterrows()}
+        sets = {_short(str(name)): scores_of(scores, point, split) for name, point in linear.iterrows()}
         _draw_roc(panels[1, 1], "by feature set", sets)
         of_set = best[best["feature_set"] == chosen["feature_set"]]
         kinds = {p["classifier"].replace("_", " "): scores_of(scores, p, split) for _, p in of_set.iterrows()}
@@ -94,12 +99,12 @@ def _draw_roc(axes: Axes, title: str, curves: Mapping[str, pd.DataFrame]) -> Non
     axes.plot([0, 1], [1, 0], color="#BBBBBB", linewidth=0.7)
     aucs = []
     for number, (label, rows) in enumerate(curves.items()):
-        style = {"color": COLOURS[number % len(COLOURS)], "linestyle": "-" if number < len(COLOURS) else "--"}
+        colour, dashes = COLOURS[number % len(COLOURS)], "-" if number < len(COLOURS) else "--"
         important = rows["important"].to_numpy(dtype=bool)
         wrong, right, _ = roc_curve(important, rows["score"])
         auc = roc_auc_score(important, rows["score"])
         aucs.append(auc)
-        axes.plot(1 - wrong, right, linewidth=1, label=f"{label}: {auc:.3f}", **style)
+        axes.plot(1 - wrong, right, dashes, color=colour, linewidth=1, label=f"{label}: {auc:.3f}")
     axes.axhline(0.9, color="#BBBBBB", linewidth=0.7, linestyle=":")
     axes.set(title=f"{title} (AUC)", xlim=(0, 1), xlabel="unimportant accepted", ylabel="important refused")
     axes.set_ylim(0.6 if min(aucs, default=0) > 0.93 else 0, 1.01)  # where all is near the corner, look closer
@@ -114,7 +119,9 @@ def _draw_reliability(axes: Axes, before: NDArray, after: NDArray, important: ND
     for label, colour, probability in (("before", COLOURS[1], before), ("calibrated", COLOURS[0], after)):
         share, mean = calibration_curve(important, probability, n_bins=bins, strategy="quantile")
         axes.plot(mean, share, "o-", color=colour, linewidth=1, markersize=2.5, label=label)
-    axes.set(title="reliability of the judge", xlabel="p(important)", ylabel="share important", xlim=(0, 1), ylim=(0, 1))
+    axes.set(
+        title="reliability of the judge", xlabel="p(important)", ylabel="share important", xlim=(0, 1), ylim=(0, 1)
+    )
     axes.legend(frameon=False, loc="upper left")
 
 
@@ -136,7 +143,9 @@ def plot_learning_curve(table: pd.DataFrame, title: str, outputs: Mapping[str, s
             axes.minorticks_off()
             low, high = table[metric].min(), table[metric].max()
             spare = max(0.0, LEAST_SPAN - (high - low)) / 2 + 0.02
-            axes.set(xlabel="training problems", ylabel=f"{label}, validation", ylim=(low - spare, min(1.01, high + spare)))
+            axes.set(
+                xlabel="training problems", ylabel=f"{label}, validation", ylim=(low - spare, min(1.01, high + spare))
+            )
         handles, names = panels[0].get_legend_handles_labels()
         figure.legend(handles, names, frameon=False, loc="outside lower center", title="mean over draws (dots)")
         figure.suptitle(title, fontsize=8)

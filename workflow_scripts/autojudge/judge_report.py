@@ -16,6 +16,7 @@ from autojudge.judge import Judge
 from autojudge.judge_choice import best_values, judge_scores, scores_of
 from autojudge.judge_metrics import METRICS, compare, draw_weights, estimate, measure
 from autojudge.mismatches import VALIDATION, Mismatches, Part
+from autojudge.schemas import records
 
 SCALAR_RULES = {  # scalars that order mismatches without training, and the sign of importance
     "kl_divergence": 1.0,
@@ -56,8 +57,12 @@ def compare_judges(
     rows = []
     for _, point in best_values(grid, metric).iterrows():
         found = scores_of(scores, point, split)["score"].to_numpy()
-        pooled = folds[(folds[["feature_set", "classifier", "value"]] == point[["feature_set", "classifier", "value"]]).all(axis=1)]
-        named = {name: point[name] for name in ("feature_set", "classifier", "hyperparameter", "value", "features_read")}
+        pooled = folds[
+            (folds[["feature_set", "classifier", "value"]] == point[["feature_set", "classifier", "value"]]).all(axis=1)
+        ]
+        named = {
+            name: point[name] for name in ("feature_set", "classifier", "hyperparameter", "value", "features_read")
+        }
         named["selected"] = all(point[name] == chosen[name] for name in ("feature_set", "classifier", "value"))
         named |= {"auc_validation": point["auc"], "accepted_validation": point[metric], "split": split}
         rows.append(named | _across_folds(pooled, seed) | _measured(found, reference, part.important, weights))
@@ -75,7 +80,9 @@ def _across_folds(pooled: pd.DataFrame, seed: int) -> dict[str, float]:
         return dict.fromkeys(("auc_folds", "auc_folds_low", "auc_folds_high"), np.nan)
     # Scores of different fits share no scale, so mismatches are ranked within their fold.
     rank = pooled.groupby("fold")["score"].rank(pct=True).to_numpy()
-    found = estimate(rank, pooled["important"].to_numpy(dtype=bool), draw_weights(pooled["problem_id"], seed))["auc"]
+    found = estimate(
+        rank, pooled["important"].to_numpy(dtype=bool), draw_weights(pooled["problem_id"].to_numpy(), seed)
+    )["auc"]
     return {"auc_folds": found.value, "auc_folds_low": found.low, "auc_folds_high": found.high}
 
 
@@ -142,7 +149,7 @@ def learning_curve(
 def write_markdown(table: pd.DataFrame, near_ties: pd.DataFrame, title: str, recall: float) -> str:
     """Return the comparison as Markdown."""
     split, rows = table["split"].iloc[0], []
-    for row in table.to_dict("records"):
+    for row in records(table):
         rows.append(
             [
                 name_judge(row) + (" **(selected)**" if row["selected"] else ""),
@@ -154,13 +161,20 @@ def write_markdown(table: pd.DataFrame, near_ties: pd.DataFrame, title: str, rec
                 _range(row, "accepted_at_95"),
             ]
         )
-    used = "the test split, which chose nothing" if split == "test" else "the validation split, which chose: take it as optimistic"
+    used = (
+        "the test split, which chose nothing"
+        if split == "test"
+        else "the validation split, which chose: take it as optimistic"
+    )
     note = (
-        f"AUC, average precision and acceptance on {used}; intervals of 95 % by resampling problems. Accepted at 90 %: share of "
-        "the unimportant mismatches that are kept where 90 % of the important ones are refused; minus KL: the difference to "
+        f"AUC, average precision and acceptance on {used}; intervals of 95 % by resampling problems. Accepted at 90 %: "
+        "share of "
+        "the unimportant mismatches that are kept where 90 % of the important ones are refused; minus KL: the "
+        "difference to "
         "KL divergence alone, paired. Each candidate at the value that accepts most on validation at a recall of "
         f"{100 * recall:g} %. AUC, folds: of scores by fits on the other folds of the train and validation problems. "
-        "Reads: numbers of a mismatch that the judge reads. Selected: of those within one standard error of the best on "
+        "Reads: numbers of a mismatch that the judge reads. Selected: of those within one standard error of the best "
+        "on "
         "validation, the one that reads fewest."
     )
     ties = tabulate(near_ties.to_dict("records"), "keys", "github", disable_numparse=True)
@@ -182,4 +196,6 @@ def _range(row: Mapping[str, Any], name: str, sign: bool = False) -> str:
     if pd.isna(row[name]):
         return ""
     form = "{:+.3f}" if sign else "{:.3f}"
-    return " ".join([form.format(row[name]), f"({form.format(row[f'{name}_low'])} to {form.format(row[f'{name}_high'])})"])
+    return " ".join(
+        [form.format(row[name]), f"({form.format(row[f'{name}_low'])} to {form.format(row[f'{name}_high'])})"]
+    )

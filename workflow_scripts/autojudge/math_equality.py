@@ -1,7 +1,7 @@
 """Tell whether two mathematical answers are equal: math-verify, in a process of its own that may be killed.
 
-Sympy can take for ever, or all memory, on what a model writes. math-verify's own time limit is an alarm signal, which only
-a main thread may set, and mining compares answers in threads.
+Sympy can take for ever, or all memory, on what a model writes. math-verify's own time limit is an alarm signal, which
+only a main thread may set, and mining compares answers in threads.
 """
 
 import json
@@ -57,7 +57,10 @@ class MathEquality:
         if self._process is None:
             environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "autojudge.math_equality"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+                [sys.executable, "-m", "autojudge.math_equality"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment,
             )
             self._ask(self._process, ["1", "1"], START_SECONDS)
         return self._process

@@ -157,13 +157,10 @@ class Miner:
     pair : Pair
         Draft and target.
     task : Task
-        Extracts and compares answers; with a true `SLOW_CHECKS`, beside generation. Its prompt's stop strings end responses.
-    max_new_tokens : int
-        Longest response, counted from the prompt's end.
-    batch : int
-        Most problems in work at a time.
-    memory : int or None
-        Bytes for caches and passes beside the models' weights, which bound the batch too. None: no bound.
+        Extracts and compares answers; with a true `SLOW_CHECKS`, beside generation. Its prompt's stop strings end
+        responses. max_new_tokens : int Longest response, counted from the prompt's end. batch : int Most problems in
+        work at a time. memory : int or None Bytes for caches and passes beside the models' weights, which bound the
+        batch too. None: no bound.
     """
 
     def __init__(self, pair: Pair, task: Task, max_new_tokens: int, batch: int, memory: int | None = None) -> None:
@@ -297,7 +294,9 @@ class Miner:
 
         def check() -> Checked:
             answer = self.task.extract_answer(self.pair.decode(tokens))
-            return Checked(answer, None not in (answer, row.answer) and self.task.same_answer(answer, row.answer))
+            if answer is None or row.answer is None:
+                return Checked(answer, False)
+            return Checked(answer, self.task.same_answer(answer, row.answer))
 
         if checks:
             return checks.submit(check)

@@ -57,7 +57,8 @@ class Mismatches:
         Parameters
         ----------
         fold : str
-            `validation`, or `i-of-n`: of n parts of the problems of train and validation, by a hash, the i-th is measured on.
+            `validation`, or `i-of-n`: of n parts of the problems of train and validation, by a hash, the i-th is
+            measured on.
 
         Raises
         ------
@@ -75,7 +76,9 @@ class Mismatches:
 
     def _part(self, wanted: pd.Series, name: str, check: bool = True) -> "Part":
         rows = self.rows[wanted]
-        part = Part(self.features_path, rows.reset_index(drop=True), self.weight[rows.index], f"{self.labels_path}: {name}")
+        part = Part(
+            self.features_path, rows.reset_index(drop=True), self.weight[rows.index], f"{self.labels_path}: {name}"
+        )
         if check:
             part.check()
         return part
@@ -110,7 +113,8 @@ class Part:
         if self.important.all() or not self.important.any():
             only = "important" if self.important.all() else "unimportant"
             raise InputError(
-                f"{self.name}: all {len(self)} mismatches are {only}, and a judge needs both classes; mine more problems "
+                f"{self.name}: all {len(self)} mismatches are {only}, and a judge needs both classes; mine more "
+                "problems "
                 "(config key `problems`)"
             )
 
@@ -136,7 +140,9 @@ class Part:
 
 def fold_of(problem_id: pd.Series, count: int, purpose: str) -> NDArray[np.int64]:
     """Return the fold, 1 to `count`, of each problem: by a hash of its name, another one for each purpose."""
-    return np.array([1 + int(hashlib.sha256(f"{purpose} {name}".encode()).hexdigest()[:8], 16) % count for name in problem_id])
+    return np.array(
+        [1 + int(hashlib.sha256(f"{purpose} {name}".encode()).hexdigest()[:8], 16) % count for name in problem_id]
+    )
 
 
 def load_features(path: str | Path, columns: list[str], places: NDArray[np.int64] | None = None) -> NDArray[np.float32]:

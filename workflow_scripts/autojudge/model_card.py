@@ -7,8 +7,8 @@ from autojudge.judge import Judge
 
 CARD = """# Judge for {draft} and {target}
 
-Tells of a draft token that the target would not have chosen whether it matters for the final answer: p(important). Trained
-without human labels by AutoJudge (arXiv 2504.20039) on `{dataset}` ({task}).
+Tells of a draft token that the target would not have chosen whether it matters for the final answer: p(important).
+Trained without human labels by AutoJudge (arXiv 2504.20039) on `{dataset}` ({task}).
 
 | | |
 |---|---|
@@ -19,9 +19,9 @@ without human labels by AutoJudge (arXiv 2504.20039) on `{dataset}` ({task}).
 | on validation | AUC {auc} of {mismatches} mismatches, {problems} problems |
 | commit | {commit} |
 
-The validation split chose this judge, so its figures are optimistic; `../judges.md` has those of the test split. Probabilities
-are calibrated on validation (Platt). Meant for these two models at these revisions and for problems like those it was trained
-on; hidden states are those after the final norm, of a model in {dtype}.
+The validation split chose this judge, so its figures are optimistic; `../judges.md` has those of the test split.
+Probabilities are calibrated on validation (Platt). Meant for these two models at these revisions and for problems like
+those it was trained on; hidden states are those after the final norm, of a model in {dtype}.
 
 ```python
 from autojudge.judge import load_judge  # needs torch and safetensors alone

@@ -156,11 +156,18 @@ def context_length(settings: Mapping[str, Any]) -> int:
     return _from_hub(AutoConfig, settings).get_text_config().max_position_embeddings
 
 
+def hidden_size(settings: Mapping[str, Any]) -> int:
+    """Return the width of a model's hidden states, weights not loaded. Raises InputError like `load_pair`."""
+    return _from_hub(AutoConfig, settings).get_text_config().hidden_size
+
+
 def _read_template(path: str) -> str:
     try:
         return Path(path).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as fault:
-        raise InputError(f"config key `target.chat_template`: {path} cannot be read ({fault}); name another file") from fault
+        raise InputError(
+            f"config key `target.chat_template`: {path} cannot be read ({fault}); name another file"
+        ) from fault
 
 
 def _from_hub(kind: Any, settings: Mapping[str, Any], **options: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from autojudge.errors import InputError
-from autojudge.prompts import encode_chat
+from autojudge.prompts import Prompt, encode_chat
 from autojudge.tasks import Task, prompt_of
 
 VALIDATION_SHARE = 0.25  # of the problems that may be mined
@@ -23,6 +23,16 @@ def choose_split(problem_id: str, origin: str) -> str:
     if origin == "test":
         return "test"
     return "validation" if int(problem_id[:8], 16) / 16**8 < VALIDATION_SHARE else "train"
+
+
+def check_shots(asked: Prompt, shots: int, task: str) -> None:
+    """Raise InputError where more worked examples are asked for than a task has."""
+    if shots > len(asked.shots):
+        raise InputError(
+            f"config key `datasets.*.shots`: {shots} asked for, but task `{task}` has {len(asked.shots)} worked "
+            "examples; "
+            "ask for fewer"
+        )
 
 
 def prepare_problems(
@@ -54,11 +64,7 @@ def prepare_problems(
         template, or more worked examples are asked for than there are.
     """
     wanted, rows, asked, shots = dict(dataset["problems"]), {}, prompt_of(task), dataset.get("shots", 0)
-    if shots > len(asked.shots):
-        raise InputError(
-            f"config key `datasets.*.shots`: {shots} asked for, but task `{dataset['task']}` has {len(asked.shots)} worked "
-            "examples; ask for fewer"
-        )
+    check_shots(asked, shots, dataset.get("task", ""))
     for example in task.load_examples(dataset["source"], wanted, seed):
         problem_id = problem_hash(example.question)
         split = choose_split(problem_id, example.origin)

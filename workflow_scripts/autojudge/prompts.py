@@ -1,4 +1,4 @@
-"""What a task asks a model: wording, worked examples and stop strings, as data in a YAML file beside the task's module."""
+"""What a task asks a model: wording, worked examples and stop strings, as data in a YAML file beside its module."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,7 +67,8 @@ def encode_chat(messages: Sequence[dict[str, str]], tokenizer: PreTrainedTokeniz
     """
     if tokenizer.chat_template is None:
         raise InputError(
-            f"tokenizer of {tokenizer.name_or_path}: it has no chat template; choose an instruction-tuned model, or name "
+            f"tokenizer of {tokenizer.name_or_path}: it has no chat template; choose an instruction-tuned model, or "
+            "name "
             "a template in the target's config key `chat_template` (resources/chat_templates/plain.jinja suits base "
             "models)"
         )

@@ -37,7 +37,6 @@ COUNTS: Columns = {
 }
 
 
-
 def _with_interval(name: str, meaning: str) -> Columns:
     """Return a column and the ends of its interval."""
     return {
@@ -124,7 +123,10 @@ TABLES: dict[str, tuple[str, Columns]] = {
             ),
             "auc": (pa.float64(), "area under the ROC curve for the label important, on the fold"),
             "average_precision": (pa.float64(), "area under the precision-recall curve, on the fold"),
-            "accepted_at_90": (pa.float64(), "share of unimportant mismatches accepted where 90 % of important ones are refused"),
+            "accepted_at_90": (
+                pa.float64(),
+                "share of unimportant mismatches accepted where 90 % of important ones are refused",
+            ),
             "accepted_at_95": (pa.float64(), "the same for 95 %"),
             "auc_train": (pa.float64(), "area under the ROC curve on the rows of the fit"),
             "n_train": (pa.int64(), "mismatches of the fit"),
@@ -151,12 +153,20 @@ TABLES: dict[str, tuple[str, Columns]] = {
             "selected": (pa.bool_(), "the judge of judge/"),
             "features_read": (pa.int64(), "numbers that it reads of a mismatch"),
             "auc_validation": (pa.float64(), "area under the ROC curve on validation"),
-            "accepted_validation": (pa.float64(), "acceptance on validation at the configured recall, by which it was chosen"),
-            "split": (pa.string(), "what the following columns are measured on: test, or validation where no test is mined"),
+            "accepted_validation": (
+                pa.float64(),
+                "acceptance on validation at the configured recall, by which it was chosen",
+            ),
+            "split": (
+                pa.string(),
+                "what the following columns are measured on: test, or validation where no test is mined",
+            ),
             **_with_interval("auc_folds", "area under the ROC curve across folds of train and validation"),
             **_with_interval("auc", "area under the ROC curve"),
             **_with_interval("average_precision", "area under the precision-recall curve"),
-            **_with_interval("accepted_at_90", "unimportant mismatches accepted where 90 % of important ones are refused"),
+            **_with_interval(
+                "accepted_at_90", "unimportant mismatches accepted where 90 % of important ones are refused"
+            ),
             **_with_interval("accepted_at_95", "the same for 95 %"),
             **_with_interval("gain", "accepted_at_90 minus that of KL divergence alone, paired"),
         },
@@ -170,7 +180,10 @@ TABLES: dict[str, tuple[str, Columns]] = {
             "draw": (pa.int64(), "number of the random draw"),
             "auc": (pa.float64(), "area under the ROC curve on validation"),
             "average_precision": (pa.float64(), "area under the precision-recall curve on validation"),
-            "accepted_at_90": (pa.float64(), "unimportant mismatches accepted where 90 % of important ones are refused"),
+            "accepted_at_90": (
+                pa.float64(),
+                "unimportant mismatches accepted where 90 % of important ones are refused",
+            ),
             "accepted_at_95": (pa.float64(), "the same for 95 %"),
         },
     ),
@@ -183,7 +196,9 @@ TABLES: dict[str, tuple[str, Columns]] = {
             "mismatches": (pa.int64(), "their number"),
             **_with_interval("auc", "area under the ROC curve"),
             **_with_interval("average_precision", "area under the precision-recall curve"),
-            **_with_interval("accepted_at_90", "unimportant mismatches accepted where 90 % of important ones are refused"),
+            **_with_interval(
+                "accepted_at_90", "unimportant mismatches accepted where 90 % of important ones are refused"
+            ),
             **_with_interval("accepted_at_95", "the same for 95 %"),
         },
     ),

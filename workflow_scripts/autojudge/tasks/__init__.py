@@ -4,10 +4,10 @@
 - ``extract_answer(text)`` returns the final answer of a response, None where none is found
 - ``same_answer(a, b)`` tells whether two answers are equal
 
-A module that sets ``PROMPT = Prompt.load(__file__)`` words the question and names stop strings in a YAML file beside it;
-without it the bare question is asked.
-A module with ``read_answer(text)`` returns a `Reading` or None, so that the report can tell in which form answers came.
-A module whose ``extract_answer`` takes long sets ``SLOW_CHECKS = True``: mining then calls it in threads of its own.
+A module that sets ``PROMPT = Prompt.load(__file__)`` words the question and names stop strings in a YAML file beside
+it; without it the bare question is asked. A module with ``read_answer(text)`` returns a `Reading` or None, so that the
+report can tell in which form answers came. A module whose ``extract_answer`` takes long sets ``SLOW_CHECKS = True``:
+mining then calls it in threads of its own.
 """
 
 import importlib

@@ -1,6 +1,7 @@
 """MATH-500 (Lightman et al. 2023), mined on MATH's training split (Hendrycks et al. 2021): competition mathematics.
 
-Rows hold `problem` and `solution`, and may hold `answer`; without it the solution's last boxed expression is the answer.
+Rows hold `problem` and `solution`, and may hold `answer`; without it the solution's last boxed expression is the
+answer.
 """
 
 from collections.abc import Iterator, Mapping

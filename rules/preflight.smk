@@ -1,0 +1,21 @@
+localrules:
+    preflight,
+
+
+rule preflight:
+    """Check what could end a long run, and tell what will run: jobs, problems, hours, disk."""
+    input:
+        library=library("preflight", *task_modules()),
+    log:
+        "logs/preflight.log",
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=10,
+    params:
+        config={key: value for key, value in config.items() if key != "testbed"},
+        local=workflow.local_exec,
+    script:
+        "../workflow_scripts/preflight.py"
