@@ -109,7 +109,7 @@ def test_selection_never_sees_a_test_problem(clone):
     assert (sweep["split"].to_numpy() == problems[sweep["problem_id"]].to_numpy()).all()
     assert set(sweep["split"]) == {"validation", "test"}
     summary = clone.snakemake("--detailed-summary").stdout
-    for stage, script in (("grid.parquet", "train_judge"), ("judge.json", "select_judge")):
+    for stage, script in (("grid/scalars/validation.parquet", "train_judge"), ("judge.json", "select_judge")):
         row = next(line for line in summary.splitlines() if line.split("\t")[0].endswith(stage))
         assert script in row and "problems.parquet" not in row and "sweep" not in row
 
