@@ -1,5 +1,6 @@
 # make demo   the whole experiment on the embedded test bed, from a bare clone to the figure
 # make test   unit tests, then small real runs of the workflow
+# make test-cluster   tests on a real Slurm, started on this machine alone (root, Debian's slurm-wlm and munge)
 # make lint   formatters, linters and types
 # make clean  remove the environment and the tools' caches (not results: some take GPU days)
 
@@ -10,7 +11,7 @@ PIP := $(VENV)/bin/pip --quiet --quiet --disable-pip-version-check
 # Snakemake starts jobs by the name `python`, which must be the environment's.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-cluster lint clean
 
 demo: $(VENV)/requirements.stamp
 	$(VENV)/bin/snakemake --cores all
@@ -21,6 +22,9 @@ test: export OMP_NUM_THREADS = 1
 test: $(VENV)/requirements-dev.stamp
 	$(VENV)/bin/pytest -n 2 tests/unit
 	$(VENV)/bin/pytest tests/workflow
+
+test-cluster: $(VENV)/requirements-dev.stamp
+	tests/cluster/run.sh $(VENV)/bin/pytest tests/cluster
 
 lint: $(VENV)/requirements-dev.stamp
 	$(VENV)/bin/ruff check

@@ -1,6 +1,7 @@
 import os
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -62,6 +63,7 @@ def task_modules():
     return sorted({f"tasks.{config['datasets'][run['dataset']]['task']}" for run in config["runs"]})
 
 
+@cache
 def files_of_pair(pair):
     """Files of a pair's local model folders, and of its chat template; models of the hub have none."""
     folders = [Path(model["model"]).expanduser() for model in own_models(config["pairs"][pair]).values()]

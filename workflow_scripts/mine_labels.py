@@ -35,6 +35,8 @@ def mine_labels(
     progress = Progress(len(rows), "problem", resumed=len(log.finished))
     mined = [Mined.from_json(entry) for entry in log.finished]
     known = {m.response["problem_id"] for m in mined}
+    if known:
+        logger.info("resumes with %d finished problems", len(known))
     remaining = [row for row in rows if row["problem_id"] not in known]
     if remaining:
         models = load_pair(pair)

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from autojudge.errors import InputError
-from autojudge.schemas import TABLES, describe_tables, read_table, write_table
+from autojudge.schemas import TABLES, describe_tables, gather_tables, read_table, write_table
 from conftest import ROOT
 
 PROBLEM = {"problem_id": "a", "question": "?", "gold": "1", "prompt_tokens": [1, 2], "split": "train"}
@@ -58,3 +58,23 @@ def test_the_results_page_is_the_dictionary_of_every_column():
         "results/README.md is not that of schemas.py; replace its tables by what this prints: "
         "PYTHONPATH=workflow_scripts .venv/bin/python -c 'from autojudge.schemas import *; print(describe_tables())'"
     )
+
+
+def test_shards_are_gathered_in_order_and_a_damaged_one_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("autojudge.schemas.GATHER_ROWS", 5)
+    shards = [tmp_path / f"{i}-of-4.parquet" for i in range(1, 5)]
+    for i, shard in enumerate(shards):
+        write_table("problems", [PROBLEM | {"problem_id": f"{i}{j}"} for j in range(i)], shard)
+    gather_tables({"problems": list(map(str, shards))}, {"problems": str(tmp_path / "problems.parquet")})
+    assert list(read_table("problems", tmp_path / "problems.parquet")["problem_id"]) == [
+        "10",
+        "20",
+        "21",
+        "30",
+        "31",
+        "32",
+    ]
+    shards[2].write_bytes(shards[2].read_bytes()[:-40])
+    with pytest.raises(InputError, match=r"3-of-4\.parquet: not a readable problems table .*delete it and run again"):
+        gather_tables({"problems": list(map(str, shards))}, {"problems": str(tmp_path / "whole.parquet")})
+    assert not (tmp_path / "whole.parquet").exists()

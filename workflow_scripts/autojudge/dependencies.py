@@ -8,6 +8,7 @@ LIBRARY = Path(__file__).parent
 REGISTRIES = ("rules", "tasks")  # their members are imported by name, as the config says
 
 
+@cache
 def library_of(script: Path, members: tuple[str, ...] = ()) -> list[str]:
     """Return the paths of the library modules that a script imports, directly or not, and of their data, in order.
 

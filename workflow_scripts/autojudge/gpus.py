@@ -37,6 +37,8 @@ def claim_gpus(count: int) -> Iterator[None]:
         The node has fewer GPUs.
     """
     if count == 0 or "SLURM_JOB_ID" in os.environ:
+        if count:
+            logger.info("GPUs given by Slurm: %s %s", VISIBLE, os.environ.get(VISIBLE, "none"))
         yield
         return
     given = os.environ.get(VISIBLE)

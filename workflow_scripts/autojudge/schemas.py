@@ -15,6 +15,8 @@ from autojudge.feature_names import BLOCKS, SCALARS
 TOKENS = pa.list_(pa.int32())
 HIDDEN = pa.list_(pa.float16())  # one width a file: the hidden size of the model
 
+GATHER_ROWS = 8192  # rows that are gathered before they are written
+
 Columns = dict[str, tuple[pa.DataType, str]]
 
 KEY: Columns = {
@@ -376,8 +378,26 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def concatenate_tables(table: str, paths: list[str], path: str | Path) -> None:
-    """Gather shards into one table."""
-    write_table(table, pa.concat_tables([read_arrow(table, shard) for shard in paths]), path)
+    """Gather shards into one table, whole, without holding more than GATHER_ROWS rows and a shard.
+
+    Raises
+    ------
+    InputError
+        A shard is missing, damaged, or not of the table's schema; it is named.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    with pq.ParquetWriter(partial, arrow_schema(table), compression="zstd") as writer:
+        waiting: list[pa.Table] = []
+        for shard in paths:
+            waiting.append(read_arrow(table, shard))
+            if sum(map(len, waiting)) >= GATHER_ROWS:
+                writer.write_table(pa.concat_tables(waiting))
+                waiting = []
+        if waiting:
+            writer.write_table(pa.concat_tables(waiting))
+    os.replace(partial, path)
 
 
 def gather_tables(parts: Mapping[str, list[str]], outputs: Mapping[str, str]) -> None:
