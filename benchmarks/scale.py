@@ -1,8 +1,8 @@
 """Ten thousand mining shards: how long a dry run takes, how fast jobs start, how much memory the gather takes.
 
-The plan has 20 combinations of dataset and pair, 500 shards each. Jobs are timed with a stand-in miner that only sleeps,
-on fewer shards, as each is a process of its own; the gather reads 10,000 links to one shard of 20 rows with three
-blocks of 2,048 numbers: 200,000 rows of 6,144 features.
+The plan has 20 combinations of dataset and pair, 500 shards each. Jobs are timed with a stand-in miner that only
+sleeps, on fewer shards, as each is a process of its own; the gather reads 10,000 links to one shard of 20 rows with
+three blocks of 2,048 numbers: 200,000 rows of 6,144 features.
 
     python benchmarks/scale.py --json FILE
 """
