@@ -65,7 +65,9 @@ def write_config(folder, shards, pairs, datasets):
     problems = {"train": 3 * shards, "validation": shards, "test": 1}
     config = {
         "pairs": dict.fromkeys(names, models),
-        "datasets": {f"set{i}": {"task": "arith", "problems": problems} for i in range(datasets)},
+        "datasets": {
+            f"set{i}": {"task": "arith", "problems": problems, "max_new_tokens": 160} for i in range(datasets)
+        },
         "runs": [{"dataset": f"set{i}", "pairs": names} for i in range(datasets)],
         "mining": {"shards": shards},
         "decoding": {"rules": ["lossless", "judge"]},
