@@ -128,6 +128,24 @@ def tracked_config(wildcards):
     }
 
 
+# Functions and not snakemake's `lookup`, which walks the whole config for every job: ten thousand shards take a minute more.
+def pair_settings(wildcards):
+    return config["pairs"][wildcards.pair]
+
+
+def dataset_settings(wildcards):
+    return config["datasets"][wildcards.dataset]
+
+
+def dataset_value(name):
+    """A value of the dataset's config entry."""
+    return lambda wildcards: config["datasets"][wildcards.dataset][name]
+
+
+def blocks_of_set(wildcards):
+    return config["judge"]["feature_sets"][wildcards.feature_set]
+
+
 def pair_resource(name):
     """A resource of the pair's jobs, as its config entry states it."""
     return lambda wildcards: config["pairs"][wildcards.pair][name]

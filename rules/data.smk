@@ -17,8 +17,8 @@ rule prepare_problems:
         mem_mb=growing(2000),
         runtime=20,
     params:
-        dataset=lookup(within=config, dpath="datasets/{dataset}"),
-        pair=lookup(within=config, dpath="pairs/{pair}"),
+        dataset=dataset_settings,
+        pair=pair_settings,
         seed=config["seed"],
     script:
         "../workflow_scripts/prepare_problems.py"

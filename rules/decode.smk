@@ -20,9 +20,9 @@ rule sweep_thresholds:
         runtime=growing_pair_resource("runtime"),
         gpu=pair_resource("gpus"),
     params:
-        task=lookup(within=config, dpath="datasets/{dataset}/task"),
-        max_new_tokens=lookup(within=config, dpath="datasets/{dataset}/max_new_tokens"),
-        pair=lookup(within=config, dpath="pairs/{pair}"),
+        task=dataset_value("task"),
+        max_new_tokens=dataset_value("max_new_tokens"),
+        pair=pair_settings,
         rules=swept_rules(),
         decoding={key: config["decoding"][key] for key in ("window", "batch", "branches", "temperature", "top_p")},
         journal="results/{dataset}/{pair}/journal/sweep/{scatteritem}.jsonl",
@@ -75,8 +75,8 @@ rule measure_speed:
         runtime=growing_pair_resource("runtime"),
         gpu=pair_resource("gpus"),
     params:
-        task=lookup(within=config, dpath="datasets/{dataset}/task"),
-        pair=lookup(within=config, dpath="pairs/{pair}"),
+        task=dataset_value("task"),
+        pair=pair_settings,
         settings=lambda wildcards: config["speed"]
         | {
             "window": config["decoding"]["window"],

@@ -19,7 +19,7 @@ rule train_judge:
         runtime=120,
     params:
         mismatches=used_mismatches(),
-        blocks=lookup(within=config, dpath="judge/feature_sets/{feature_set}"),
+        blocks=blocks_of_set,
         classifiers=config["judge"]["classifiers"],
         seed=config["seed"],
     script:
@@ -74,8 +74,8 @@ rule select_judge:
     params:
         mismatches=used_mismatches(),
         judge={key: config["judge"][key] for key in ("feature_sets", "select")},
-        task=lookup(within=config, dpath="datasets/{dataset}/task"),
-        pair=lookup(within=config, dpath="pairs/{pair}"),
+        task=dataset_value("task"),
+        pair=pair_settings,
         seed=config["seed"],
     script:
         "../workflow_scripts/select_judge.py"

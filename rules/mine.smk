@@ -20,9 +20,9 @@ rule mine_labels:
         runtime=growing_pair_resource("runtime"),
         gpu=pair_resource("gpus"),
     params:
-        task=lookup(within=config, dpath="datasets/{dataset}/task"),
-        max_new_tokens=lookup(within=config, dpath="datasets/{dataset}/max_new_tokens"),
-        pair=lookup(within=config, dpath="pairs/{pair}"),
+        task=dataset_value("task"),
+        max_new_tokens=dataset_value("max_new_tokens"),
+        pair=pair_settings,
         mining={key: config["mining"][key] for key in ("batch", "memory_mb")},
         splits=mined_splits(),
         journal="results/{dataset}/{pair}/journal/mine/{scatteritem}.jsonl",

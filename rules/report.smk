@@ -24,7 +24,7 @@ rule build_pareto:
         runtime=30,
     params:
         dataset="{dataset}",
-        task=lookup(within=config, dpath="datasets/{dataset}/task"),
+        task=dataset_value("task"),
         pairs=figure_pairs,
         rules=swept_rules(),
         tolerance=config["decoding"]["tolerance"],
@@ -54,8 +54,8 @@ rule report_answers:
         runtime=30,
     params:
         title="{dataset}, {pair}",
-        task=lookup(within=config, dpath="datasets/{dataset}/task"),
-        pair=lookup(within=config, dpath="pairs/{pair}"),
+        task=dataset_value("task"),
+        pair=pair_settings,
     script:
         "../workflow_scripts/report_answers.py"
 
@@ -83,7 +83,7 @@ rule show_tokens:
         runtime=30,
     params:
         title="{dataset}, {pair}",
-        pair=lookup(within=config, dpath="pairs/{pair}"),
+        pair=pair_settings,
     script:
         "../workflow_scripts/show_tokens.py"
 
