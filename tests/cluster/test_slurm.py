@@ -18,6 +18,7 @@ from test_workflow import Clone
 
 from autojudge.schemas import read_table
 
+pytestmark = pytest.mark.skipif("AUTOJUDGE_SLURM" not in os.environ, reason="no Slurm: run `make test-cluster`")
 SMALL = """
 datasets: {arith: {problems: {train: 48, validation: 24, test: 24}}}
 pairs: {testbed: {gpus: 1, mem_mb: 1500, runtime: 10}}
@@ -103,7 +104,8 @@ def agree(ours: Path, theirs: Path) -> None:
 def local(tmp_path_factory) -> Path:
     """The folder of an undisturbed run without Slurm."""
     clone = Cluster(tmp_path_factory.mktemp("local"))
-    command = [*clone.command("results/arith_pareto.pdf"), "--config", "pairs={testbed: {gpus: 0}}"]
+    (clone.folder / "small.yaml").write_text(SMALL.replace("gpus: 1", "gpus: 0"))
+    command = clone.command("results/arith_pareto.pdf")
     result = subprocess.run(command, cwd=clone.folder, capture_output=True, text=True, env=clone.environment())
     assert result.returncode == 0, result.stdout + result.stderr
     return clone.folder
