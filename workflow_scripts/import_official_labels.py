@@ -51,6 +51,8 @@ def import_labels(files: list[str], draft_hidden: int, folder: Path) -> dict[str
             if "changed_token_indices" not in sample or "hiddens" not in sample:
                 continue  # the official script skips these, too
             where = f"{file}: problem {number}"
+            if "current_response" not in sample:
+                raise InputError(f"{where} has no `current_response`; give the output of calc_hiddens")
             name = problem_hash(str(sample["current_response"].flatten().tolist()))
             if name in problems:
                 raise InputError(f"{where} is there twice; give each file once")
@@ -74,9 +76,8 @@ def load_samples(file: str) -> list[dict[str, Any]]:
         data = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as fault:
         raise InputError(
-            f"{file}: refused, as loading it would run code ({str(fault).splitlines()[0]}); save tensors, lists, dicts "
-            "and "
-            "numbers alone"
+            f"{file}: refused, as it is no file of torch.save, or loading it would run code; give a file of tensors, "
+            "lists, dicts and numbers alone (numpy arrays are none of these)"
         ) from fault
     except (OSError, RuntimeError, EOFError) as fault:
         raise InputError(f"{file}: not a file of torch.save ({str(fault).splitlines()[0]}); check the path") from fault
@@ -93,7 +94,12 @@ def read_sample(
     changed, hiddens = sample["changed_token_indices"], sample["hiddens"]
     if len(changed) != len(hiddens):
         raise InputError(f"{where}: {len(changed)} mismatches and {len(hiddens)} `hiddens`; run calc_hiddens again")
-    previous = sample.get("prev_hiddens") or [None] * len(changed)
+    previous = sample["prev_hiddens"] if sample.get("prev_hiddens") is not None else [None] * len(changed)
+    if len(previous) != len(changed) or any(len(mismatch) != 4 for mismatch in changed):
+        raise InputError(
+            f"{where}: `changed_token_indices` must hold (place, important, target's token, draft's token), and "
+            "`prev_hiddens`, if there, one entry each; run calc_hiddens again"
+        )
     for (place, important, target_token, draft_token), states, before in zip(changed, hiddens, previous, strict=True):
         target_hidden = len(states) // 2 - draft_hidden
         if len(states) % 2 or target_hidden <= 0:

@@ -85,7 +85,7 @@ class Code:
 
 def test_a_file_that_needs_code_is_refused_and_runs_none(saved, tmp_path, capfd):
     file = saved([*make_samples(1), {"extra": Code()}])
-    with pytest.raises(InputError, match="refused, as loading it would run code"):
+    with pytest.raises(InputError, match="refused, as it is no file of torch.save, or loading it would run code"):
         import_labels([file], DRAFT, tmp_path)
     assert "code was run" not in capfd.readouterr().out
     assert not (tmp_path / "labels.parquet").exists()
@@ -96,6 +96,15 @@ def test_a_file_that_needs_code_is_refused_and_runs_none(saved, tmp_path, capfd)
     [
         (lambda s: s[0]["hiddens"].pop(), "problem 1: 4 mismatches and 3 `hiddens`"),
         (lambda s: s[1]["hiddens"].__setitem__(0, torch.zeros(11)), "problem 2: `hiddens` of 11 numbers do not hold"),
+        (lambda s: s[0].pop("current_response"), "problem 1 has no `current_response`"),
+        (
+            lambda s: s[0]["changed_token_indices"].__setitem__(0, (1, True, 2)),
+            "problem 1: `changed_token_indices` must",
+        ),
+        (
+            lambda s: s[0].update(prev_hiddens=torch.zeros(1, 32)),
+            "problem 1: .*`prev_hiddens`, if there, one entry each",
+        ),
         (lambda s: s.append(s[0]), "problem 3 is there twice"),
         (lambda s: s.clear(), "no problem with `changed_token_indices` and `hiddens`"),
         (lambda s: s.append(3), "holds no list of dicts"),

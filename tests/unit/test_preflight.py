@@ -70,6 +70,15 @@ def no_test_rows(settings, tmp_path):
     settings["datasets"]["arith"] |= {"task": "gsm8k", "source": source}
 
 
+def too_few_rows(settings, tmp_path):
+    rows = [json.dumps({"question": f"{i}?", "answer": "#### 1"}) for i in range(30)]
+    source = {split: str(tmp_path / f"{split}.jsonl") for split in ("train", "test")}
+    for path in source.values():
+        Path(path).write_text("\n".join(rows))
+    problems = {"train": 5, "validation": 1, "test": 300}
+    settings["datasets"]["arith"] |= {"task": "gsm8k", "source": source, "problems": problems}
+
+
 def set_pair(**values):
     return lambda settings, tmp_path: settings["pairs"]["testbed"].update(values)
 
@@ -90,6 +99,7 @@ PLANTED = {
         "exceed the models' context of 512; lower",
     ),
     "an empty dataset file": (no_test_rows, "test.jsonl: holds no rows; check the file"),
+    "too few problems": (too_few_rows, "too few problems: test by .*; lower `datasets.arith.problems`"),
     "too few GPUs": (
         set_pair(gpus=2),
         "2 a job, 0 visible here; lower `pairs.testbed.gpus`, or run with --profile slurm",

@@ -14,7 +14,7 @@ from tabulate import tabulate
 from autojudge.configuration import own_models, pairs_of, uses_judge, uses_labels
 from autojudge.errors import InputError
 from autojudge.models import context_length, hidden_size, load_tokenizer
-from autojudge.problems import check_shots
+from autojudge.problems import check_shots, choose_split, problem_hash
 from autojudge.prompts import encode_chat
 from autojudge.tasks import load_task, prompt_of
 
@@ -103,17 +103,22 @@ def _check_pair(config: Mapping[str, Any], dataset: str, pair: str) -> Iterator[
 
 
 def _check_dataset(entry: Mapping[str, Any], name: str) -> Iterator[Finding]:
-    """Check that a first row of each part can be had and read."""
+    """Check that its rows can be had and read, and that each split holds as many problems as are asked for."""
 
     def check() -> str:
-        seen: set[str] = set()
-        counts = {split: 1 for split in entry["problems"]}
-        for example in load_task(entry["task"]).load_examples(entry["source"], counts, 0):
-            seen.add(example.origin)
-            if seen == {"train", "test"}:
+        wanted, seen = dict(entry["problems"]), set[str]()
+        for example in load_task(entry["task"]).load_examples(entry["source"], wanted, 0):
+            problem_id = problem_hash(example.question)
+            if problem_id not in seen:
+                wanted[choose_split(problem_id, example.origin)] -= 1
+            seen.add(problem_id)
+            if max(wanted.values()) <= 0:
                 break
-        if seen != {"train", "test"}:
-            raise InputError(f"no rows for {', '.join({'train', 'test'} - seen)}; check `datasets.{name}.source`")
+        if short := [f"{split} by {missing}" for split, missing in wanted.items() if missing > 0]:
+            raise InputError(
+                f"the dataset holds too few problems: {', '.join(short)}; lower `datasets.{name}.problems` "
+                "or give more rows"
+            )
         return ", ".join(f"{count} {split}" for split, count in entry["problems"].items()) + " problems"
 
     yield from _attempt(f"dataset {name}", check)
