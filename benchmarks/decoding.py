@@ -10,11 +10,10 @@ outside the models' forward passes. `--rule NAME:THRESHOLD` times further rules 
 """
 
 import argparse
-import json
-from pathlib import Path
 
 import torch
 from mining import complete, load_problems, read_config
+from report import write_report
 
 from autojudge.models import load_pair
 from autojudge.provenance import current_commit
@@ -76,11 +75,7 @@ def main():
         "rounds": args.rounds,
     }
     result |= {"commit": current_commit(), "rows": rows}
-    for key, value in result.items():
-        if key != "rows":
-            print(f"{key:26s} {value}")
-    if args.json:
-        Path(args.json).write_text(json.dumps(result, indent=2) + "\n")
+    write_report(result, args.json, hidden=["rows"])
 
 
 if __name__ == "__main__":

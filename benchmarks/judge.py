@@ -10,7 +10,6 @@ that each has a peak of its own.
 """
 
 import argparse
-import json
 import sys
 import threading
 import time
@@ -23,6 +22,7 @@ sys.path.insert(0, str(ROOT / "workflow_scripts"))
 import numpy as np  # noqa: E402
 import psutil  # noqa: E402
 import torch  # noqa: E402
+from report import write_report  # noqa: E402
 from sklearn.metrics import roc_auc_score  # noqa: E402
 
 from autojudge.provenance import current_commit  # noqa: E402
@@ -166,10 +166,7 @@ def main():
         "threads": args.threads,
         "commit": current_commit(),
     }
-    for key, value in report.items():
-        print(f"{key:34} {value}")
-    if args.json:
-        Path(args.json).write_text(json.dumps(report, indent=2) + "\n")
+    write_report(report, args.json)
 
 
 if __name__ == "__main__":

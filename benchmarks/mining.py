@@ -19,7 +19,6 @@ tokens evaluated for each problem against its mismatches.
 """
 
 import argparse
-import json
 import sys
 import time
 from collections import Counter
@@ -35,6 +34,9 @@ from matplotlib.figure import Figure
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "workflow_scripts"), str(ROOT / "tests")]
+
+
+from report import write_report  # noqa: E402
 
 from autojudge.generation import CachedModel  # noqa: E402
 from autojudge.memory import measure_peak, memory_budget  # noqa: E402
@@ -333,10 +335,7 @@ def main():
         "dtype": str(pair.target.dtype),
         "commit": current_commit(),
     }
-    for key, value in report.items():
-        print(f"{key:32} {value}")
-    if args.json:
-        Path(args.json).write_text(json.dumps(report, indent=2) + "\n")
+    write_report(report, args.json)
 
 
 if __name__ == "__main__":

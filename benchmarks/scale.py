@@ -43,6 +43,7 @@ import resource, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from autojudge.schemas import gather_tables
+from report import write_report  # noqa: E402
 shards = sorted(map(str, Path(sys.argv[2]).glob("*.parquet")))
 gather_tables({"features": shards}, {"features": sys.argv[3]})
 print(len(shards), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
@@ -139,10 +140,7 @@ def main():
         report["jobs_per_minute"] = time_jobs(folder, args.timed_shards, args.sleep)
         report["gather_peak_gib"], report["gather_s"] = measure_gather(folder, args.shards * PAIRS * DATASETS)
     report |= {"cores": os.cpu_count(), "sleep": args.sleep, "commit": current_commit()}
-    for key, value in report.items():
-        print(f"{key:20} {value}")
-    if args.json:
-        Path(args.json).write_text(json.dumps(report, indent=2) + "\n")
+    write_report(report, args.json)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pyarrow as pa
 from autojudge import judge_plots, schemas
 from autojudge.judge import load_judge
 from autojudge.judge_choice import judge_scores
-from autojudge.judge_report import NEAR_TIE_WEIGHTS, compare_judges, report_split, weigh_near_ties, write_markdown
+from autojudge.judge_report import compare_judges, report_split, weigh_near_ties, write_markdown
 from autojudge.mismatches import Mismatches
 
 
@@ -20,8 +20,8 @@ def report_judges(
     chosen, split = load_judge(judge_folder), report_split(scores)
     point = {"feature_set": chosen.info["feature_set"], "classifier": chosen.info["classifier"]}
     point["value"] = next(iter(chosen.info["hyperparameter"].values()))
-    data = [Mismatches(inputs["labels"], inputs["features"], exclude_cut_off, weight) for weight in NEAR_TIE_WEIGHTS]
-    part, recall = data[0].of_split(split), judge["select"]["recall"]
+    data = Mismatches(inputs["labels"], inputs["features"], exclude_cut_off)
+    part, recall = data.of_split(split), judge["select"]["recall"]
     table = compare_judges(grid, scores, part, f"accepted_at_{round(100 * recall)}", point, seed)
     arrow = pa.Table.from_pandas(table, schemas.arrow_schema("judges"), preserve_index=False)
     schemas.write_table("judges", arrow, outputs["csv"])

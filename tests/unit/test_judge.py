@@ -370,8 +370,7 @@ def test_labels_of_cut_off_responses_can_be_left_out(tables):
 
 def test_near_ties_can_be_weighted_down_and_left_out_of_a_fit(tables):
     paths = tables(lambda i: i % 3 == 0 if i % 2 else i % 5 == 0, near_tie=lambda i: i % 2 == 1)
-    (half, none), whole = (Mismatches(*paths, near_tie_weight=w).of_split("train") for w in (0.5, 0.0)), None
-    whole = Mismatches(*paths).of_split("train")
+    half, none, whole = (Mismatches(*paths, near_tie_weight=w).of_split("train") for w in (0.5, 0.0, 1.0))
     assert set(half.weight) == {0.5, 1.0} and set(whole.weight) == {1.0}
     without = whole.thin(~whole.rows["near_tie"].to_numpy(dtype=bool))
     left_out, thinned = fit("logistic_regression", 0.1, none), fit("logistic_regression", 0.1, without)

@@ -16,7 +16,7 @@ _MARKUP = re.compile(r"[\s:*_`$\\(\[{<]*")  # between the statement and its answ
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
 _WHOLE = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)"
 _NUMBER = re.compile(
-    rf"(?<![\w.])(?P<minus>(?:(?<![\w)\]])[-−])?)[$£€]?[-−]?"
+    rf"(?<![\w.])(?:(?<![\w)\]])[-−])?[$£€]?[-−]?"
     rf"(?:(?P<whole>{_WHOLE})\s(?P<part>\d+/\d+)|(?P<over>{_WHOLE}\s?/\s?{_WHOLE})|(?P<plain>{_WHOLE}(?:\.\d+)?|\.\d+))"
 )
 _EQUATION = re.compile(r"[\s\d.,$£€%+\-−*/×÷·x^()=]*=")  # a calculation before the answer itself

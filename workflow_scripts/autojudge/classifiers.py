@@ -130,7 +130,9 @@ def _fit_boosting(values: Sequence[float], part: Part, x: Any, columns: list[str
 
 def _fit_forest(values: Sequence[float], part: Part, x: Any, columns: list[str], seed: int) -> Any:
     for value in values:
-        forest = RandomForestClassifier(int(value), min_samples_leaf=2, random_state=seed, n_jobs=-1)
+        forest = RandomForestClassifier(
+            int(value), min_samples_leaf=2, random_state=seed, n_jobs=torch.get_num_threads()
+        )
         forest.fit(x, part.important, part.weight)
         trees = [tree.tree_ for tree in forest.estimators_]
         yield value, _tree_tensors(trees, [tree.value[:, 0, 1] / tree.value[:, 0].sum(-1) for tree in trees])

@@ -94,16 +94,15 @@ class Judge:
             if model.get("model") != models.get(role, {}).get("model"):
                 raise InputError(
                     f"the judge was trained for {role} {model.get('model')}, not for "
-                    f"{models.get(role, {}).get('model')}; "
-                    "train one for this pair, or name the models as the judge does"
+                    f"{models.get(role, {}).get('model')}; train one for this pair, or name the "
+                    "models as the judge does"
                 )
         for column, size in zip(self.columns, self.info["sizes"], strict=True):
             role = column.split("_")[0]
             if column in BLOCKS and hidden.get(role) != size:
                 raise InputError(
                     f"the judge reads `{column}` of {size} numbers, and the {role} here has states of "
-                    f"{hidden.get(role)}; "
-                    "train a judge for this pair"
+                    f"{hidden.get(role)}; train a judge for this pair"
                 )
 
     def save(self, folder: str | Path) -> None:

@@ -24,12 +24,14 @@ def best_values(grid: pd.DataFrame, metric: str) -> pd.DataFrame:
     return rows.drop_duplicates(["feature_set", "classifier"]).reset_index(drop=True)
 
 
+def at_point(scores: pd.DataFrame, point: Mapping[str, Any] | pd.Series) -> pd.Series:
+    """Tell which rows are of a grid point, of any fold."""
+    return (scores[POINT] == pd.Series({name: point[name] for name in POINT})).all(axis=1)
+
+
 def scores_of(scores: pd.DataFrame, point: Mapping[str, Any] | pd.Series, split: str = VALIDATION) -> pd.DataFrame:
     """Return the scores that the fit of the fold `validation` of a grid point gives a split."""
-    wanted = (scores["fold"] == VALIDATION) & (scores["split"] == split)
-    for name in POINT:
-        wanted &= scores[name] == point[name]
-    return scores[wanted]
+    return scores[(scores["fold"] == VALIDATION) & (scores["split"] == split) & at_point(scores, point)]
 
 
 def choose_point(grid: pd.DataFrame, scores: pd.DataFrame, select: Mapping[str, Any], seed: int) -> pd.Series:

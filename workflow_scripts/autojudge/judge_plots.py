@@ -14,7 +14,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from autojudge.judge_choice import best_values, scores_of
-from autojudge.plotting import RC
+from autojudge.plotting import RC, save_figure
 
 COLUMN = 3.5  # inches
 SMALL = RC | {"font.size": 7, "axes.titlesize": 7.5, "legend.fontsize": 5.8, "axes.labelsize": 7}
@@ -30,12 +30,6 @@ SOURCES = {  # the paper's appendix: what a judge reads, in groups
     },
     "model": {"draft": ["draft_at_draft"], "target": ["target_at_draft"], "both": OF_DRAFT_TOKEN},
 }
-
-
-def save(figure: Figure, outputs: Mapping[str, str]) -> None:
-    """Write a figure as `pdf` and `png`."""
-    figure.savefig(outputs["pdf"], format="pdf", metadata={"CreationDate": None})
-    figure.savefig(outputs["png"], format="png", dpi=300)
 
 
 def plot_ablation(
@@ -80,7 +74,7 @@ def plot_ablation(
         note = "logistic regression, but by classifier; by C and by classifier:\n"
         note += f"{_short(chosen['feature_set'])}. dd: draft_at_draft, td: target_at_draft"
         figure.supxlabel(note, fontsize=6, color="#444444")
-        save(figure, outputs)
+        save_figure(figure, outputs["pdf"], outputs["png"], dpi=300)
 
 
 def _short(name: str) -> str:
@@ -149,7 +143,7 @@ def plot_learning_curve(table: pd.DataFrame, title: str, outputs: Mapping[str, s
         handles, names = panels[0].get_legend_handles_labels()
         figure.legend(handles, names, frameon=False, loc="outside lower center", title="mean over draws (dots)")
         figure.suptitle(title, fontsize=8)
-        save(figure, outputs)
+        save_figure(figure, outputs["pdf"], outputs["png"], dpi=300)
 
 
 def _title(table: pd.DataFrame) -> pd.Series:
@@ -180,4 +174,4 @@ def plot_transfer(table: pd.DataFrame, title: str, outputs: Mapping[str, str]) -
         axes.set(xlabel="tested on", ylabel="trained on")
         figure.colorbar(image, ax=axes, shrink=0.8, label="accepted at 90 % recall")
         figure.suptitle(title, fontsize=8)
-        save(figure, outputs)
+        save_figure(figure, outputs["pdf"], outputs["png"], dpi=300)

@@ -1,6 +1,6 @@
 """How judges compare: every candidate at its best value, the rules that need no training, the paper's choice."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,10 @@ from autojudge.classifiers import fit_grid
 from autojudge.errors import InputError
 from autojudge.feature_names import expand_blocks
 from autojudge.judge import Judge
-from autojudge.judge_choice import best_values, judge_scores, scores_of
+from autojudge.judge_choice import at_point, best_values, judge_scores, scores_of
 from autojudge.judge_metrics import METRICS, compare, draw_weights, estimate, measure
 from autojudge.mismatches import VALIDATION, Mismatches, Part
-from autojudge.schemas import records
+from autojudge.schemas import POINT, records
 
 SCALAR_RULES = {  # scalars that order mismatches without training, and the sign of importance
     "kl_divergence": 1.0,
@@ -24,7 +24,6 @@ SCALAR_RULES = {  # scalars that order mismatches without training, and the sign
     "draft_token_probability": -1.0,
     "draft_token_rank": 1.0,
 }
-POINT = ("feature_set", "classifier", "hyperparameter", "value")
 RULE = "rule"  # stands for the classifier of a scalar that is used as it is
 REFERENCE = "kl_divergence"
 NEAR_TIE_WEIGHTS = (1.0, 0.5, 0.0)
@@ -57,13 +56,9 @@ def compare_judges(
     rows = []
     for _, point in best_values(grid, metric).iterrows():
         found = scores_of(scores, point, split)["score"].to_numpy()
-        pooled = folds[
-            (folds[["feature_set", "classifier", "value"]] == point[["feature_set", "classifier", "value"]]).all(axis=1)
-        ]
-        named = {
-            name: point[name] for name in ("feature_set", "classifier", "hyperparameter", "value", "features_read")
-        }
-        named["selected"] = all(point[name] == chosen[name] for name in ("feature_set", "classifier", "value"))
+        pooled = folds[at_point(folds, point)]
+        named = {name: point[name] for name in (*POINT, "features_read")}
+        named["selected"] = all(point[name] == chosen[name] for name in chosen)
         named |= {"auc_validation": point["auc"], "accepted_validation": point[metric], "split": split}
         rows.append(named | _across_folds(pooled, seed) | _measured(found, reference, part.important, weights))
     for scalar, sign in SCALAR_RULES.items() if reference is not None else ():
@@ -99,19 +94,18 @@ def _measured(
 
 
 def weigh_near_ties(
-    mismatches: Sequence[Mismatches], point: Mapping[str, Any], blocks: list[str], part: Part, seed: int
+    mismatches: Mismatches, point: Mapping[str, Any], blocks: list[str], part: Part, seed: int
 ) -> pd.DataFrame:
-    """Return the metrics of a grid point fitted with near ties weighted as each of `mismatches` does."""
+    """Return the metrics of a grid point fitted with near ties weighted by each of NEAR_TIE_WEIGHTS."""
     columns, weights, rows = expand_blocks(blocks), draw_weights(part.problem_id, seed), []
-    for data in mismatches:
-        train = data.of_split("train")
-        x = train.features(columns)
+    train = mismatches.of_split("train")
+    x, tie = train.features(columns), train.rows["near_tie"].to_numpy(dtype=bool)
+    for weight in NEAR_TIE_WEIGHTS:
+        train.weight = np.where(tie, weight, 1.0)
         ((_, tensors),) = fit_grid(point["classifier"], [point["value"]], train, x, columns, seed)
         found = judge_scores(Judge(tensors, {"columns": columns, "classifier": point["classifier"]}), part)
-        tie = train.rows["near_tie"].to_numpy(dtype=bool)
         rows.append(
-            {"weight of near ties": f"{train.weight[tie].mean():g}" if tie.any() else "no near ties"}
-            | {"near ties": int(tie.sum()), "mismatches": len(train)}
+            {"weight of near ties": f"{weight:g}", "near ties": int(tie.sum()), "mismatches": len(train)}
             | {name: str(value) for name, value in estimate(found, part.important, weights).items()}
         )
     return pd.DataFrame(rows)
@@ -168,14 +162,11 @@ def write_markdown(table: pd.DataFrame, near_ties: pd.DataFrame, title: str, rec
     )
     note = (
         f"AUC, average precision and acceptance on {used}; intervals of 95 % by resampling problems. Accepted at 90 %: "
-        "share of "
-        "the unimportant mismatches that are kept where 90 % of the important ones are refused; minus KL: the "
-        "difference to "
-        "KL divergence alone, paired. Each candidate at the value that accepts most on validation at a recall of "
-        f"{100 * recall:g} %. AUC, folds: of scores by fits on the other folds of the train and validation problems. "
+        "share of the unimportant mismatches that are kept where 90 % of the important ones are refused; minus KL: the "
+        "difference to KL divergence alone, paired. Each candidate at the value that accepts most on validation at a "
+        f"recall of {100 * recall:g} %. AUC, folds: of scores by fits on the other folds of the train and validation problems. "
         "Reads: numbers of a mismatch that the judge reads. Selected: of those within one standard error of the best "
-        "on "
-        "validation, the one that reads fewest."
+        "on validation, the one that reads fewest."
     )
     ties = tabulate(near_ties.to_dict("records"), "keys", "github", disable_numparse=True)
     return (

@@ -158,9 +158,13 @@ class Miner:
         Draft and target.
     task : Task
         Extracts and compares answers; with a true `SLOW_CHECKS`, beside generation. Its prompt's stop strings end
-        responses. max_new_tokens : int Longest response, counted from the prompt's end. batch : int Most problems in
-        work at a time. memory : int or None Bytes for caches and passes beside the models' weights, which bound the
-        batch too. None: no bound.
+        responses.
+    max_new_tokens : int
+        Longest response, counted from the prompt's end.
+    batch : int
+        Most problems in work at a time.
+    memory : int or None
+        Bytes for caches and passes beside the models' weights, which bound the batch too. None: no bound.
     """
 
     def __init__(self, pair: Pair, task: Task, max_new_tokens: int, batch: int, memory: int | None = None) -> None:

@@ -114,8 +114,7 @@ class Part:
             only = "important" if self.important.all() else "unimportant"
             raise InputError(
                 f"{self.name}: all {len(self)} mismatches are {only}, and a judge needs both classes; mine more "
-                "problems "
-                "(config key `problems`)"
+                "problems (config key `problems`)"
             )
 
     def features(self, columns: list[str]) -> NDArray[np.float32]:

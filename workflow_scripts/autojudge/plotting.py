@@ -57,6 +57,12 @@ LABELS_PER_CURVE = 8
 DIRECTIONS = ((0, 1), (1, 1), (-1, 1), (0, -1), (1, -1), (-1, -1), (1, 0), (-1, 0))
 
 
+def save_figure(figure: Figure, path_pdf: str | Path, path_png: str | Path, dpi: int = 200) -> None:
+    """Write a figure as PDF and PNG; the same figure gives the same bytes."""
+    figure.savefig(path_pdf, format="pdf", metadata={"CreationDate": None})
+    figure.savefig(path_png, format="png", dpi=dpi)
+
+
 def plot_pareto(
     table: pd.DataFrame,
     curve: pd.DataFrame,
@@ -71,8 +77,7 @@ def plot_pareto(
     """
     with matplotlib.rc_context(RC):
         figure = draw_pareto(table, curve, summary, title)
-        figure.savefig(path_pdf, format="pdf", metadata={"CreationDate": None})
-        figure.savefig(path_png, format="png", dpi=200)
+        save_figure(figure, path_pdf, path_png)
 
 
 def draw_pareto(table: pd.DataFrame, curve: pd.DataFrame, summary: pd.DataFrame, title: str) -> Figure:
@@ -338,8 +343,7 @@ def plot_speed(table: pd.DataFrame, window: int, title: str, path_pdf: str | Pat
     """Write the figure of `draw_speed` as a PDF with embedded TrueType fonts and as a PNG of 200 dpi."""
     with matplotlib.rc_context(RC):
         figure = draw_speed(table, window, title)
-        figure.savefig(path_pdf, format="pdf", metadata={"CreationDate": None})
-        figure.savefig(path_png, format="png", dpi=200)
+        save_figure(figure, path_pdf, path_png)
 
 
 def draw_speed(table: pd.DataFrame, window: int, title: str) -> Figure:

@@ -1,6 +1,5 @@
 """Checks before a long run: what could end it later, found in seconds, and a table of what will run."""
 
-import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from autojudge.problems import check_shots, choose_split, problem_hash
 from autojudge.prompts import encode_chat
 from autojudge.tasks import load_task, prompt_of
 
-OK, WARNING, FAULT = "ok", "warning", "FAULT"
+OK, FAULT = "ok", "FAULT"
 MISMATCHES = 20  # of a problem, about: the paper has 19.5 on GSM8K
 OTHER_BYTES = 40_000  # of a problem in all other tables, about
 SPARE_BYTES = 2**30
@@ -33,7 +32,7 @@ class Finding:
     Attributes
     ----------
     state : str
-        OK, WARNING or FAULT; a run with a FAULT would fail.
+        OK or FAULT; a run with a FAULT would fail.
     what : str
         What was checked.
     detail : str
@@ -55,10 +54,10 @@ def check_all(config: Mapping[str, Any], results: Path, gpus: int | None) -> Ite
     gpus : int or None
         GPUs that are visible here; None where a scheduler gives them.
     """
-    yield from _attempt("config", lambda: f"{len(config['runs'])} runs, checked when snakemake started")
+    for dataset in _datasets(config):
+        yield from _check_dataset(config["datasets"][dataset], dataset)
     for dataset, pair in _selected(config):
         yield from _check_pair(config, dataset, pair)
-        yield from _check_dataset(config["datasets"][dataset], dataset)
         yield _check_gpus(config["pairs"][pair], pair, gpus)
     yield _check_disk(config, results)
     yield _check_wandb(config["tracking"])
@@ -94,8 +93,7 @@ def _check_pair(config: Mapping[str, Any], dataset: str, pair: str) -> Iterator[
         if needed > context:
             raise InputError(
                 f"a prompt of {len(prompt)} tokens and max_new_tokens {entry['max_new_tokens']} exceed the models' "
-                "context "
-                f"of {context}; lower `datasets.{dataset}.max_new_tokens` or `shots`"
+                f"context of {context}; lower `datasets.{dataset}.max_new_tokens` or `shots`"
             )
         return f"one tokenizer of {len(tokenizer)} tokens; about {needed} tokens of a context of {context}"
 
@@ -206,7 +204,7 @@ def plan(config: Mapping[str, Any], benchmarks: Path) -> str:
                 "problems mined": problems,
                 "fits": fits,
                 "sweep jobs": config["decoding"]["shards"],
-                "mining": f"{hours:,.1f} {unit}" if math.isfinite(hours) else "unknown",
+                "mining": f"{hours:,.1f} {unit}",
                 "by": basis,
                 "disk": _size(estimate_bytes(config, dataset, pair)),
             }
@@ -226,8 +224,7 @@ def mining_seconds(folder: Path, config: Mapping[str, Any], problems: int) -> tu
 
 def describe(findings: Sequence[Finding]) -> str:
     """Return the findings as a table, faults last so that they are seen."""
-    order = {OK: 0, WARNING: 1, FAULT: 2}
-    rows = [vars(finding) for finding in sorted(findings, key=lambda f: order[f.state])]
+    rows = [vars(finding) for finding in sorted(findings, key=lambda f: f.state == FAULT)]
     return tabulate(rows, "keys", "plain", maxcolwidths=[None, 40, 90])
 
 

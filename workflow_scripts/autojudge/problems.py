@@ -30,8 +30,7 @@ def check_shots(asked: Prompt, shots: int, task: str) -> None:
     if shots > len(asked.shots):
         raise InputError(
             f"config key `datasets.*.shots`: {shots} asked for, but task `{task}` has {len(asked.shots)} worked "
-            "examples; "
-            "ask for fewer"
+            "examples; ask for fewer"
         )
 
 
