@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT / "workflow_scripts"))
 
 import numpy as np  # noqa: E402
 import yaml  # noqa: E402
+from report import write_report  # noqa: E402
 
 from autojudge.feature_names import BLOCKS, SCALARS  # noqa: E402
 from autojudge.provenance import current_commit  # noqa: E402
@@ -43,7 +44,6 @@ import resource, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from autojudge.schemas import gather_tables
-from report import write_report  # noqa: E402
 shards = sorted(map(str, Path(sys.argv[2]).glob("*.parquet")))
 gather_tables({"features": shards}, {"features": sys.argv[3]})
 print(len(shards), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)

@@ -124,9 +124,9 @@ def _write(title: str, groups: Sequence[Group], examples: Sequence[Example]) -> 
                 f"# {title}: how answers were read",
                 table,
                 "Responses by the form in which they gave their answer, the first that is there being taken; decoded "
-                "ones are all distinct responses of a rule over all thresholds. Cut off: the response ends at the token "
-                "limit, so that its answer is noise; the miner tells it of the target's responses, and of single labels in "
-                "`labels.parquet`. `judge.exclude_cut_off` leaves such labels out of the judge's training.",
+                "ones are all distinct responses of a rule over all thresholds. Cut off: the response ends at the "
+                "token limit, so that its answer is noise; the miner tells it of the target's responses, and of single "
+                "labels in `labels.parquet`. `judge.exclude_cut_off` leaves such labels out of the judge's training.",
                 "## Examples",
                 *(shown or ["Every answer was stated in the form that was asked for."]),
             ]
