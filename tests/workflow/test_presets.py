@@ -10,7 +10,7 @@ from conftest import ROOT
 
 PRESETS = {path.stem: path for path in sorted((ROOT / "config/presets").glob("*.yaml"))}
 SHARDS = {
-    "gsm8k_cpu": (4, 8, 0),
+    "gsm8k_cpu": (4, 4, 0),
     "gsm8k_llama_1b_8b": (32, 16, 1),
     "gsm8k_llama_8b_70b": (128, 32, 4),
     "gsm8k_8shot_llama_1b_8b": (32, 16, 1),
