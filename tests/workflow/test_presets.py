@@ -4,7 +4,7 @@ import re
 
 import pytest
 import yaml
-from test_workflow import Clone
+from clone import Clone
 
 from conftest import ROOT
 

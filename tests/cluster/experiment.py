@@ -1,0 +1,168 @@
+"""The small experiment that is disturbed: started, watched, struck, and compared with an undisturbed run."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import yaml
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
+
+from clone import RESULTS, Clone
+
+from autojudge.schemas import read_table
+
+SMALL = """
+datasets: {arith: {problems: {train: 48, validation: 24, test: 24}}}
+pairs: {testbed: {gpus: 1, mem_mb: 1500, runtime: 10}}
+mining: {batch: 4}
+judge:
+  feature_sets: {all_tokens: null, target_tokens: null, draft_at_draft: null, target_at_draft: null,
+                 target_at_draft+scalars: null, draft_at_draft+target_at_draft+scalars: null}
+  classifiers: {logistic_regression: {C: [0.001, 0.01]}, sparse_regression: {features: [4]},
+                boosting: {n_estimators: [8]}, mlp: {hidden_units: [8]}, random_forest: {n_estimators: [8]}}
+  select: {thresholds: 5, feature_sets: [draft_at_draft+target_at_draft, scalars]}
+  mem_mb: 1500
+decoding: {rules: [lossless, always, kl_divergence, judge, oracle]}
+tracking: {mode: disabled}
+"""
+QUICK = "slurm-init-seconds-before-status-checks: 2\n"
+SHARDS = ("1-of-2", "2-of-2")
+MINED = f"{RESULTS}/labels.parquet"
+FIGURE = "results/arith_pareto.pdf"
+KEYS = {"labels": ["problem_id", "position"], "sweep": ["problem_id", "rule", "threshold"]}
+COMPARED = ("problem_id", "important", "alternative_answer", "rule", "correct", "answer", "cycles")
+LIMIT = 600  # seconds for a run
+
+
+class Experiment(Clone):
+    """A clone with the small config; its site has edited slurm/config.yaml.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the clone is made.
+    slurm : bool
+        Whether jobs are submitted to Slurm, with a GPU each, or run by snakemake itself.
+    pair : int
+        Entries of the pair that differ from the small config's.
+    """
+
+    def __init__(self, folder: Path, slurm: bool, **pair: int) -> None:
+        super().__init__(folder)
+        self.slurm = slurm
+        profile = folder / "slurm/config.yaml"
+        text = profile.read_text().replace("# slurm-status-command: squeue", "slurm-status-command: squeue")
+        profile.write_text(text.replace("latency-wait: 30", "latency-wait: 5") + QUICK)
+        config = yaml.safe_load(SMALL)
+        config["pairs"]["testbed"] |= {"gpus": int(slurm)} | pair
+        (folder / "small.yaml").write_text(yaml.safe_dump(config))
+
+    @property
+    def log(self) -> str:
+        """What snakemake printed so far, in all of its runs."""
+        return (self.folder / "run.log").read_text()
+
+    def job_logs(self, rule: str) -> str:
+        """What the jobs of a rule logged; of each job the last attempt."""
+        return "".join(path.read_text() for path in sorted((self.folder / "logs" / rule).rglob("*.log")))
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        """Start snakemake in a process group of its own."""
+        command = [sys.executable, "-m", "snakemake", "--cores", "all", *(["--profile", "slurm"] if self.slurm else [])]
+        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        with (self.folder / "run.log").open("a") as log:
+            return subprocess.Popen(
+                [*command, *arguments, "--configfile", "small.yaml"],
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+            )
+
+    def finish(self, child: subprocess.Popen) -> None:
+        """Wait for a run, which has to succeed."""
+        assert child.wait(timeout=LIMIT) == 0, self.log[-6000:]
+
+    def run(self, *arguments: str) -> None:
+        self.finish(self.start(*arguments))
+
+    def fail(self, *arguments: str) -> None:
+        """Run snakemake, which has to fail."""
+        assert self.start(*arguments).wait(timeout=LIMIT) != 0, self.log[-6000:]
+
+    def journal(self, shard: str, stage: str = "mine") -> Path:
+        return self.folder / RESULTS / "journal" / stage / f"{shard}.jsonl"
+
+    def finished(self, shard: str) -> list[str]:
+        """Problems whose line in a mining shard's journal is whole, in order."""
+        try:
+            lines = self.journal(shard).read_bytes().splitlines(keepends=True)[1:]
+        except FileNotFoundError:
+            return []
+        return [json.loads(line)["response"]["problem_id"] for line in lines if line.endswith(b"\n")]
+
+    def jobs(self, script: str = "") -> list[psutil.Process]:
+        """Processes that run a rule's script in this folder."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                ours = process.cwd() == str(self.folder)
+                if ours and any(arg.endswith(f"{script}.py") and "scripts/tmp" in arg for arg in process.cmdline()):
+                    found.append(process)
+        return found
+
+    def stop_mining(self, finished: int) -> tuple[psutil.Process, str, list[str]]:
+        """Stop a mining process (SIGSTOP) that has finished some problems; return it, its shard and those problems."""
+        deadline = time.monotonic() + LIMIT
+        while time.monotonic() < deadline:
+            for process in self.jobs("mine_labels"):
+                with contextlib.suppress(psutil.Error):
+                    paths = {file.path for file in process.open_files()}
+                    for shard in SHARDS:
+                        if str(self.journal(shard)) in paths and len(self.finished(shard)) >= finished:
+                            process.suspend()
+                            return process, shard, self.finished(shard)
+            time.sleep(0.05)
+        raise AssertionError(self.log[-6000:])
+
+
+def kill(process: psutil.Process | subprocess.Popen) -> None:
+    """Kill a process (SIGKILL); of a run of snakemake its whole group, so all of its jobs."""
+    if isinstance(process, subprocess.Popen):
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.wait()
+
+
+def agree(ours: Path, theirs: Path) -> None:
+    """Assert that two runs mined the same labels and, if ours went so far, decoded the same responses."""
+    tables = [table for table in KEYS if (ours / RESULTS / f"{table}.parquet").exists()]
+    assert "labels" in tables
+    for table in tables:
+        a, b = (read_table(table, folder / RESULTS / f"{table}.parquet") for folder in (ours, theirs))
+        a, b = (frame.sort_values(KEYS[table]).reset_index(drop=True) for frame in (a, b))
+        for column in set(COMPARED) & set(a):
+            assert a[column].equals(b[column]), (table, column)
+    if (ours / FIGURE).exists():
+        a, b = (pd.read_csv(folder / "results/arith_pareto.csv") for folder in (ours, theirs))
+        np.testing.assert_allclose(a["accuracy"], b["accuracy"])
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory) -> Path:
+    """The folder of an undisturbed run without Slurm."""
+    experiment = Experiment(tmp_path_factory.mktemp("undisturbed"), slurm=False)
+    experiment.run(FIGURE)
+    return experiment.folder

@@ -1,0 +1,124 @@
+"""Faults without a scheduler: whatever ends a run, the same command ends with the tables of an undisturbed one."""
+
+import os
+import random
+import subprocess
+import time
+
+import pytest
+from experiment import FIGURE, MINED, RESULTS, SHARDS, Experiment, agree, kill
+
+pytest_plugins = ["experiment"]  # the fixture `undisturbed`, once for all modules
+pytestmark = pytest.mark.skipif("AUTOJUDGE_SLURM" not in os.environ, reason="run `make test-cluster`")
+
+KILLS = 30
+STAGES = ("mine", "sweep")
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    return Experiment(tmp_path, slurm=False)
+
+
+def kill_mining(experiment: Experiment, *arguments: str) -> tuple[str, list[str]]:
+    """Kill a whole run while a shard is mined; return the shard and its finished problems."""
+    child = experiment.start(MINED, *arguments)
+    _, shard, finished = experiment.stop_mining(4)
+    kill(child)
+    return shard, finished
+
+
+def test_a_killed_mining_process_is_resumed(experiment, undisturbed):
+    child = experiment.start(MINED)
+    process, shard, finished = experiment.stop_mining(4)
+    kill(process)
+    assert child.wait() != 0
+    assert experiment.finished(shard)[: len(finished)] == finished
+    experiment.run(MINED)
+    agree(experiment.folder, undisturbed)
+
+
+def test_a_torn_journal_loses_its_torn_problem_only(experiment, undisturbed):
+    shard, finished = kill_mining(experiment)
+    journal = experiment.journal(shard)
+    journal.write_bytes(journal.read_bytes()[:-20])
+    experiment.run("--unlock")
+    experiment.run(MINED)
+    log = (experiment.folder / f"logs/mine_labels/arith/testbed/{shard}.log").read_text()
+    assert f"resumes with {len(finished) - 1} finished" in log
+    agree(experiment.folder, undisturbed)
+
+
+def test_a_second_run_in_one_folder_is_refused(experiment, undisturbed):
+    child = experiment.start(MINED)
+    process, _, _ = experiment.stop_mining(1)
+    experiment.fail(MINED)
+    assert "cannot be locked" in experiment.log
+    process.resume()
+    experiment.finish(child)
+    agree(experiment.folder, undisturbed)
+
+
+def test_a_full_disk_loses_no_finished_problem(experiment, undisturbed):
+    folder = experiment.journal(SHARDS[0]).parent
+    folder.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=192k", "tmpfs", folder], check=True)
+    try:
+        experiment.fail(MINED)
+        assert "No space left on device" in experiment.log
+        finished = {shard: experiment.finished(shard) for shard in SHARDS}
+        assert any(finished.values())
+        subprocess.run(["mount", "-o", "remount,size=64m", folder], check=True)
+        experiment.run(MINED)
+    finally:
+        subprocess.run(["umount", folder], check=True)
+    for shard, problems in finished.items():
+        log = (experiment.folder / f"logs/mine_labels/arith/testbed/{shard}.log").read_text()
+        assert not problems or f"resumes with {len(problems)} finished" in log
+    agree(experiment.folder, undisturbed)
+
+
+def test_a_truncated_shard_is_named_at_gather(experiment, undisturbed):
+    experiment.run(MINED)
+    shard = experiment.folder / RESULTS / "features" / f"{SHARDS[1]}.parquet"
+    shard.write_bytes(shard.read_bytes()[:-200])
+    experiment.fail(FIGURE)
+    assert f"{RESULTS}/features/{SHARDS[1]}.parquet" in experiment.job_logs("gather_labels")
+    assert not (experiment.folder / RESULTS / "judge").exists(), "nothing is trained on it"
+    shard.unlink()
+    experiment.run(MINED)
+    agree(experiment.folder, undisturbed)
+
+
+def pieces(experiment: Experiment) -> int:
+    """Lines of journals and files of results: what a run has finished."""
+    results = [path for path in (experiment.folder / "results").rglob("*") if path.is_file()]
+    lines = sum(path.read_bytes().count(b"\n") for path in results if path.suffix == ".jsonl")
+    return lines + len(results)
+
+
+def test_thirty_random_kills_over_a_whole_run_lose_no_finished_problem(experiment, undisturbed):
+    rng, known, restarts = random.Random(0), {shard: [] for shard in SHARDS}, 0
+    child = experiment.start(FIGURE, "--retries", str(KILLS))
+    for count in range(KILLS):
+        wanted = pieces(experiment) + rng.randint(0, 4)
+        while not (jobs := experiment.jobs()) or pieces(experiment) < wanted:
+            assert child.poll() is None, f"the run ended after {count} kills: {experiment.log[-6000:]}"
+            time.sleep(0.02)
+        time.sleep(rng.uniform(0, 0.2))
+        if rng.random() < 0.3:
+            kill(child)
+            restarts += 1
+        else:
+            kill(rng.choice(jobs))
+        for shard, before in known.items():
+            mined = (experiment.folder / RESULTS / "responses" / f"{shard}.parquet").exists()
+            now = experiment.finished(shard)
+            assert mined or now[: len(before)] == before, "no finished problem is lost"
+            assert len(set(now)) == len(now), "or mined again"
+            known[shard] = now or before
+        if child.poll() is not None:
+            child = experiment.start(FIGURE, "--retries", str(KILLS), "--nolock")
+    experiment.finish(child)
+    assert restarts >= 5
+    agree(experiment.folder, undisturbed)

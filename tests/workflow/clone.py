@@ -1,0 +1,61 @@
+"""A copy of the repository with a small config, in which tests run snakemake."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from autojudge.schemas import read_table
+
+ROOT = Path(__file__).parents[2]
+RESULTS = "results/arith/testbed"
+SMALL = """
+datasets: {arith: {problems: {train: 40, validation: 16, test: 16}}}
+judge:
+  folds: 2
+  feature_sets: {all_tokens: null, target_tokens: null, draft_at_draft: null, target_at_draft+scalars: null}
+  classifiers:
+    {logistic_regression: {C: [0.001, 0.01]}, sparse_regression: {features: [8]}, boosting: {n_estimators: [8]},
+     random_forest: {n_estimators: [8]}, mlp: {hidden_units: [8]}}
+  select: {thresholds: 5, feature_sets: [draft_at_draft+target_at_draft, draft_at_draft+target_at_draft+scalars]}
+decoding: {rules: [lossless, always, top_k, kl_divergence, fly, judge, oracle]}
+rules: {top_k: {thresholds: [2, 64]}}
+speed: {problems: 2, rounds: 1, windows: [4]}
+"""
+
+
+class Clone:
+    """A copy of the repository's files with a small config."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        listed = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        for name in listed.stdout.splitlines():
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+        (folder / "small.yaml").write_text(SMALL)
+
+    def snakemake(self, *arguments: str, small: bool = True, **overrides: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "snakemake", *arguments]
+        if small:
+            command += ["--configfile", "small.yaml"]
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = os.environ | {"PATH": path, "WANDB_SILENT": "true"} | overrides
+        return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, env=environment)
+
+    def planned(self, *arguments: str, small: bool = True) -> dict[str, int]:
+        """Number of jobs a rule that a dry run plans, `all` and the total left out."""
+        result = self.snakemake("-n", *arguments, "--quiet", "rules", small=small)
+        assert result.returncode == 0, result.stderr
+        rows = [line.split() for line in (result.stdout + result.stderr).splitlines()]
+        counts = {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
+        return {rule: count for rule, count in counts.items() if rule not in ("all", "total")}
+
+    def table(self, name: str) -> pd.DataFrame:
+        return read_table(name, self.folder / RESULTS / f"{name}.parquet")
