@@ -18,9 +18,10 @@ def slurm(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
 
 
-def queued() -> list[str]:
-    """Jobs that wait or run."""
-    return slurm("squeue", "-h", "-o", "%A").split()
+def queued(experiment: Experiment) -> list[str]:
+    """An experiment's jobs that wait or run."""
+    lines = slurm("squeue", "-h", "-o", "%A %Z").splitlines()
+    return [line.split()[0] for line in lines if line.endswith(f" {experiment.folder}")]
 
 
 def mining_jobs(experiment: Experiment, shard: str) -> list[dict[str, str]]:
@@ -38,8 +39,9 @@ def resumed(experiment: Experiment) -> int:
 @pytest.fixture
 def experiment(tmp_path):
     """A small experiment on Slurm; what a failed test leaves in the queue is cancelled."""
-    yield Experiment(tmp_path, slurm=True)
-    for job in queued():
+    experiment = Experiment(tmp_path, slurm=True)
+    yield experiment
+    for job in queued(experiment):
         slurm("scancel", job)
 
 
@@ -92,8 +94,8 @@ def test_a_shard_out_of_time_goes_on_with_more(tmp_path, undisturbed):
 
 
 def test_a_shard_out_of_memory_goes_on_with_more(tmp_path, undisturbed):
-    experiment = Experiment(tmp_path, slurm=True, mem_mb=500)
-    experiment.run(MINED)
+    experiment = Experiment(tmp_path, slurm=True, mem_mb=600)
+    experiment.run(MINED, "--config", "mining={memory_mb: 1500}")
     for shard in SHARDS:
         *killed, last = mining_jobs(experiment, shard)
         assert killed and {job["JobState"] for job in killed} == {"OUT_OF_MEMORY"} and last["JobState"] == "COMPLETED"
@@ -122,9 +124,9 @@ def test_a_killed_snakemake_goes_on_where_it_was(experiment, undisturbed):
     experiment.fail(MINED)
     assert "--unlock" in experiment.log, "the error tells what to do"
     process.resume()
-    for job in queued():
+    for job in queued(experiment):
         slurm("scancel", job)
-    while queued():
+    while queued(experiment):
         time.sleep(0.5)
     experiment.run("--unlock")
     experiment.run(MINED)
