@@ -20,7 +20,8 @@ except InputError as fault:
     raise WorkflowError(str(fault)) from None
 
 validate(config, "../config/config.schema.yaml")
-config["judge"]["feature_sets"] = {name: blocks for name, blocks in config["judge"]["feature_sets"].items() if blocks}
+for key in ("feature_sets", "classifiers"):  # null leaves one of the defaults out
+    config["judge"][key] = {name: value for name, value in config["judge"][key].items() if value}
 
 
 wildcard_constraints:

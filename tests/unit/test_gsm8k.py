@@ -66,7 +66,7 @@ def test_a_bad_file_is_named_with_its_row(write, rows, message):
 
 
 def test_a_gold_answer_without_a_number_is_refused(write):
-    with pytest.raises(InputError, match="'just words': no number after ####"):
+    with pytest.raises(InputError, match="row 1: no number after #### in its answer 'just words'"):
         load(write("a.jsonl", [ROW | {"answer": "just words"}]), write("b.jsonl", [ROW]))
 
 

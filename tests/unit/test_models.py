@@ -38,6 +38,13 @@ def test_a_missing_folder_is_refused_and_a_hub_name_passes():
     check_model_folder("Qwen/Qwen2.5-0.5B-Instruct", "pairs.mine.draft.model")
 
 
+def test_a_mistyped_model_beside_others_is_no_hub_name(tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="no folder models/nothing"):
+        check_model_folder("models/nothing", "pairs.mine.draft.model")
+
+
 def test_damaged_weights_are_refused(copy_of):
     folder = copy_of("draft")
     (folder / "config.json").write_text("{")

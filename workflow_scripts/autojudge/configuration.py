@@ -67,7 +67,8 @@ def check_model_folder(model: str, key: str, gguf_file: str | None = None) -> No
     """
     folder = Path(model).expanduser()
     if not folder.exists():
-        if model.count("/") == 1 and not model.startswith((".", "~", "/")):
+        of_hub = model.count("/") == 1 and not model.startswith((".", "~", "/")) and not folder.parent.is_dir()
+        if of_hub:
             return
         raise InputError(f"config key `{key}`: no folder {model}; give a local model folder or a hub name (owner/name)")
     if gguf_file:
@@ -153,9 +154,10 @@ def _check_draft(pair: Mapping[str, Any], name: str, config: Mapping[str, Any]) 
 
 
 def _check_judge(judge: Mapping[str, Any]) -> None:
-    select, sets = judge.get("select", {}), {name: blocks for name, blocks in judge["feature_sets"].items() if blocks}
+    select = judge.get("select", {})
+    sets, classifiers = ({k: v for k, v in judge[key].items() if v} for key in ("feature_sets", "classifiers"))
     _check_names(select.get("feature_sets", []), sets, "judge.select.feature_sets", "judge.feature_sets")
-    _check_names(select.get("classifiers", []), judge["classifiers"], "judge.select.classifiers", "judge.classifiers")
+    _check_names(select.get("classifiers", []), classifiers, "judge.select.classifiers", "judge.classifiers")
     for name in select.get("feature_sets", []):
         if unknown := KNOWN_ONLY_TO_MINING.intersection(sets[name]):
             raise InputError(

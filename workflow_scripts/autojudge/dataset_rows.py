@@ -13,8 +13,8 @@ from autojudge.errors import InputError
 
 def load_rows(
     source: Any, columns: tuple[str, ...], hub_config: str = "default"
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (origin, row); origin is "train" or "test".
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield (origin, place, row); origin is "train" or "test", place names file and row for messages.
 
     Parameters
     ----------
@@ -44,9 +44,10 @@ def load_rows(
             rows, name = _read_file(Path(part)), part
         empty = True
         for number, row in enumerate(rows, 1):
-            _check_row(row, columns, f"{name}: row {number}")
+            place = f"{name}: row {number}"
+            _check_row(row, columns, place)
             empty = False
-            yield origin, row
+            yield origin, place, row
         if empty:
             raise InputError(f"{name}: holds no rows; check the file and the config key `source`")
 

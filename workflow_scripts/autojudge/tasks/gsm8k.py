@@ -16,8 +16,8 @@ same_answer = same_number
 
 def load_examples(source: Any, counts: Mapping[str, int], seed: int) -> Iterator[Example]:
     """Yield the rows of the train and test files or hub splits."""
-    for origin, row in load_rows(source, ("question", "answer"), hub_config="main"):
-        yield Example(row["question"], _read_gold(row["answer"]), origin)
+    for origin, place, row in load_rows(source, ("question", "answer"), hub_config="main"):
+        yield Example(row["question"], _read_gold(row["answer"], place), origin)
 
 
 def read_answer(text: str) -> Reading | None:
@@ -31,8 +31,8 @@ def extract_answer(text: str) -> str | None:
     return reading.answer if reading else None
 
 
-def _read_gold(answer: str) -> str:
+def _read_gold(answer: str, place: str) -> str:
     gold = normalise_number(answer.rpartition("####")[2])
     if "####" not in answer or gold is None:
-        raise InputError(f"GSM8K row with answer {answer[-60:]!r}: no number after ####; mend or drop that row")
+        raise InputError(f"{place}: no number after #### in its answer {answer[-60:]!r}; mend or drop that row")
     return gold

@@ -21,8 +21,8 @@ SLOW_CHECKS = True
 
 def load_examples(source: Any, counts: Mapping[str, int], seed: int) -> Iterator[Example]:
     """Yield the rows of the train and test files or hub splits."""
-    for origin, row in load_rows(source, ("problem", "solution")):
-        yield Example(row["problem"], _read_gold(row), origin)
+    for origin, place, row in load_rows(source, ("problem", "solution")):
+        yield Example(row["problem"], _read_gold(row, place), origin)
 
 
 def read_answer(text: str) -> Reading | None:
@@ -41,11 +41,11 @@ def same_answer(a: str, b: str) -> bool:
     return shared_equality().same(a, b)
 
 
-def _read_gold(row: Mapping[str, Any]) -> str:
+def _read_gold(row: Mapping[str, Any], place: str) -> str:
     if isinstance(row.get("answer"), str):
         return row["answer"]
     if found := boxed(row["solution"]):
         return found[-1]
     raise InputError(
-        f"MATH row with solution {row['solution'][-60:]!r}: neither an `answer` nor a boxed one; mend or drop that row"
+        f"{place}: neither an `answer` nor one boxed in its solution {row['solution'][-60:]!r}; mend or drop that row"
     )
