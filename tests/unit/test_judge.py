@@ -185,6 +185,13 @@ def test_problems_never_cross_splits_or_folds(tables):
     assert len(set(folds["inner"][folds["fold"] == 1])) == 5, "inner folds cut an outer one"
 
 
+def test_folds_of_few_problems_hold_equally_many():
+    problems = pd.Series([f"p{i % 17}" for i in range(100)])
+    folds = fold_of(problems, 10, "stopping")
+    assert sorted(pd.Series(folds).groupby(problems).first().value_counts()) == [1] * 3 + [2] * 7
+    assert pd.Series(folds).groupby(problems).nunique().eq(1).all()
+
+
 def test_metrics_are_scikit_learns_with_ties_and_weights():
     rng = np.random.default_rng(4)
     important = rng.random(400) < 0.2

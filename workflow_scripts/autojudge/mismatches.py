@@ -138,10 +138,13 @@ class Part:
 
 
 def fold_of(problem_id: pd.Series, count: int, purpose: str) -> NDArray[np.int64]:
-    """Return the fold, 1 to `count`, of each problem: by a hash of its name, another one for each purpose."""
-    return np.array(
-        [1 + int(hashlib.sha256(f"{purpose} {name}".encode()).hexdigest()[:8], 16) % count for name in problem_id]
-    )
+    """Return the fold, 1 to `count`, of each row's problem: problems are dealt out in the order of a hash.
+
+    Folds of one purpose hold equally many problems, to one; another purpose has another order.
+    """
+    order = sorted(set(problem_id), key=lambda name: hashlib.sha256(f"{purpose} {name}".encode()).digest())
+    folds = {name: 1 + rank % count for rank, name in enumerate(order)}
+    return problem_id.map(folds).to_numpy()
 
 
 def load_features(path: str | Path, columns: list[str], places: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
