@@ -101,8 +101,8 @@ class Experiment(Clone):
         """Run snakemake, which has to fail."""
         assert self.start(*arguments).wait(timeout=LIMIT) != 0, self.log[-6000:]
 
-    def journal(self, shard: str, stage: str = "mine") -> Path:
-        return self.folder / RESULTS / "journal" / stage / f"{shard}.jsonl"
+    def journal(self, shard: str) -> Path:
+        return self.folder / RESULTS / "journal/mine" / f"{shard}.jsonl"
 
     def finished(self, shard: str) -> list[str]:
         """Problems whose line in a mining shard's journal is whole, in order."""

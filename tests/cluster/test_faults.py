@@ -12,7 +12,6 @@ pytest_plugins = ["experiment"]  # the fixture `undisturbed`, once for all modul
 pytestmark = pytest.mark.skipif("AUTOJUDGE_SLURM" not in os.environ, reason="run `make test-cluster`")
 
 KILLS = 30
-STAGES = ("mine", "sweep")
 
 
 @pytest.fixture
@@ -20,9 +19,9 @@ def experiment(tmp_path):
     return Experiment(tmp_path, slurm=False)
 
 
-def kill_mining(experiment: Experiment, *arguments: str) -> tuple[str, list[str]]:
+def kill_mining(experiment: Experiment) -> tuple[str, list[str]]:
     """Kill a whole run while a shard is mined; return the shard and its finished problems."""
-    child = experiment.start(MINED, *arguments)
+    child = experiment.start(MINED)
     _, shard, finished = experiment.stop_mining(4)
     kill(child)
     return shard, finished
