@@ -10,7 +10,7 @@ from snakemake.utils import validate
 WORKFLOW_SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 sys.path.insert(0, str(WORKFLOW_SCRIPTS))
 
-from autojudge.configuration import check_config, datasets_of, own_models, pairs_of, uses_judge, uses_labels
+from autojudge.configuration import check_config, datasets_of, left_in, own_models, pairs_of, uses_judge, uses_labels
 from autojudge.dependencies import library_of
 from autojudge.errors import InputError
 
@@ -20,8 +20,8 @@ except InputError as fault:
     raise WorkflowError(str(fault)) from None
 
 validate(config, "../config/config.schema.yaml")
-for key in ("feature_sets", "classifiers"):  # null leaves one of the defaults out
-    config["judge"][key] = {name: value for name, value in config["judge"][key].items() if value}
+for key in ("feature_sets", "classifiers"):
+    config["judge"][key] = left_in(config["judge"][key])
 
 
 wildcard_constraints:

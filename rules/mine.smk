@@ -23,7 +23,8 @@ rule mine_labels:
         task=dataset_value("task"),
         max_new_tokens=dataset_value("max_new_tokens"),
         pair=pair_settings,
-        mining={key: config["mining"][key] for key in ("batch", "memory_mb")},
+        batch=config["mining"]["batch"],
+        memory_mb=config["mining"]["memory_mb"],
         splits=mined_splits(),
         journal="results/{dataset}/{pair}/journal/mine/{scatteritem}.jsonl",
     script:

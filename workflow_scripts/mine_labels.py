@@ -23,7 +23,8 @@ def mine_labels(
     task: str,
     max_new_tokens: int,
     pair: dict,
-    mining: dict,
+    batch: int,
+    memory_mb: int,
     splits: list[str],
     journal: str,
     outputs: dict[str, str],
@@ -40,8 +41,8 @@ def mine_labels(
     remaining = [row for row in rows if row["problem_id"] not in known]
     if remaining:
         models = load_pair(pair)
-        budget = memory_budget([models.draft, models.target], mining["memory_mb"] or pair["mem_mb"])
-        miner = Miner(models, load_task(task), max_new_tokens, mining["batch"], budget)
+        budget = memory_budget([models.draft, models.target], memory_mb)
+        miner = Miner(models, load_task(task), max_new_tokens, batch, budget)
         for result in miner.mine(remaining):
             log.append(result.to_json())
             mined.append(result)
@@ -69,5 +70,6 @@ if __name__ == "__main__":
         torch.set_num_threads(snakemake.threads)
         params, outputs = snakemake.params, dict(snakemake.output.items())
         shard = (snakemake.input.problems, snakemake.wildcards.scatteritem)
-        settings = (params.task, params.max_new_tokens, params.pair, params.mining, params.splits)
+        memory_mb = params.memory_mb or snakemake.resources.mem_mb  # which grows with attempts
+        settings = (params.task, params.max_new_tokens, params.pair, params.batch, memory_mb, params.splits)
         mine_labels(*shard, *settings, params.journal, outputs)

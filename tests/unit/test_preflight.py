@@ -141,10 +141,12 @@ def test_a_scheduler_gives_the_gpus(settings, tmp_path):
 
 def test_the_plan_names_its_basis(settings, tmp_path):
     text = plan(settings, tmp_path)
-    assert "the paper's code" in text and re.search(r"\| +640 +\|", text)
+    assert "| unknown " in text and re.search(r"\| +640 +\|", text)
+    settings["pairs"]["testbed"]["gpus"] = 1
+    assert re.search(r"\| 11\.7 GPU-hours +\| .*the paper's code", plan(settings, tmp_path))
     folder = tmp_path / "mine_labels/arith/testbed"
     folder.mkdir(parents=True)
     for shard, seconds in (("1-of-2", 100), ("2-of-2", 60)):
         Path(folder / f"{shard}.tsv").write_text(f"s\th:m:s\n{seconds}\t0:01:00\n")
-    assert mining_seconds(folder, settings, 640) == (80 / 320, f"2 earlier jobs ({folder})")
+    assert mining_seconds(folder, settings, 640, 1) == (80 / 320, f"2 earlier jobs ({folder})")
     assert "2 earlier jobs" in plan(settings, tmp_path)

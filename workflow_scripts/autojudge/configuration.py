@@ -52,6 +52,11 @@ def check_config(config: Mapping[str, Any], schema: str | Path) -> None:
     _check_judge(config["judge"])
 
 
+def left_in(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a mapping of the config that no null leaves out."""
+    return {name: entry for name, entry in entries.items() if entry is not None}
+
+
 def own_models(pair: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Return the settings of a pair's models by role; a draft that is part of the target, or none, has no entry."""
     return {role: pair[role] for role in ("draft", "target") if pair[role].get("model")}
@@ -155,7 +160,7 @@ def _check_draft(pair: Mapping[str, Any], name: str, config: Mapping[str, Any]) 
 
 def _check_judge(judge: Mapping[str, Any]) -> None:
     select = judge.get("select", {})
-    sets, classifiers = ({k: v for k, v in judge[key].items() if v} for key in ("feature_sets", "classifiers"))
+    sets, classifiers = left_in(judge["feature_sets"]), left_in(judge["classifiers"])
     _check_names(select.get("feature_sets", []), sets, "judge.select.feature_sets", "judge.feature_sets")
     _check_names(select.get("classifiers", []), classifiers, "judge.select.classifiers", "judge.classifiers")
     for name in select.get("feature_sets", []):

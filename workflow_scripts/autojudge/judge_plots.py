@@ -52,7 +52,7 @@ def plot_ablation(
         That all panels show.
     """
     with matplotlib.rc_context(SMALL):
-        figure = Figure(figsize=(COLUMN, 5.6), layout="constrained")
+        figure = Figure(figsize=(COLUMN, 7.2), layout="constrained")
         FigureCanvasAgg(figure)
         panels = figure.subplots(3, 2)
         best = best_values(grid, "auc")
@@ -104,7 +104,12 @@ def _draw_roc(axes: Axes, title: str, curves: Mapping[str, pd.DataFrame]) -> Non
     axes.set_ylim(0.6 if min(aucs, default=0) > 0.93 else 0, 1.01)  # where all is near the corner, look closer
     axes.set_xticks([0, 0.5, 1])
     if curves:
-        axes.legend(frameon=False, loc="lower left", handlelength=1, labelspacing=0.25, borderpad=0.1)
+        _put_legend_below(axes)
+
+
+def _put_legend_below(axes: Axes) -> None:
+    """Name the curves under the axis label, where they hide none."""
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.4, -0.3), handlelength=1, labelspacing=0.25)
 
 
 def _draw_reliability(axes: Axes, before: NDArray, after: NDArray, important: NDArray[np.bool_]) -> None:
@@ -116,7 +121,7 @@ def _draw_reliability(axes: Axes, before: NDArray, after: NDArray, important: ND
     axes.set(
         title="reliability of the judge", xlabel="p(important)", ylabel="share important", xlim=(0, 1), ylim=(0, 1)
     )
-    axes.legend(frameon=False, loc="upper left")
+    _put_legend_below(axes)
 
 
 def plot_learning_curve(table: pd.DataFrame, title: str, outputs: Mapping[str, str]) -> None:

@@ -39,7 +39,7 @@ LABELS = {
     "confidence_tv": "confidence TV",
 }
 FORMATS = {"top_k": "K={:.0f}"}
-OTHER_COLOUR, SMALL_COLUMNS = "#D55E00", 5
+OTHER_COLOUR, SMALL_COLUMNS = "#D55E00", 5  # at most
 RECOMMENDED = "recommended on validation"
 TARGET_COLOUR = "#666666"
 RC: dict[Any, Any] = {
@@ -102,7 +102,7 @@ def draw_pareto(table: pd.DataFrame, curve: pd.DataFrame, summary: pd.DataFrame,
     free = sorted(summary.loc[summary["kind"] == "training-free", "rule"].unique())
     figure = Figure(figsize=(11.0 if free else 6.0, 4.2 * len(pairs) + 0.6), layout="constrained")
     FigureCanvasAgg(figure)
-    rows = -(-len(free) // SMALL_COLUMNS)
+    columns = min(SMALL_COLUMNS, len(free))
     grid = figure.add_gridspec(len(pairs), 2 if free else 1, width_ratios=[1.05, 1] if free else None)
     panels = []
     for number, pair in enumerate(pairs):
@@ -114,7 +114,7 @@ def draw_pareto(table: pd.DataFrame, curve: pd.DataFrame, summary: pd.DataFrame,
         _draw_panel(axes, shown, of_pair[1], styles)
         axes.set(title=pair, xlabel="accepted tokens per cycle", ylabel="accuracy, %")
         if free:
-            small = grid[number, 1].subgridspec(rows, SMALL_COLUMNS)
+            small = grid[number, 1].subgridspec(-(-len(free) // columns), columns)
             _draw_small_panels(figure, small, axes, free, *of_pair[1:])
         panels.append((axes, shown, styles))
     figure.supxlabel(_describe_figure(table, panels[0][0], bool(free)), fontsize=LABEL_SIZE, color="#444444")
@@ -149,9 +149,9 @@ def _draw_small_panels(
     figure: Figure, grid: Any, large: Axes, rules: list[str], curve: pd.DataFrame, summary: pd.DataFrame
 ) -> None:
     """Draw each rule's exact curve over the judge's, on the axes of the large panel."""
-    judge = curve[curve["rule"] == "judge"]
+    judge, columns = curve[curve["rule"] == "judge"], grid.ncols
     for number, rule in enumerate(rules):
-        axes = figure.add_subplot(grid[divmod(number, SMALL_COLUMNS)], sharey=large)
+        axes = figure.add_subplot(grid[divmod(number, columns)], sharey=large)
         own, row = curve[curve["rule"] == rule], summary[summary["rule"] == rule].iloc[0]
         axes.plot(judge["accepted_per_cycle"], 100 * judge["accuracy"], color=STYLES["judge"].colour, lw=0.9, alpha=0.6)
         axes.plot(own["accepted_per_cycle"], 100 * own["accuracy"], color=OTHER_COLOUR, lw=1.3)
@@ -159,8 +159,8 @@ def _draw_small_panels(
         axes.set_title(f"{name_rule(rule)}\narea {100 * row['area']:.1f} %", fontsize=LABEL_SIZE)
         axes.set_xlim(large.get_xlim())
         axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
-        axes.tick_params(labelsize=6, labelleft=number % SMALL_COLUMNS == 0)
-        axes.tick_params(labelbottom=number + SMALL_COLUMNS >= len(rules))
+        axes.tick_params(labelsize=6, labelleft=number % columns == 0)
+        axes.tick_params(labelbottom=number + columns >= len(rules))
         axes.grid(axis="y", color="#dddddd", linewidth=0.5)
 
 
@@ -171,7 +171,7 @@ def _describe_figure(table: pd.DataFrame, axes: Axes, small: bool) -> str:
         sizes = f"n = {counts.iloc[0]} test problems"
     else:
         sizes = "Test problems: " + ", ".join(f"n = {n} ({pair})" for pair, n in counts.items())
-    lines = [f"{sizes}. Lines: every threshold. Bars and the grey band: 95 % Wilson intervals. Labels: thresholds."]
+    lines = [f"{sizes}. Lines: all swept thresholds. Bars, grey band: 95 % Wilson intervals. Labels: thresholds."]
     lines.append("Accepted tokens: draft tokens kept and corrections, without the bonus token.")
     if axes.get_ylim()[0] > 0:
         lines[-1] += " The accuracy axis does not start at 0."

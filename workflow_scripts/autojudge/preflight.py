@@ -192,10 +192,10 @@ def plan(config: Mapping[str, Any], benchmarks: Path) -> str:
     rows = []
     for dataset, pair in _selected(config):
         problems, settings = mined_problems(config, dataset), config["pairs"][pair]
-        seconds, basis = mining_seconds(benchmarks / "mine_labels" / dataset / pair, config, problems)
+        seconds, basis = mining_seconds(benchmarks / "mine_labels" / dataset / pair, config, problems, settings["gpus"])
         fits = len(config["judge"]["feature_sets"]) * (1 + config["judge"]["folds"]) if uses_judge(config) else 0
         unit = "GPU-hours" if settings["gpus"] else "core-hours"
-        hours = problems * seconds * (settings["gpus"] or settings["threads"]) / 3600
+        hours = seconds and problems * seconds * (settings["gpus"] or settings["threads"]) / 3600
         rows.append(
             {
                 "dataset": dataset,
@@ -204,7 +204,7 @@ def plan(config: Mapping[str, Any], benchmarks: Path) -> str:
                 "problems mined": problems,
                 "fits": fits,
                 "sweep jobs": config["decoding"]["shards"],
-                "mining": f"{hours:,.1f} {unit}",
+                "mining": "unknown" if hours is None else f"{hours:,.1f} {unit}",
                 "by": basis,
                 "disk": _size(estimate_bytes(config, dataset, pair)),
             }
@@ -212,14 +212,16 @@ def plan(config: Mapping[str, Any], benchmarks: Path) -> str:
     return tabulate(rows, "keys", "github")
 
 
-def mining_seconds(folder: Path, config: Mapping[str, Any], problems: int) -> tuple[float, str]:
+def mining_seconds(
+    folder: Path, config: Mapping[str, Any], problems: int, gpus: int
+) -> tuple[float, str] | tuple[None, str]:
     """Return the seconds of a mining job for each of its problems, and what they are taken from."""
     files = sorted(folder.glob("*.tsv"))
     if files and problems:
         seconds = sum(float(pd.read_csv(file, sep="\t")["s"].iloc[-1]) for file in files) / len(files)
         share = problems / config["mining"]["shards"]
         return seconds / share, f"{len(files)} earlier jobs ({folder})"
-    return PAPER_SECONDS, PAPER
+    return (PAPER_SECONDS, PAPER) if gpus else (None, "no earlier job, and no GPU as the paper's")
 
 
 def describe(findings: Sequence[Finding]) -> str:
