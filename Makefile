@@ -24,7 +24,7 @@ test: $(VENV)/requirements-dev.stamp
 	$(VENV)/bin/pytest tests/workflow
 
 test-cluster: $(VENV)/requirements-dev.stamp
-	tests/cluster/run.sh $(VENV)/bin/pytest -n 2 --dist worksteal tests/cluster
+	tests/cluster/run.sh $(VENV)/bin/pytest -n 3 --dist worksteal tests/cluster
 
 lint: $(VENV)/requirements-dev.stamp
 	$(VENV)/bin/ruff check

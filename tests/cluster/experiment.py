@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import psutil
-import pytest
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
@@ -53,18 +52,21 @@ class Experiment(Clone):
         Where the clone is made.
     slurm : bool
         Whether jobs are submitted to Slurm, with a GPU each, or run by snakemake itself.
-    pair : int
-        Entries of the pair that differ from the small config's.
+    pair, mining : dict of int, optional
+        Entries that differ from the small config's.
     """
 
-    def __init__(self, folder: Path, slurm: bool, **pair: int) -> None:
+    def __init__(
+        self, folder: Path, slurm: bool, pair: dict[str, int] | None = None, mining: dict[str, int] | None = None
+    ) -> None:
         super().__init__(folder)
         self.slurm = slurm
         profile = folder / "slurm/config.yaml"
         text = profile.read_text().replace("# slurm-status-command: squeue", "slurm-status-command: squeue")
         profile.write_text(text.replace("latency-wait: 30", "latency-wait: 5") + QUICK)
         config = yaml.safe_load(SMALL)
-        config["pairs"]["testbed"] |= {"gpus": int(slurm)} | pair
+        config["pairs"]["testbed"] |= {"gpus": int(slurm)} | (pair or {})
+        config["mining"] |= mining or {}
         (folder / "small.yaml").write_text(yaml.safe_dump(config))
 
     @property
@@ -158,11 +160,3 @@ def agree(ours: Path, theirs: Path) -> None:
     if (ours / FIGURE).exists():
         a, b = (pd.read_csv(folder / "results/arith_pareto.csv") for folder in (ours, theirs))
         np.testing.assert_allclose(a["accuracy"], b["accuracy"])
-
-
-@pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory) -> Path:
-    """The folder of an undisturbed run without Slurm."""
-    experiment = Experiment(tmp_path_factory.mktemp("undisturbed"), slurm=False)
-    experiment.run(FIGURE)
-    return experiment.folder

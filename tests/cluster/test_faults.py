@@ -8,7 +8,6 @@ import time
 import pytest
 from experiment import FIGURE, MINED, RESULTS, SHARDS, Experiment, agree, kill
 
-pytest_plugins = ["experiment"]  # the fixture `undisturbed`, once for all modules
 pytestmark = pytest.mark.skipif("AUTOJUDGE_SLURM" not in os.environ, reason="run `make test-cluster`")
 
 KILLS = 30
