@@ -30,9 +30,12 @@ def mining_jobs(experiment: Experiment, shard: str) -> list[dict[str, str]]:
     return [dict(re.findall(r"(\w+)=(\S*)", slurm("scontrol", "-o", "show", "job", number))) for number in numbers]
 
 
-def resumed(experiment: Experiment) -> int:
-    """Finished problems that shards in this folder were resumed with, by their last attempts."""
-    return sum(map(int, re.findall(r"resumes with (\d+) finished", experiment.job_logs("mine_labels"))))
+def end_resumed(experiment: Experiment, child: subprocess.Popen, finished: list[str], undisturbed: Path) -> None:
+    """Assert that a run succeeds, that finished problems were not mined again, and that nothing else is different."""
+    experiment.finish(child)
+    resumed = sum(map(int, re.findall(r"resumes with (\d+) finished", experiment.job_logs("mine_labels"))))
+    assert resumed >= len(finished)
+    agree(experiment.folder, undisturbed)
 
 
 @pytest.fixture
@@ -64,32 +67,26 @@ def test_a_cancelled_shard_is_resumed(experiment, undisturbed):
     child = experiment.start(MINED)
     _, shard, finished = experiment.stop_mining(4)
     slurm("scancel", mining_jobs(experiment, shard)[0]["JobId"])
-    experiment.finish(child)
-    assert resumed(experiment) >= len(finished)
-    agree(experiment.folder, undisturbed)
+    end_resumed(experiment, child, finished, undisturbed)
 
 
 def test_a_killed_mining_process_is_resumed_with_more_memory(experiment, undisturbed):
     child = experiment.start(MINED)
     process, shard, finished = experiment.stop_mining(4)
     kill(process)
-    experiment.finish(child)
-    assert resumed(experiment) >= len(finished)
+    end_resumed(experiment, child, finished, undisturbed)
     first, second = mining_jobs(experiment, shard)
     assert (first["MinMemoryNode"], second["MinMemoryNode"]) == ("1500M", "3000M")
-    agree(experiment.folder, undisturbed)
 
 
 def test_a_shard_out_of_time_goes_on_with_more(tmp_path, undisturbed):
     experiment = Experiment(tmp_path, slurm=True, pair={"runtime": 1})
     child = experiment.start(MINED)
     _, shard, finished = experiment.stop_mining(4)  # it stands still until its time is over
-    experiment.finish(child)
+    end_resumed(experiment, child, finished, undisturbed)
     first, second = mining_jobs(experiment, shard)
     assert (first["JobState"], second["JobState"]) == ("TIMEOUT", "COMPLETED")
     assert (first["TimeLimit"], second["TimeLimit"]) == ("00:01:00", "00:02:00")
-    assert resumed(experiment) >= len(finished)
-    agree(experiment.folder, undisturbed)
 
 
 def test_a_shard_out_of_memory_goes_on_with_more(tmp_path, undisturbed):
@@ -130,6 +127,4 @@ def test_a_killed_snakemake_goes_on_where_it_was(experiment, undisturbed):
     while queued(experiment):
         time.sleep(0.5)
     experiment.run("--unlock")
-    experiment.run(MINED)
-    assert resumed(experiment) >= len(finished)
-    agree(experiment.folder, undisturbed)
+    end_resumed(experiment, experiment.start(MINED), finished, undisturbed)
