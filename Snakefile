@@ -7,6 +7,13 @@ configfile: "config/config.yaml"
 
 
 include: "rules/common.smk"
+
+
+if config["container"]:
+
+    container: config["container"]
+
+
 include: "rules/data.smk"
 include: "rules/mine.smk"
 include: "rules/judge.smk"
