@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -113,6 +114,11 @@ class Experiment(Clone):
         except FileNotFoundError:
             return []
         return [json.loads(line)["response"]["problem_id"] for line in lines if line.endswith(b"\n")]
+
+    @property
+    def resumed(self) -> int:
+        """Finished problems that mining shards were resumed with, by their last attempts."""
+        return sum(map(int, re.findall(r"resumes with (\d+) finished", self.job_logs("mine_labels"))))
 
     def jobs(self, script: str = "") -> list[psutil.Process]:
         """Processes that run a rule's script in this folder."""

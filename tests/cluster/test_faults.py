@@ -33,6 +33,7 @@ def test_a_killed_mining_process_is_resumed(experiment, undisturbed):
     assert child.wait() != 0
     assert experiment.finished(shard)[: len(finished)] == finished
     experiment.run(MINED)
+    assert experiment.resumed >= len(finished)
     agree(experiment.folder, undisturbed)
 
 
