@@ -11,11 +11,12 @@ rule preflight:
     conda:
         "../envs/cpu.yaml"
     threads: 1
+    retries: 0
     resources:
         mem_mb=growing(2000),
         runtime=10,
     params:
         config={key: value for key, value in config.items() if key != "testbed"},
-        local=workflow.local_exec,
+        local=lambda wildcards: workflow.local_exec,  # known only once the rules are read
     script:
         "../workflow_scripts/preflight.py"

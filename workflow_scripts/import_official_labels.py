@@ -33,7 +33,7 @@ BLOCKS = ("draft_at_draft", "target_at_draft", "draft_at_target", "target_at_tar
 
 
 def import_labels(files: list[str], draft_hidden: int, folder: Path) -> dict[str, int]:
-    """Write our tables of the files' labels into a folder; return the numbers of problems and mismatches.
+    """Write our tables of the files' labels into a folder; return the numbers of problems, mismatches and states.
 
     Parameters
     ----------
@@ -45,6 +45,8 @@ def import_labels(files: list[str], draft_hidden: int, folder: Path) -> dict[str
     InputError
         A file is no such list, needs code to be loaded, or a problem's parts do not fit one another.
     """
+    if draft_hidden < 1:
+        raise InputError(f"--draft-hidden {draft_hidden}: a hidden size is at least 1; see the draft's config.json")
     labels, features, problems = [], [], set()
     for file in files:
         for number, sample in enumerate(load_samples(file), 1):
@@ -53,13 +55,18 @@ def import_labels(files: list[str], draft_hidden: int, folder: Path) -> dict[str
             where = f"{file}: problem {number}"
             if "current_response" not in sample:
                 raise InputError(f"{where} has no `current_response`; give the output of calc_hiddens")
-            name = problem_hash(str(sample["current_response"].flatten().tolist()))
+            try:
+                name = problem_hash(str(sample["current_response"].flatten().tolist()))
+                rows = list(read_sample(sample, name, draft_hidden, where))
+            except (TypeError, ValueError, AttributeError, RuntimeError) as fault:
+                raise InputError(f"{where} has not the form of calc_hiddens' output ({fault}); run it again") from fault
             if name in problems:
                 raise InputError(f"{where} is there twice; give each file once")
             problems.add(name)
-            for label, row in read_sample(sample, name, draft_hidden, where):
-                labels.append(label)
-                features.append(row)
+            labels += [label for label, _ in rows]
+            features += [row for _, row in rows]
+            if len(features[0]["target_at_draft"]) != len(features[-1]["target_at_draft"]):
+                raise InputError(f"{where}: its `hiddens` have another length than those before; import models apart")
     if not labels:
         raise InputError(
             f"{', '.join(files)}: no problem with `changed_token_indices` and `hiddens`; run calc_hiddens first"
@@ -67,7 +74,8 @@ def import_labels(files: list[str], draft_hidden: int, folder: Path) -> dict[str
     folder.mkdir(parents=True, exist_ok=True)
     schemas.write_table("labels", labels, folder / "labels.parquet")
     schemas.write_table("features", features, folder / "features.parquet")
-    return {"problems": len(problems), "mismatches": len(labels)}
+    sizes = {"draft": draft_hidden, "target": len(features[0]["target_at_draft"])}
+    return {"problems": len(problems), "mismatches": len(labels)} | sizes
 
 
 def load_samples(file: str) -> list[dict[str, Any]]:
@@ -79,8 +87,8 @@ def load_samples(file: str) -> list[dict[str, Any]]:
             f"{file}: refused, as it is no file of torch.save, or loading it would run code; give a file of tensors, "
             "lists, dicts and numbers alone (numpy arrays are none of these)"
         ) from fault
-    except (OSError, RuntimeError, EOFError) as fault:
-        raise InputError(f"{file}: not a file of torch.save ({str(fault).splitlines()[0]}); check the path") from fault
+    except (OSError, RuntimeError, EOFError, KeyError, ValueError) as fault:
+        raise InputError(f"{file}: not a file of torch.save ({fault}); check the path") from fault
     data = data["data"] if isinstance(data, dict) and "data" in data else data
     if not isinstance(data, list) or not all(isinstance(sample, dict) for sample in data):
         raise InputError(f"{file}: holds no list of dicts; give the output of calc_hiddens")
@@ -112,6 +120,10 @@ def read_sample(
         parts = dict(zip(BLOCKS, _halves(states).split(sizes), strict=True))
         if before is not None:
             parts["draft_before"], parts["target_before"] = _halves(before)[: sum(sizes[:2])].split(sizes[:2])
+        if not all(part.isfinite().all() for part in parts.values()):
+            raise InputError(
+                f"{where}: `hiddens` hold numbers that are none in half precision; mine that problem again"
+            )
         blocks = {
             block: parts[block].numpy() if block in parts else None
             for block in (*BLOCKS, "draft_before", "target_before")
@@ -140,7 +152,10 @@ def main() -> None:
         found = import_labels(args.files, args.draft_hidden, args.folder)
     except InputError as fault:
         sys.exit(f"error: {fault}")
-    print(f"{found['mismatches']} mismatches of {found['problems']} problems in {args.folder}")
+    print(
+        f"{found['mismatches']} mismatches of {found['problems']} problems in {args.folder}, states of "
+        f"{found['draft']} (draft) and {found['target']} (target) numbers"
+    )
 
 
 if __name__ == "__main__":

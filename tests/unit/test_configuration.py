@@ -54,6 +54,17 @@ def test_the_default_config_is_right(config):
             {"train": "a", "test": "b"},
             r"`datasets.arith.source.train`: no such file a",
         ),
+        (
+            "datasets.arith.source",
+            {"train": "a", "tset": "b"},
+            r"`datasets.arith.source`: unknown key `tset`; known are test, train",
+        ),
+        ("datasets.arith.source", {"train": {"hub": 3}, "test": "b"}, r"`datasets.arith.source.train.hub`: 3 is not"),
+        (
+            "pairs.testbed.draft.first_layers",
+            2,
+            r"`pairs.testbed.draft`: `model` and `first_layers` exclude one another",
+        ),
         ("decoding.rules", ["lossless", "magic"], r"`decoding.rules`: `magic` is not defined under `rules`"),
         ("judge.select.feature_sets", ["all_tokens"], r"`all_tokens` holds draft_at_target, target_at_target"),
         ("judge.select.classifiers", ["svm"], r"`svm` is not defined under `judge.classifiers`"),

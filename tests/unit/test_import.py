@@ -51,7 +51,7 @@ def saved(tmp_path):
 def test_the_published_structure_is_read_exactly(saved, tmp_path, wrapped):
     samples = make_samples(3)
     file = saved({"last_batch_end": 9, "data": samples} if wrapped else samples)
-    assert import_labels([file], DRAFT, tmp_path) == {"problems": 3, "mismatches": 12}
+    assert import_labels([file], DRAFT, tmp_path) == {"problems": 3, "mismatches": 12, "draft": DRAFT, "target": TARGET}
     labels, features = (read_table(name, tmp_path / f"{name}.parquet") for name in ("labels", "features"))
     flat = [(m, states) for s in samples for m, states in zip(s["changed_token_indices"], s["hiddens"], strict=True)]
     for label, feature, (mismatch, states) in zip(labels.itertuples(), features.itertuples(), flat, strict=True):
@@ -105,6 +105,12 @@ def test_a_file_that_needs_code_is_refused_and_runs_none(saved, tmp_path, capfd)
             lambda s: s[0].update(prev_hiddens=torch.zeros(1, 32)),
             "problem 1: .*`prev_hiddens`, if there, one entry each",
         ),
+        (lambda s: s[0].update(changed_token_indices=4), "problem 1 has not the form of calc_hiddens' output"),
+        (lambda s: s[0]["changed_token_indices"].__setitem__(0, ("a", True, 2, 3)), "problem 1 has not the form"),
+        (lambda s: s[0].update(current_response=[1, 2]), "problem 1 has not the form"),
+        (lambda s: s[0]["prev_hiddens"].__setitem__(0, torch.zeros(3)), "problem 1 has not the form"),
+        (lambda s: s[1].update(hiddens=[torch.zeros(40)] * 4), "problem 2: its `hiddens` have another length"),
+        (lambda s: s[1]["hiddens"][2].fill_(1e6), "problem 2: `hiddens` hold numbers that are none in half precision"),
         (lambda s: s.append(s[0]), "problem 3 is there twice"),
         (lambda s: s.clear(), "no problem with `changed_token_indices` and `hiddens`"),
         (lambda s: s.append(3), "holds no list of dicts"),
@@ -119,6 +125,12 @@ def test_a_damaged_file_is_named(saved, tmp_path, damage, message):
 
 def test_a_file_of_another_kind_is_named(tmp_path):
     (tmp_path / "x.pt").write_bytes(b"nothing")
-    for name in ("x.pt", "missing.pt"):
+    (tmp_path / "y.pt").write_bytes(b"hello")
+    for name in ("x.pt", "y.pt", "missing.pt"):
         with pytest.raises(InputError, match=rf"{name}: (not a file of torch.save|refused)"):
             import_labels([str(tmp_path / name)], DRAFT, tmp_path)
+
+
+def test_a_draft_without_states_is_refused(saved, tmp_path):
+    with pytest.raises(InputError, match="--draft-hidden 0: a hidden size is at least 1"):
+        import_labels([saved(make_samples(2))], 0, tmp_path)

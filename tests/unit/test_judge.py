@@ -326,12 +326,14 @@ def test_a_damaged_or_foreign_artifact_is_refused(saved, tmp_path):
         load_judge(tmp_path / "nowhere")
     info, tensors = (saved / "judge.json").read_text(), (saved / "judge.safetensors").read_bytes()
     for text, message in (
-        (json.dumps(json.loads(info) | {"format": 1}), "format 1 is not 2"),
-        ("[1]", "format None is not 2"),
+        (json.dumps(json.loads(info) | {"format": 1}), "format 1 is not 3"),
+        ("[1]", "format None is not 3"),
         (info[:50], "no readable judge"),
         (json.dumps({k: v for k, v in json.loads(info).items() if k != "sizes"}), "`sizes` is missing"),
-        (json.dumps(json.loads(info) | {"sizes": [6, 7]}), "does not fit judge.json"),
-        (json.dumps(json.loads(info) | {"classifier": "mlp"}), "does not fit judge.json"),
+        (json.dumps(json.loads(info) | {"sizes": [6, 7]}), "are not of one judge"),
+        (json.dumps(json.loads(info) | {"classifier": "mlp"}), "are not of one judge"),
+        (json.dumps(json.loads(info) | {"columns": json.loads(info)["columns"][::-1]}), "are not of one judge"),
+        (json.dumps(json.loads(info) | {"threshold": "high"}), "`threshold` is missing or of another type"),
     ):
         (saved / "judge.json").write_text(text)
         with pytest.raises(InputError, match=message):
@@ -341,7 +343,7 @@ def test_a_damaged_or_foreign_artifact_is_refused(saved, tmp_path):
     with pytest.raises(InputError, match="no readable judge"):
         load_judge(saved)
     save_file({"other": torch.zeros(1)}, saved / "judge.safetensors")
-    with pytest.raises(InputError, match="does not fit judge.json"):
+    with pytest.raises(InputError, match="are not of one judge"):
         load_judge(saved)
 
 
@@ -353,6 +355,11 @@ def test_a_judge_for_other_models_or_sizes_is_refused(saved):
         judge.check_pair(models | {"target": {"model": "huge"}}, sizes)
     with pytest.raises(InputError, match="reads `draft_at_draft` of 6 numbers, and the draft here has states of 8"):
         judge.check_pair(models, sizes | {"draft": 8})
+    features = {column: torch.zeros(3, 6) for column in judge.columns}
+    assert judge.probability(features).shape == (3,)
+    for damaged in (features | {"draft_at_draft": torch.zeros(3, 8)}, {"target_at_draft": torch.zeros(3, 6)}):
+        with pytest.raises(InputError, match=r"the judge reads `draft_at_draft` of shape \(n, 6\)"):
+            judge.probability(damaged)
 
 
 def test_loading_a_judge_needs_torch_and_safetensors_alone(saved):

@@ -133,6 +133,17 @@ def test_several_faults_are_told_at_once(settings, tmp_path):
     assert len(faults(settings, tmp_path)) == 3
 
 
+def test_more_shards_than_problems_are_a_fault(settings, tmp_path):
+    settings["mining"]["shards"] = 100_000
+    assert "100000 mining jobs for 640 problems; lower `mining.shards`" in faults(settings, tmp_path)[0]
+
+
+def test_the_disk_for_an_unknown_model_is_unknown(settings, tmp_path):
+    settings["pairs"]["testbed"]["draft"]["model"] = "models/nothing"
+    assert "no folder models/nothing" in faults(settings, tmp_path)[0]
+    assert re.search(r"\| unknown +\|\s*$", plan(settings, tmp_path))
+
+
 def test_a_scheduler_gives_the_gpus(settings, tmp_path):
     settings["pairs"]["testbed"]["gpus"] = 4
     found = {f.what: f for f in check_all(settings, tmp_path, None)}

@@ -33,6 +33,7 @@ def check_config(config: Mapping[str, Any], schema: str | Path) -> None:
     validator = jsonschema.Draft202012Validator(yaml.safe_load(Path(schema).read_text()))
     fault = jsonschema.exceptions.best_match(validator.iter_errors(config))
     if fault is not None:
+        fault = _closest(fault)
         raise InputError(f"config key `{_key(fault.absolute_path)}`: {_explain(fault)}")
     for i, run in enumerate(config["runs"]):
         _check_names([run["dataset"]], config["datasets"], f"runs[{i}].dataset", "datasets")
@@ -72,7 +73,8 @@ def check_model_folder(model: str, key: str, gguf_file: str | None = None) -> No
     """
     folder = Path(model).expanduser()
     if not folder.exists():
-        of_hub = model.count("/") == 1 and not model.startswith((".", "~", "/")) and not folder.parent.is_dir()
+        local = (".", "~", "/", "models/")  # the folder that docs and presets use
+        of_hub = model.count("/") == 1 and not model.startswith(local) and not folder.parent.is_dir()
         if of_hub:
             return
         raise InputError(f"config key `{key}`: no folder {model}; give a local model folder or a hub name (owner/name)")
@@ -204,7 +206,18 @@ def _key(path: Iterable[str | int]) -> str:
     return "".join(parts).lstrip(".") or "(top level)"
 
 
+def _closest(fault: jsonschema.ValidationError) -> jsonschema.ValidationError:
+    """Return what is wrong with the only alternative of the value's type, for a fault that tells of all."""
+    inner = [f for f in fault.context or () if f.validator != "type"]
+    if len({f.schema_path[0] for f in inner}) != 1:
+        return fault
+    return _closest(next((f for f in inner if f.validator == "additionalProperties"), inner[0]))
+
+
 def _explain(fault: jsonschema.ValidationError) -> str:
+    if fault.validator == "oneOf" and not fault.context:
+        given = [key for choice in fault.validator_value for key in choice.get("required", []) if key in fault.instance]
+        return f"{' and '.join(f'`{key}`' for key in given)} exclude one another; set all but one to null"
     if fault.validator == "additionalProperties" and isinstance(fault.instance, dict):
         known = fault.schema.get("properties", {})
         unknown = sorted(set(fault.instance) - set(known))

@@ -18,8 +18,15 @@ from safetensors.torch import load_file, save, save_file
 from autojudge.errors import InputError
 from autojudge.feature_names import BLOCKS, SCALARS
 
-FORMAT = 2
-REQUIRED = ("columns", "sizes", "classifier", "threshold", "thresholds", "models")
+FORMAT = 3
+REQUIRED: dict[str, Any] = {
+    "columns": list,
+    "sizes": list,
+    "classifier": str,
+    "threshold": (int, float),
+    "models": dict,
+    "digest": str,
+}
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,17 @@ class Judge:
         ----------
         features : mapping of str to Tensor
             One entry a column of the judge: (n, hidden) for a block, (n,) for a scalar.
+
+        Raises
+        ------
+        InputError
+            A column is missing, or has another size than in training.
         """
+        for column, size in zip(self.columns, self.info["sizes"], strict=True):
+            found = features[column].shape[1:] if column in features else None
+            if found != ((size,) if column in BLOCKS else ()):
+                shape = f"(n, {size})" if column in BLOCKS else "(n,)"
+                raise InputError(f"the judge reads `{column}` of shape {shape}; give it that")
         parts = [features[c].float() if c in BLOCKS else features[c].float()[:, None] for c in self.columns]
         return self.predict(torch.cat([part.to(parts[0].device) for part in parts], dim=1))
 
@@ -72,8 +89,8 @@ class Judge:
 
     def digest(self) -> str:
         """Return a hash of what the judge's verdicts depend on."""
-        parts = [json.dumps([self.columns, self.info["classifier"]]).encode(), save(dict(sorted(self.tensors.items())))]
-        return hashlib.sha256(b"".join(parts)).hexdigest()
+        kind = [self.columns, self.info["sizes"], self.info["classifier"]]
+        return hashlib.sha256(json.dumps(kind).encode() + save(dict(sorted(self.tensors.items())))).hexdigest()
 
     def check_pair(self, models: Mapping[str, Mapping[str, Any]], hidden: Mapping[str, int]) -> None:
         """Refuse a pair that the judge was not trained for.
@@ -110,7 +127,7 @@ class Judge:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         save_file(self.tensors, folder / ".judge.safetensors.partial")
-        (folder / ".judge.json.partial").write_text(json.dumps(self.info, indent=2) + "\n")
+        (folder / ".judge.json.partial").write_text(json.dumps(self.info | {"digest": self.digest()}, indent=2) + "\n")
         for name in ("judge.safetensors", "judge.json"):
             os.replace(folder / f".{name}.partial", folder / name)
 
@@ -125,19 +142,15 @@ def load_judge(folder: str | Path) -> Judge:
         raise InputError(
             f"{folder}: no readable judge ({fault}); delete the folder and run select_judge again"
         ) from fault
-    if not isinstance(info, dict) or info.get("format") != FORMAT or info.get("classifier") not in _LOGITS:
+    if not isinstance(info, dict) or info.get("format") != FORMAT:
         found = info.get("format") if isinstance(info, dict) else None
         raise InputError(f"{folder}/judge.json: format {found} is not {FORMAT}; train the judge again")
-    missing = [key for key in REQUIRED if key not in info]
-    if missing:
-        raise InputError(f"{folder}/judge.json: `{missing[0]}` is missing; train the judge again")
+    for key, kind in REQUIRED.items():
+        if not isinstance(info.get(key), kind):
+            raise InputError(f"{folder}/judge.json: `{key}` is missing or of another type; train the judge again")
     judge = Judge(tensors, info)
-    try:
-        judge.predict(torch.zeros(1, sum(info["sizes"])))
-    except (KeyError, RuntimeError, IndexError) as fault:
-        raise InputError(
-            f"{folder}: judge.safetensors does not fit judge.json ({fault}); train the judge again"
-        ) from fault
+    if judge.digest() != info["digest"]:
+        raise InputError(f"{folder}: judge.safetensors and judge.json are not of one judge; train the judge again")
     return judge
 
 

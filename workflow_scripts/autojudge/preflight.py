@@ -59,6 +59,7 @@ def check_all(config: Mapping[str, Any], results: Path, gpus: int | None) -> Ite
     for dataset, pair in _selected(config):
         yield from _check_pair(config, dataset, pair)
         yield _check_gpus(config["pairs"][pair], pair, gpus)
+        yield from _check_shards(config, dataset)
     yield _check_disk(config, results)
     yield _check_wandb(config["tracking"])
 
@@ -138,8 +139,16 @@ def _check_gpus(pair: Mapping[str, Any], name: str, gpus: int | None) -> Finding
     return Finding(OK, what, f"{wanted} a job, {gpus} visible here")
 
 
+def _check_shards(config: Mapping[str, Any], dataset: str) -> Iterator[Finding]:
+    """Yield a fault where there are more mining jobs than problems."""
+    shards, problems = config["mining"]["shards"], mined_problems(config, dataset)
+    if 0 < problems < shards:
+        detail = f"{shards} mining jobs for {problems} problems; lower `mining.shards`"
+        yield Finding(FAULT, f"shards of {dataset}", detail)
+
+
 def _check_disk(config: Mapping[str, Any], results: Path) -> Finding:
-    needed, free = sum(estimate_bytes(config, *run) for run in _selected(config)) + SPARE_BYTES, free_bytes(results)
+    needed, free = sum(_known_bytes(config, *run) or 0 for run in _selected(config)) + SPARE_BYTES, free_bytes(results)
     detail = f"about {_size(needed)} needed, {_size(free)} free in {results}"
     if free < needed:
         return Finding(FAULT, "disk", f"{detail}; free some, or link {results} to a larger disk")
@@ -175,11 +184,14 @@ def mined_problems(config: Mapping[str, Any], dataset: str) -> int:
 
 
 def estimate_bytes(config: Mapping[str, Any], dataset: str, pair: str) -> int:
-    """Return about how much disk the tables of a dataset and pair take."""
-    try:
-        widths = sum(hidden_size(model) for model in own_models(config["pairs"][pair]).values())
-    except InputError:
-        return 0  # told by the check of the models
+    """Return about how much disk the tables of a dataset and pair take.
+
+    Raises
+    ------
+    InputError
+        A model cannot be had, so that its hidden size is unknown.
+    """
+    widths = sum(hidden_size(model) for model in own_models(config["pairs"][pair]).values())
     shards_and_whole, blocks_of_a_model, bytes_of_a_number = 2, 3, 2
     features = MISMATCHES * widths * blocks_of_a_model * bytes_of_a_number * shards_and_whole
     return (
@@ -206,7 +218,7 @@ def plan(config: Mapping[str, Any], benchmarks: Path) -> str:
                 "sweep jobs": config["decoding"]["shards"],
                 "mining": "unknown" if hours is None else f"{hours:,.1f} {unit}",
                 "by": basis,
-                "disk": _size(estimate_bytes(config, dataset, pair)),
+                "disk": _size(_known_bytes(config, dataset, pair)),
             }
         )
     return tabulate(rows, "keys", "github")
@@ -230,7 +242,17 @@ def describe(findings: Sequence[Finding]) -> str:
     return tabulate(rows, "keys", "plain", maxcolwidths=[None, 40, 90])
 
 
-def _size(count: float) -> str:
+def _known_bytes(config: Mapping[str, Any], dataset: str, pair: str) -> int | None:
+    """Return what `estimate_bytes` does, or None where a model cannot be had, which its own check tells."""
+    try:
+        return estimate_bytes(config, dataset, pair)
+    except InputError:
+        return None
+
+
+def _size(count: float | None) -> str:
+    if count is None:
+        return "unknown"
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024:
             return f"{count:.0f} {unit}"
