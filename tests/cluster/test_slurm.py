@@ -126,8 +126,7 @@ def test_a_killed_snakemake_goes_on_where_it_was(experiment, undisturbed):
     experiment.fail(MINED)
     assert "--unlock" in experiment.log, "the error tells what to do"
     process.resume()
-    for job in queued(experiment):
-        slurm("scancel", job)
+    slurm("scancel", "--name=" + re.findall(r"SLURM run ID: (\S+)", experiment.log)[0])
     while queued(experiment):
         time.sleep(0.5)
     experiment.run("--unlock")

@@ -19,12 +19,13 @@ Trained without human labels by AutoJudge (arXiv 2504.20039) on `{dataset}` ({ta
 | on validation | AUC {auc} of {mismatches} mismatches, {problems} problems |
 | commit | {commit} |
 
-The validation split chose this judge, so its figures are optimistic; `../judges.md` has those of the test split.
+The validation split chose this judge, so its figures are optimistic; `../judges.md` has those of the test split, if
+that was mined.
 Probabilities are calibrated on validation (Platt). Meant for these two models at these revisions and for problems like
 those it was trained on; hidden states are those after the final norm, of a model in {dtype}.
 
 ```python
-from autojudge.judge import load_judge  # needs torch and safetensors alone
+from autojudge.judge import load_judge  # of workflow_scripts; needs torch and safetensors alone
 
 judge = load_judge("judge")
 keep = judge.probability(features) < judge.info["threshold"]  # features: column -> (n, size), a scalar (n,)
