@@ -8,10 +8,10 @@ rule preflight:
         library=library("preflight", *task_modules()),
     log:
         "logs/preflight.log",
+    retries: 0
     conda:
         "../envs/cpu.yaml"
     threads: 1
-    retries: 0
     resources:
         mem_mb=growing(2000),
         runtime=10,

@@ -52,6 +52,7 @@ def problems(pair, arith, config) -> list[dict]:
 def judge(pair):
     """A judge of random weights: its scores lie in (0, 1)."""
     torch.manual_seed(0)
-    width = pair.draft.config.hidden_size + pair.target.config.hidden_size
-    tensors = {"weight": 0.1 * torch.randn(1, width)[0], "bias": torch.tensor(0.0)}
-    return Judge(tensors, {"columns": ["draft_at_draft", "target_at_draft"], "classifier": "logistic_regression"})
+    sizes = [model.config.hidden_size for model in (pair.draft, pair.target)]
+    tensors = {"weight": 0.1 * torch.randn(1, sum(sizes))[0], "bias": torch.tensor(0.0)}
+    columns = ["draft_at_draft", "target_at_draft"]
+    return Judge(tensors, {"columns": columns, "sizes": sizes, "classifier": "logistic_regression"})
