@@ -14,7 +14,7 @@ where a response begins; scalars, margins and alternatives are not in them. File
 """
 
 import argparse
-import pickle
+import pickle  # for the name of an error of torch.load alone
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,7 +47,7 @@ def import_labels(files: list[str], draft_hidden: int, folder: Path) -> dict[str
     """
     if draft_hidden < 1:
         raise InputError(f"--draft-hidden {draft_hidden}: a hidden size is at least 1; see the draft's config.json")
-    labels, features, problems = [], [], set()
+    labels, features, problems, widths = [], [], set(), set()
     for file in files:
         for number, sample in enumerate(load_samples(file), 1):
             if "changed_token_indices" not in sample or "hiddens" not in sample:
@@ -58,6 +58,8 @@ def import_labels(files: list[str], draft_hidden: int, folder: Path) -> dict[str
             try:
                 name = problem_hash(str(sample["current_response"].flatten().tolist()))
                 rows = list(read_sample(sample, name, draft_hidden, where))
+            except InputError:
+                raise
             except (TypeError, ValueError, AttributeError, RuntimeError) as fault:
                 raise InputError(f"{where} has not the form of calc_hiddens' output ({fault}); run it again") from fault
             if name in problems:
@@ -65,8 +67,9 @@ def import_labels(files: list[str], draft_hidden: int, folder: Path) -> dict[str
             problems.add(name)
             labels += [label for label, _ in rows]
             features += [row for _, row in rows]
-            if len(features[0]["target_at_draft"]) != len(features[-1]["target_at_draft"]):
-                raise InputError(f"{where}: its `hiddens` have another length than those before; import models apart")
+            widths |= {len(row["target_at_draft"]) for _, row in rows}
+            if len(widths) > 1:
+                raise InputError(f"{where}: its `hiddens` differ in length, or from those before; import models apart")
     if not labels:
         raise InputError(
             f"{', '.join(files)}: no problem with `changed_token_indices` and `hiddens`; run calc_hiddens first"
@@ -74,8 +77,7 @@ def import_labels(files: list[str], draft_hidden: int, folder: Path) -> dict[str
     folder.mkdir(parents=True, exist_ok=True)
     schemas.write_table("labels", labels, folder / "labels.parquet")
     schemas.write_table("features", features, folder / "features.parquet")
-    sizes = {"draft": draft_hidden, "target": len(features[0]["target_at_draft"])}
-    return {"problems": len(problems), "mismatches": len(labels)} | sizes
+    return {"problems": len(problems), "mismatches": len(labels), "draft": draft_hidden, "target": widths.pop()}
 
 
 def load_samples(file: str) -> list[dict[str, Any]]:

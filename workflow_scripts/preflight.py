@@ -20,7 +20,7 @@ def hub_answers() -> bool:
     return True
 
 
-if not hub_answers():
+if "HF_HUB_OFFLINE" not in os.environ and not hub_answers():
     os.environ["HF_HUB_OFFLINE"] = "1"  # before it is read: else every model waits for retries of its own
 
 import torch  # noqa: E402

@@ -1,6 +1,7 @@
 """The GSM8K task: reading rows, golds and answers."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +80,12 @@ def test_a_file_of_another_kind_is_refused(tmp_path, write, name, kind):
 
 def test_a_blank_last_line_is_no_row(write):
     assert len(load(write("a.jsonl", [ROW, ""]), write("b.jsonl", [ROW]))) == 2
+
+
+def test_a_byte_order_mark_is_no_fault(write):
+    path = Path(write("a.jsonl", [ROW]))
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert len(load(str(path), write("b.jsonl", [ROW]))) == 2
 
 
 def test_a_missing_file_or_source_is_named(write):

@@ -1,5 +1,7 @@
 """Labels in the official implementation's structure become our tables, and train a judge; code is not run."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -109,7 +111,7 @@ def test_a_file_that_needs_code_is_refused_and_runs_none(saved, tmp_path, capfd)
         (lambda s: s[0]["changed_token_indices"].__setitem__(0, ("a", True, 2, 3)), "problem 1 has not the form"),
         (lambda s: s[0].update(current_response=[1, 2]), "problem 1 has not the form"),
         (lambda s: s[0]["prev_hiddens"].__setitem__(0, torch.zeros(3)), "problem 1 has not the form"),
-        (lambda s: s[1].update(hiddens=[torch.zeros(40)] * 4), "problem 2: its `hiddens` have another length"),
+        (lambda s: s[1].update(hiddens=[torch.zeros(40)] * 4), "problem 2: its `hiddens` differ in length"),
         (lambda s: s[1]["hiddens"][2].fill_(1e6), "problem 2: `hiddens` hold numbers that are none in half precision"),
         (lambda s: s.append(s[0]), "problem 3 is there twice"),
         (lambda s: s.clear(), "no problem with `changed_token_indices` and `hiddens`"),
@@ -119,8 +121,15 @@ def test_a_file_that_needs_code_is_refused_and_runs_none(saved, tmp_path, capfd)
 def test_a_damaged_file_is_named(saved, tmp_path, damage, message):
     samples = make_samples(2)
     damage(samples)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError) as fault:
         import_labels([saved(samples)], DRAFT, tmp_path)
+    assert re.search(message, str(fault.value)) and len(re.findall(r"problem \d", str(fault.value))) <= 1
+
+
+def test_a_problem_without_mismatches_is_read(saved, tmp_path):
+    samples = make_samples(2)
+    samples[0].update(changed_token_indices=[], hiddens=[], prev_hiddens=[])
+    assert import_labels([saved(samples)], DRAFT, tmp_path)["mismatches"] == 4
 
 
 def test_a_file_of_another_kind_is_named(tmp_path):

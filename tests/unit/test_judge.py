@@ -331,6 +331,8 @@ def test_a_damaged_or_foreign_artifact_is_refused(saved, tmp_path):
         (info[:50], "no readable judge"),
         (json.dumps({k: v for k, v in json.loads(info).items() if k != "sizes"}), "`sizes` is missing"),
         (json.dumps(json.loads(info) | {"sizes": [6, 7]}), "are not of one judge"),
+        (json.dumps({k: v for k, v in json.loads(info).items() if k != "thresholds"}), "`thresholds` is missing"),
+        (json.dumps(json.loads(info) | {"classifier": "svm"}), "no classifier svm is known"),
         (json.dumps(json.loads(info) | {"classifier": "mlp"}), "are not of one judge"),
         (json.dumps(json.loads(info) | {"columns": json.loads(info)["columns"][::-1]}), "are not of one judge"),
         (json.dumps(json.loads(info) | {"threshold": "high"}), "`threshold` is missing or of another type"),

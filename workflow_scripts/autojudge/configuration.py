@@ -216,7 +216,8 @@ def _closest(fault: jsonschema.ValidationError) -> jsonschema.ValidationError:
 
 def _explain(fault: jsonschema.ValidationError) -> str:
     if fault.validator == "oneOf" and not fault.context:
-        given = [key for choice in fault.validator_value for key in choice.get("required", []) if key in fault.instance]
+        keys = [key for choice in fault.validator_value for key in choice.get("required", [])]
+        given = [key for key in keys if fault.instance.get(key) is not None]
         return f"{' and '.join(f'`{key}`' for key in given)} exclude one another; set all but one to null"
     if fault.validator == "additionalProperties" and isinstance(fault.instance, dict):
         known = fault.schema.get("properties", {})

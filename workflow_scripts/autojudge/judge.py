@@ -24,6 +24,7 @@ REQUIRED: dict[str, Any] = {
     "sizes": list,
     "classifier": str,
     "threshold": (int, float),
+    "thresholds": list,
     "models": dict,
     "digest": str,
 }
@@ -148,6 +149,8 @@ def load_judge(folder: str | Path) -> Judge:
     for key, kind in REQUIRED.items():
         if not isinstance(info.get(key), kind):
             raise InputError(f"{folder}/judge.json: `{key}` is missing or of another type; train the judge again")
+    if info["classifier"] not in _LOGITS:
+        raise InputError(f"{folder}/judge.json: no classifier {info['classifier']} is known; train the judge again")
     judge = Judge(tensors, info)
     if judge.digest() != info["digest"]:
         raise InputError(f"{folder}: judge.safetensors and judge.json are not of one judge; train the judge again")

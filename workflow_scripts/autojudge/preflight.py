@@ -56,10 +56,10 @@ def check_all(config: Mapping[str, Any], results: Path, gpus: int | None) -> Ite
     """
     for dataset in _datasets(config):
         yield from _check_dataset(config["datasets"][dataset], dataset)
+        yield from _check_shards(config, dataset)
     for dataset, pair in _selected(config):
         yield from _check_pair(config, dataset, pair)
         yield _check_gpus(config["pairs"][pair], pair, gpus)
-        yield from _check_shards(config, dataset)
     yield _check_disk(config, results)
     yield _check_wandb(config["tracking"])
 
@@ -148,7 +148,10 @@ def _check_shards(config: Mapping[str, Any], dataset: str) -> Iterator[Finding]:
 
 
 def _check_disk(config: Mapping[str, Any], results: Path) -> Finding:
-    needed, free = sum(_known_bytes(config, *run) or 0 for run in _selected(config)) + SPARE_BYTES, free_bytes(results)
+    needed, free = (
+        sum(estimate_bytes(config, *run) or 0 for run in _selected(config)) + SPARE_BYTES,
+        free_bytes(results),
+    )
     detail = f"about {_size(needed)} needed, {_size(free)} free in {results}"
     if free < needed:
         return Finding(FAULT, "disk", f"{detail}; free some, or link {results} to a larger disk")
@@ -183,15 +186,12 @@ def mined_problems(config: Mapping[str, Any], dataset: str) -> int:
     return counts["train"] + counts["validation"] if uses_judge(config) else 0
 
 
-def estimate_bytes(config: Mapping[str, Any], dataset: str, pair: str) -> int:
-    """Return about how much disk the tables of a dataset and pair take.
-
-    Raises
-    ------
-    InputError
-        A model cannot be had, so that its hidden size is unknown.
-    """
-    widths = sum(hidden_size(model) for model in own_models(config["pairs"][pair]).values())
+def estimate_bytes(config: Mapping[str, Any], dataset: str, pair: str) -> int | None:
+    """Return about how much disk the tables of a dataset and pair take; None where a model cannot be had."""
+    try:
+        widths = sum(hidden_size(model) for model in own_models(config["pairs"][pair]).values())
+    except InputError:
+        return None  # told by the check of the models
     shards_and_whole, blocks_of_a_model, bytes_of_a_number = 2, 3, 2
     features = MISMATCHES * widths * blocks_of_a_model * bytes_of_a_number * shards_and_whole
     return (
@@ -218,7 +218,7 @@ def plan(config: Mapping[str, Any], benchmarks: Path) -> str:
                 "sweep jobs": config["decoding"]["shards"],
                 "mining": "unknown" if hours is None else f"{hours:,.1f} {unit}",
                 "by": basis,
-                "disk": _size(_known_bytes(config, dataset, pair)),
+                "disk": _size(estimate_bytes(config, dataset, pair)),
             }
         )
     return tabulate(rows, "keys", "github")
@@ -240,14 +240,6 @@ def describe(findings: Sequence[Finding]) -> str:
     """Return the findings as a table, faults last so that they are seen."""
     rows = [vars(finding) for finding in sorted(findings, key=lambda f: f.state == FAULT)]
     return tabulate(rows, "keys", "plain", maxcolwidths=[None, 40, 90])
-
-
-def _known_bytes(config: Mapping[str, Any], dataset: str, pair: str) -> int | None:
-    """Return what `estimate_bytes` does, or None where a model cannot be had, which its own check tells."""
-    try:
-        return estimate_bytes(config, dataset, pair)
-    except InputError:
-        return None
 
 
 def _size(count: float | None) -> str:
