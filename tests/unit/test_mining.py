@@ -168,14 +168,17 @@ class ManyAnswers:
         return "1"
 
 
-@pytest.mark.parametrize("limit, answers", [(20, 300), (200, 100), (1000, 30)])
+HELD_BACK = 24 * 2**20  # bytes that the allocator does not give back and that torch takes at its first passes
+
+
+@pytest.mark.parametrize("limit, answers", [(20, 600), (200, 100), (1000, 30)])
 def test_peak_memory_stays_within_the_budget(pair, to_mine, limit, answers):
-    budget = 60 * 2**20
+    budget = 120 * 2**20
     endless = dataclasses.replace(pair, end_tokens=frozenset())  # every response is `limit` tokens long
-    miner = Miner(endless, ManyAnswers(answers), limit, batch=128, memory=budget)
+    miner = Miner(endless, ManyAnswers(answers), limit, batch=256, memory=budget)
     with measure_peak(pair.target.device) as peak, pytest.raises(EnoughError):
-        list(miner.mine(to_mine * 8))
+        list(miner.mine(to_mine * 16))
     target = miner.models["target"]
     assert target._touched > 1.5 * limit, "no alternative lay beside a response"
-    assert len(target._used) < 128, "the budget bounds nothing"
-    assert peak.bytes <= budget
+    assert len(target._used) < 256, "the budget bounds nothing"
+    assert peak.bytes <= budget + HELD_BACK

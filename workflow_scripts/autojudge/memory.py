@@ -64,7 +64,7 @@ def measure_peak(device: torch.device, interval: float = 0.002) -> Iterator[Peak
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes that a slot of a model's cache takes, and that a token of a pass takes while it lasts."""
+    """Bytes of a slot in the cache (with attention's copy of one layer), and of a token while it passes the model."""
 
     slot: int
     token: int
@@ -81,7 +81,8 @@ class Footprint:
             cache.forward(requests)
         config = model.config.get_text_config()
         least = 4 * model.dtype.itemsize * (getattr(config, "intermediate_size", 0) + config.hidden_size)
-        return cls(cache.slot_bytes, max(least, peak.bytes // (PROBE_ROWS * NARROW)))
+        layers = config.num_hidden_layers
+        return cls(cache.slot_bytes * (layers + 1) // layers, max(least, peak.bytes // (PROBE_ROWS * NARROW)))
 
 
 def largest_batch(footprints: Sequence[Footprint], capacity: int, batch: int, memory: int) -> tuple[int, int]:
