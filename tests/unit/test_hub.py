@@ -81,3 +81,17 @@ def test_a_hub_that_cannot_be_reached_is_named(tmp_path):
     assert "the hub cannot be reached and the model is not in the cache" in found["owner/model"]
     assert "`hf download owner/model`" in found["owner/model"]
     assert "cannot be had from the hub or its cache" in found["dataset"]
+
+
+def offline_after_preflight(endpoint):
+    """Return what the preflight's script leaves in HF_HUB_OFFLINE."""
+    program = "import os, runpy; runpy.run_path('preflight.py'); print(os.environ.get('HF_HUB_OFFLINE'))"
+    environment = os.environ | {"HF_ENDPOINT": endpoint, "NO_PROXY": "127.0.0.1"}
+    environment.pop("HF_HUB_OFFLINE", None)
+    folder = ROOT / "workflow_scripts"
+    return subprocess.check_output([sys.executable, "-c", program], cwd=folder, env=environment, text=True).strip()
+
+
+def test_the_preflight_asks_a_dead_hub_once(endpoint):
+    assert offline_after_preflight("http://127.0.0.1:9") == "1"
+    assert offline_after_preflight(endpoint) == "None", "a hub that answers with an error is there"
