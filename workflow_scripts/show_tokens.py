@@ -9,7 +9,7 @@ from autojudge.judge import load_judge
 from autojudge.mismatches import load_features
 from autojudge.models import load_tokenizer
 
-SHOWN = 40  # problems on the page
+SHOWN = 10  # problems on the page
 
 
 def show_tokens(tables: dict[str, str], judge_folder: Path, pair: dict, title: str, output: str) -> None:
