@@ -16,7 +16,7 @@ CASES = [(task, case) for task, cases in RESPONSES.items() for case in cases]
 @pytest.mark.parametrize("task, case", CASES, ids=[f"{task}: {case['text'][-40:]!r}" for task, case in CASES])
 def test_the_answer_of_a_response_is_read_right(task, case):
     reading = load_task(task).read_answer(case["text"])
-    assert (reading.answer, reading.form) if reading else (case["answer"], case["form"]) == (None, "none")
+    assert ((reading.answer, reading.form) if reading else (None, "none")) == (case["answer"], case["form"])
     assert load_task(task).extract_answer(case["text"]) == case["answer"]
 
 

@@ -4,7 +4,7 @@ Numbers are read as exact fractions, so that "$1,234.50", "1234.5" and "\frac{24
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -12,21 +12,30 @@ STATED, BOXED, LAST_NUMBER = "stated", "boxed", "last number"  # the forms, in t
 FORMS = (STATED, BOXED, LAST_NUMBER)
 
 _STATEMENT = re.compile(r"final answer\W{0,4}(?:is\b|[:=])", re.IGNORECASE)
-_MARKUP = re.compile(r"[\s:*_`$\\(\[{<]*")  # between the statement and its answer
+_MARKUP = re.compile(r"[\s:*_`$\\(\[{<]*")  # between the statement and a number
+_MARKDOWN = re.compile(r"[\s:*_`]*")  # between the statement and an expression
+_DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
+_MATHEMATICS = re.compile(r"\$\$.+?\$\$|\$[^$\n]+\$|\\\(.+?\\\)|\\\[.+?\\\]", re.DOTALL)
+_BOX = re.compile(r"\\f?box(?:ed)?(?:\s*(?P<brace>\{)|\s+(?P<bare>[^\s{}$]+))")
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
 _WHOLE = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)"
 _NUMBER = re.compile(
     rf"(?<![\w.])(?:(?<![\w)\]])[-−])?[$£€]?[-−]?"
     rf"(?:(?P<whole>{_WHOLE})\s(?P<part>\d+/\d+)|(?P<over>{_WHOLE}\s?/\s?{_WHOLE})|(?P<plain>{_WHOLE}(?:\.\d+)?|\.\d+))"
 )
-_EQUATION = re.compile(r"[\s\d.,$£€%+\-−*/×÷·x^()=]*=")  # a calculation before the answer itself
+_CLAUSE_END = re.compile(r"[,;](?=\s)|\b(?:since|because|and|as|so)\b")
+_AFTERTHOUGHT = re.compile(r",?\s*I hope\b.*", re.DOTALL)
+_UNIT = re.compile(r"(?<=\d)\s+[A-Za-z]{3,}[a-z ]*$")  # a word after a number
 _LATEX = (
+    (re.compile(r"<<.*?>>"), ""),  # GSM8K's notes of calculations
     (re.compile(r"\{,\}"), ","),
     (re.compile(r"\\[!,;: ]"), ""),
     (re.compile(r"\\([$%])"), r"\1"),
-    (re.compile(r"\\[dt]?frac\s*\{\s*(-?[\d,]+)\s*\}\s*\{\s*([\d,]+)\s*\}"), r" \1/\2"),
-    (re.compile(r"\\[dt]?frac\s*(\d)\s*(\d)"), r" \1/\2"),
+    (re.compile(r"(?<=[\w)}])(?=\\[dt]?frac)"), " "),
+    (re.compile(r"\\[dt]?frac\s*\{\s*(-?[\d,]+)\s*\}\s*\{\s*([\d,]+)\s*\}"), r"\1/\2"),
+    (re.compile(r"\\[dt]?frac\s*(\d)\s*(\d)"), r"\1/\2"),
     (re.compile(r"\\(?:times|cdot)\b"), "×"),
+    (re.compile(r"\\div\b"), "÷"),
     (re.compile(r"\\(?:text|textbf|mathbf|mathrm|boxed|fbox)\s*\{"), " {"),
     (re.compile(r"\\[()\[\]]"), " "),
     (re.compile(r"[{}]|\*\*|__|`"), ""),
@@ -44,7 +53,7 @@ class Reading:
 def read_number(text: str) -> Reading | None:
     """Return the final answer of a response that ends with a number, None where it has none."""
     candidates: list[tuple[str, list[str], Callable[[str], str | None]]] = [
-        (STATED, statements(text), _number_stated),
+        (STATED, [_sentence(rest) for rest in statements(text)], _number_stated),
         (BOXED, boxed(text), _number_stated),
         (LAST_NUMBER, [text], lambda whole: _pick(whole, -1)),
     ]
@@ -57,31 +66,35 @@ def read_number(text: str) -> Reading | None:
 
 def read_expression(text: str) -> Reading | None:
     """Return the final answer of a response that ends with an expression, as LaTeX; None where it has none."""
-    for form, passages in ((STATED, statements(text)), (BOXED, boxed(text))):
+    for form, passages in ((STATED, [_formula(rest) for rest in statements(text)]), (BOXED, boxed(text))):
         for passage in reversed(passages):
-            inner = boxed(passage)
-            if answer := _bare(inner[-1] if inner else passage):
+            if answer := _bare(passage):
                 return Reading(answer, form)
     number = _pick(text, -1)
     return Reading(number, LAST_NUMBER) if number else None
 
 
 def statements(text: str) -> list[str]:
-    """Return what follows each "final answer is" or "Final answer:", up to its sentence's or line's end."""
-    return [_sentence(text[found.end() :]) for found in _STATEMENT.finditer(text)]
+    """Return what follows each "final answer is" or "Final answer:"."""
+    return [text[found.end() :] for found in _STATEMENT.finditer(text)]
 
 
 def boxed(text: str) -> list[str]:
-    r"""Return the contents of each \boxed{...} and \fbox{...}, braces balanced."""
-    found = []
-    for opening in re.finditer(r"\\f?box(?:ed)?\s*\{", text):
+    r"""Return the contents of each \boxed{...} and \fbox{...}, braces balanced, and of \boxed 2."""
+    return [text[start:end].rstrip(".,") for start, end in _boxes(text)]
+
+
+def _boxes(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where each box's content starts and ends."""
+    for opening in _BOX.finditer(text):
+        if opening["bare"]:
+            yield opening.span("bare")
         depth, start = 1, opening.end()
-        for end in range(start, len(text)):
+        for end in range(start, len(text) if opening["brace"] else start):
             depth += {"{": 1, "}": -1}.get(text[end], 0)
             if not depth:
-                found.append(text[start:end])
+                yield start, end
                 break
-    return found
 
 
 def as_fraction(number: str) -> Fraction | None:
@@ -115,22 +128,33 @@ def _sentence(text: str) -> str:
     return text[start : end.start() if end else len(text)]
 
 
+def _formula(text: str) -> str:
+    """Return the last box of a text's first sentence, else that sentence; neither ends within mathematics."""
+    whole = text = text[len(_MARKDOWN.match(text)[0]) :]  # type: ignore[index] it matches nothing, too
+    for start, end in [*_boxes(text), *(found.span() for found in _MATHEMATICS.finditer(text))]:
+        whole = whole[:start] + "x" * (end - start) + whole[end:]
+    end = _SENTENCE_END.search(whole)
+    passage = text[: end.start() if end else len(text)]
+    return (boxed(passage) or [passage])[-1]
+
+
 def _bare(expression: str) -> str:
     """Return an expression without what sets it as mathematics, and without a placeholder of the prompt."""
-    text = expression.strip()
-    for opening, closing in (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**")):
+    text = _AFTERTHOUGHT.sub("", expression).strip("*_` \n")
+    for opening, closing in _DELIMITERS:
         if text.startswith(opening):
             text = text[len(opening) :].split(closing)[0].strip()
-    return "" if text in ("answer", "[answer]") else text.rstrip(".").strip()
+    text = _UNIT.sub("", text.rstrip(".*_ ").strip())
+    return "" if text in ("answer", "[answer]") or "\\boxed{" in text else text
 
 
 def _number_stated(passage: str) -> str | None:
-    """Return the first number of a passage, or what a calculation at its start comes to."""
-    plain = _plain(passage)
-    equation = _EQUATION.match(plain) or re.match(r"\s*[A-Za-z]\w{0,12}\s*=", plain)
-    if equation and (answer := _pick(plain[equation.end() :], 0)) is not None:
+    """Return the first number of a passage, or what the calculation at its start comes to."""
+    left, equals, right = _CLAUSE_END.split(_plain(passage), maxsplit=1)[0].rpartition("=")
+    alone = len(_NUMBER.findall(left)) == 1 and not re.search(r"\d[a-z]", left)
+    if equals and not alone and (answer := _pick(right, 0)) is not None:
         return answer
-    return _pick(plain, 0)
+    return _pick(passage, 0)
 
 
 def _pick(text: str, which: int) -> str | None:

@@ -9,7 +9,7 @@ from autojudge.errors import InputError
 from autojudge.prompts import Prompt
 from autojudge.tasks import Example
 
-VERSION = 2
+VERSION = 3
 PROMPT = Prompt.load(__file__)
 same_answer = same_number
 

@@ -14,7 +14,7 @@ from autojudge.math_equality import shared_equality
 from autojudge.prompts import Prompt
 from autojudge.tasks import Example
 
-VERSION = 1
+VERSION = 2
 PROMPT = Prompt.load(__file__)
 SLOW_CHECKS = True
 
@@ -42,9 +42,9 @@ def same_answer(a: str, b: str) -> bool:
 
 
 def _read_gold(row: Mapping[str, Any], place: str) -> str:
-    if isinstance(row.get("answer"), str):
-        return row["answer"]
-    if found := boxed(row["solution"]):
+    answer = row.get("answer")
+    found = [answer] if isinstance(answer, str) else boxed(row["solution"])
+    if found and found[-1].strip():
         return found[-1]
     raise InputError(
         f"{place}: neither an `answer` nor one boxed in its solution {row['solution'][-60:]!r}; mend or drop that row"
