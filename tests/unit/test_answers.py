@@ -1,11 +1,13 @@
 """Answers are read right from responses as models write them."""
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
 from autojudge.answers import normalise_number, same_number
+from autojudge.errors import InputError
 from autojudge.math_equality import MathEquality
 from autojudge.tasks import load_task
 
@@ -83,3 +85,11 @@ def test_comparisons_work_in_threads(equality):
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(lambda i: equality.same(f"{i}/4", str(i / 4)), range(1, 20)))
         assert not any(pool.map(lambda i: equality.same(f"{i}/4", str(i)), range(1, 20)))
+
+
+@pytest.mark.parametrize("row", [{"solution": r"so $\boxed{}$"}, {"solution": r"$\boxed 2$", "answer": " "}])
+def test_an_empty_gold_answer_is_refused(tmp_path, row):
+    path = tmp_path / "math.jsonl"
+    path.write_text(json.dumps({"problem": "?"} | row))
+    with pytest.raises(InputError, match="math.jsonl: row 1: neither an `answer` nor one boxed"):
+        list(load_task("math500").load_examples({"train": str(path), "test": str(path)}, {}, 0))

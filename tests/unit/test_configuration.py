@@ -54,6 +54,8 @@ def test_the_default_config_is_right(config):
             {"train": "a", "test": "b"},
             r"`datasets.arith.source.train`: no such file a",
         ),
+        ("datasets.gsm8k.source", {"train": "a", "test": "b"}, r"`datasets.gsm8k.source.train`: no such file a"),
+        ("datasets.gsm8k.source", "rows.jsonl", r"`datasets.gsm8k.source`: rows.jsonl is a file; give `source: {train"),
         (
             "datasets.arith.source",
             {"train": "a", "tset": "b"},

@@ -57,6 +57,8 @@ def test_rows_come_from_local_files_with_their_origin(write):
     [
         ([], "holds no rows"),
         ([ROW, {"question": "x"}], "row 2 has no text in column `answer`"),
+        ([ROW, "", {"question": "x"}], "row 3 has no text in column `answer`"),
+        ([ROW | {"question": " "}], "row 1 has no text in column `question`"),
         ([ROW, "{oops"], "line 2 is not JSON"),
         ([ROW, "[1, 2]"], "row 2 is not an object with columns"),
     ],
@@ -69,6 +71,11 @@ def test_a_bad_file_is_named_with_its_row(write, rows, message):
 def test_a_gold_answer_without_a_number_is_refused(write):
     with pytest.raises(InputError, match="row 1: no number after #### in its answer 'just words'"):
         load(write("a.jsonl", [ROW | {"answer": "just words"}]), write("b.jsonl", [ROW]))
+
+
+def test_a_file_of_an_unknown_suffix_is_refused(write):
+    with pytest.raises(InputError, match=r"a\.csv: only \.jsonl and \.parquet files are read"):
+        load(write("a.csv", [ROW]), write("b.jsonl", [ROW]))
 
 
 @pytest.mark.parametrize("name, kind", [("bad.parquet", "parquet"), ("bad.jsonl", "UTF-8 text")])

@@ -62,6 +62,27 @@ def no_weights(settings, tmp_path):
     settings["pairs"]["testbed"]["target"] = model_settings(folder)
 
 
+def cut_weights(settings, tmp_path):
+    folder = shutil.copytree(settings["pairs"]["testbed"]["target"]["model"], tmp_path / "target")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    settings["pairs"]["testbed"]["target"] = model_settings(folder)
+
+
+def missing_part(settings, tmp_path):
+    folder = shutil.copytree(settings["pairs"]["testbed"]["target"]["model"], tmp_path / "target")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "part-2.safetensors"}}))
+    settings["pairs"]["testbed"]["target"] = model_settings(folder)
+
+
+def sliding_window(settings, tmp_path):
+    folder = shutil.copytree(settings["pairs"]["testbed"]["target"]["model"], tmp_path / "target")
+    config = json.loads((folder / "config.json").read_text())
+    layers = ["sliding_attention", *["full_attention"] * (config["num_hidden_layers"] - 1)]
+    (folder / "config.json").write_text(json.dumps(config | {"layer_types": layers}))
+    settings["pairs"]["testbed"]["target"] = model_settings(folder)
+
+
 def no_test_rows(settings, tmp_path):
     row = json.dumps({"question": "?", "answer": "#### 1"})
     (tmp_path / "train.jsonl").write_text(row)
@@ -94,6 +115,10 @@ PLANTED = {
     ),
     "no chat template": (no_template, "has no chat template; choose an instruction-tuned model"),
     "no weights": (no_weights, r"has no weights.*save the model with save_pretrained"),
+    "weights cut off": (cut_weights, "target/model.safetensors: missing or cut off .*; copy or download"),
+    "weights without a part": (missing_part, "target/part-2.safetensors: missing or cut off"),
+    "a model with a window": (sliding_window, "sliding_attention.*choose a model with full attention in every layer"),
+    "too little memory": (set_pair(mem_mb=1000), "set `pairs.testbed.mem_mb` to more than 10"),
     "a response too long": (
         lambda s, p: s["datasets"]["arith"].update(max_new_tokens=500),
         "exceed the models' context of 512; lower",
@@ -119,6 +144,12 @@ def test_a_planted_fault_is_found_with_its_remedy(settings, tmp_path, name):
     plant(settings, tmp_path)
     (found,) = faults(settings, tmp_path)
     assert re.search(message, found), found
+
+
+def test_a_question_of_both_files_counts_once_where_it_is_wanted(settings, tmp_path):
+    too_few_rows(settings, tmp_path)
+    settings["datasets"]["arith"]["problems"] = {"train": 5, "validation": 1, "test": 3}
+    assert faults(settings, tmp_path) == []
 
 
 def test_a_full_disk_is_found(settings, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ FORMS = (STATED, BOXED, LAST_NUMBER)
 
 _STATEMENT = re.compile(r"final answer\W{0,4}(?:is\b|[:=])", re.IGNORECASE)
 _MARKUP = re.compile(r"[\s:*_`$\\(\[{<]*")  # between the statement and a number
-_MARKDOWN = re.compile(r"[\s:*_`]*")  # between the statement and an expression
+_MARKDOWN = " \n\t:*_`"  # between the statement and an expression
 _DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
 _MATHEMATICS = re.compile(r"\$\$.+?\$\$|\$[^$\n]+\$|\\\(.+?\\\)|\\\[.+?\\\]", re.DOTALL)
 _BOX = re.compile(r"\\f?box(?:ed)?(?:\s*(?P<brace>\{)|\s+(?P<bare>[^\s{}$]+))")
@@ -130,17 +130,17 @@ def _sentence(text: str) -> str:
 
 def _formula(text: str) -> str:
     """Return the last box of a text's first sentence, else that sentence; neither ends within mathematics."""
-    whole = text = text[len(_MARKDOWN.match(text)[0]) :]  # type: ignore[index] it matches nothing, too
+    whole = text = text.lstrip(_MARKDOWN)
     for start, end in [*_boxes(text), *(found.span() for found in _MATHEMATICS.finditer(text))]:
         whole = whole[:start] + "x" * (end - start) + whole[end:]
-    end = _SENTENCE_END.search(whole)
-    passage = text[: end.start() if end else len(text)]
+    stop = _SENTENCE_END.search(whole)
+    passage = text[: stop.start() if stop else len(text)]
     return (boxed(passage) or [passage])[-1]
 
 
 def _bare(expression: str) -> str:
     """Return an expression without what sets it as mathematics, and without a placeholder of the prompt."""
-    text = _AFTERTHOUGHT.sub("", expression).strip("*_` \n")
+    text = _AFTERTHOUGHT.sub("", expression).strip(_MARKDOWN)
     for opening, closing in _DELIMITERS:
         if text.startswith(opening):
             text = text[len(opening) :].split(closing)[0].strip()

@@ -38,15 +38,18 @@ def check_config(config: Mapping[str, Any], schema: str | Path) -> None:
     for i, run in enumerate(config["runs"]):
         _check_names([run["dataset"]], config["datasets"], f"runs[{i}].dataset", "datasets")
         _check_names(run["pairs"], config["pairs"], f"runs[{i}].pairs", "pairs")
-        for pair in run["pairs"]:
+    for name, dataset in config["datasets"].items():
+        _check_module(dataset["task"], "tasks", f"datasets.{name}.task")
+        default = dataset.get("default_pairs", [])
+        _check_names(default, config["pairs"], f"datasets.{name}.default_pairs", "pairs")
+        used = [pair for run in config["runs"] if run["dataset"] == name for pair in run["pairs"]] or default
+        if used:
+            _check_files(dataset, f"datasets.{name}.source")
+        for pair in used:
             for role, model in own_models(config["pairs"][pair]).items():
                 check_model_folder(model["model"], f"pairs.{pair}.{role}.model", model.get("gguf_file"))
             _check_template(config["pairs"][pair]["target"].get("chat_template"), f"pairs.{pair}.target.chat_template")
             _check_draft(config["pairs"][pair], pair, config)
-        _check_files(config["datasets"][run["dataset"]], f"datasets.{run['dataset']}.source")
-    for name, dataset in config["datasets"].items():
-        _check_module(dataset["task"], "tasks", f"datasets.{name}.task")
-        _check_names(dataset.get("default_pairs", []), config["pairs"], f"datasets.{name}.default_pairs", "pairs")
     _check_names(config.get("decoding", {}).get("rules", []), config["rules"], "decoding.rules", "rules")
     for name in config["rules"]:
         _check_module(name, "rules", f"rules.{name}")
@@ -180,6 +183,8 @@ def _check_template(template: str | None, key: str) -> None:
 
 def _check_files(dataset: Mapping[str, Any], key: str) -> None:
     source = dataset.get("source")
+    if isinstance(source, str) and (Path(source).is_file() or Path(source).suffix in (".jsonl", ".parquet")):
+        raise InputError(f"config key `{key}`: {source} is a file; give `source: {{train: FILE, test: FILE}}`")
     for origin, part in source.items() if isinstance(source, Mapping) else ():
         if isinstance(part, str) and not Path(part).is_file():
             raise InputError(f"config key `{key}.{origin}`: no such file {part}; put it there or name another")

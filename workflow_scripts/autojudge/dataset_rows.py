@@ -40,10 +40,11 @@ def load_rows(
             config, split = part.get("config") or hub_config, part.get("split") or origin
             rows = _read_hub(part["hub"], config, split, part.get("revision"))
             name = f"{part['hub']} ({config}, {split})"
+            numbered: Iterator[tuple[int, Any]] = enumerate(rows, 1)
         else:
-            rows, name = _read_file(Path(part)), part
+            numbered, name = _read_file(Path(part)), part
         empty = True
-        for number, row in enumerate(rows, 1):
+        for number, row in numbered:
             place = f"{name}: row {number}"
             _check_row(row, columns, place)
             empty = False
@@ -56,17 +57,20 @@ def _check_row(row: Any, columns: tuple[str, ...], where: str) -> None:
     if not isinstance(row, dict):
         raise InputError(f"{where} is not an object with columns; mend or drop that row")
     for column in columns:
-        if not isinstance(row.get(column), str):
+        if not isinstance(row.get(column), str) or not row[column].strip():
             has = ", ".join(sorted(row)) or "none"
             raise InputError(f"{where} has no text in column `{column}` (columns: {has}); mend or drop that row")
 
 
-def _read_file(path: Path) -> Iterator[dict[str, Any]]:
+def _read_file(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield rows and their numbers, those of lines where a row is a line."""
     if not path.is_file():
         raise InputError(f"{path}: no such dataset file; check the config key `source`")
+    if path.suffix not in (".jsonl", ".parquet"):
+        raise InputError(f"{path}: only .jsonl and .parquet files are read; convert it")
     try:
         if path.suffix == ".parquet":
-            yield from pq.read_table(path).to_pylist()
+            yield from enumerate(pq.read_table(path).to_pylist(), 1)
         else:
             yield from _read_lines(path)
     except (pa.ArrowInvalid, UnicodeDecodeError) as fault:
@@ -74,13 +78,13 @@ def _read_file(path: Path) -> Iterator[dict[str, Any]]:
         raise InputError(f"{path}: is not {kind} ({fault}); check the config key `source`") from fault
 
 
-def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
+def _read_lines(path: Path) -> Iterator[tuple[int, Any]]:
     with path.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             try:
-                yield json.loads(line)
+                yield number, json.loads(line)
             except json.JSONDecodeError as fault:
                 raise InputError(f"{path}: line {number} is not JSON ({fault}); mend or drop that line") from fault
 

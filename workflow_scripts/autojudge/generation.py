@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedConfig, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
@@ -480,6 +480,17 @@ AttentionInterface.register(ATTENTION, _attend)
 AttentionMaskInterface.register(ATTENTION, sdpa_mask)
 
 
+def check_layers(config: PreTrainedConfig, name: str) -> None:
+    """Refuse a model by its text config where its layers do not keep every past token. Raises InputError."""
+    window = getattr(config, "sliding_window", None)
+    kinds = set(getattr(config, "layer_types", None) or ["sliding_attention" if window else "full_attention"])
+    if kinds != {"full_attention"}:
+        raise InputError(
+            f"model {name}: its layers ({', '.join(sorted(kinds))}) do not fit a cache with branches; "
+            "choose a model with full attention in every layer"
+        )
+
+
 def check_slot_cache(model: PreTrainedModel, name: str) -> None:
     """Give a model the attention of the slot cache and refuse those that do not work with it.
 
@@ -490,13 +501,7 @@ def check_slot_cache(model: PreTrainedModel, name: str) -> None:
         take another attention, or its logits are not what its head gives for the last hidden state.
     """
     config = model.config.get_text_config()
-    window = getattr(config, "sliding_window", None)
-    kinds = set(getattr(config, "layer_types", None) or ["sliding_attention" if window else "full_attention"])
-    if kinds != {"full_attention"}:
-        raise InputError(
-            f"model {name}: its layers ({', '.join(sorted(kinds))}) do not fit a cache with branches; "
-            "choose a model with full attention in every layer"
-        )
+    check_layers(config, name)
     tokens = [token % config.vocab_size for token in (11, 7, 5, 13, 3, 2, 17)]
     try:
         model.set_attn_implementation(ATTENTION)

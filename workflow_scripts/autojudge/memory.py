@@ -104,6 +104,10 @@ def largest_batch(footprints: Sequence[Footprint], capacity: int, batch: int, me
     InputError
         Not even one row fits.
     """
+    if memory <= 0:
+        raise InputError(
+            f"the models alone take {-memory / 10**6:.0f} MB more than a mining job has; raise the pair's `mem_mb`"
+        )
     row = capacity * sum(f.slot for f in footprints)
     token = max(f.token for f in footprints)
     rows = min(batch, int((1 - PASS_SHARE) * memory) // row)

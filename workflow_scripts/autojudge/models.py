@@ -1,17 +1,28 @@
 """Load a pair of models and check that they can work together."""
 
 import copy
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError, safe_open
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from autojudge.configuration import check_model_folder, own_models
 from autojudge.errors import InputError
-from autojudge.generation import check_slot_cache
+from autojudge.generation import check_layers, check_slot_cache
 
 PROBE = "A test of 12,345 words: x = 3/4, naïve café.\n\tThe final answer is 42."
 
@@ -153,12 +164,41 @@ def load_model(settings: Mapping[str, Any]) -> PreTrainedModel:
 
 def context_length(settings: Mapping[str, Any]) -> int:
     """Return the longest text that a model takes, in tokens. Raises InputError like `load_pair`."""
-    return _from_hub(AutoConfig, settings).get_text_config().max_position_embeddings
+    return _text_config(settings).max_position_embeddings
 
 
 def hidden_size(settings: Mapping[str, Any]) -> int:
     """Return the width of a model's hidden states, weights not loaded. Raises InputError like `load_pair`."""
-    return _from_hub(AutoConfig, settings).get_text_config().hidden_size
+    return _text_config(settings).hidden_size
+
+
+def _text_config(settings: Mapping[str, Any]) -> PreTrainedConfig:
+    config = _from_hub(AutoConfig, settings).get_text_config()
+    check_layers(config, settings["model"])
+    return config
+
+
+def weight_bytes(settings: Mapping[str, Any]) -> int:
+    """Return the bytes that a local folder's weights take once loaded; 0 for a model of the hub and for GGUF.
+
+    Raises
+    ------
+    InputError
+        A file of weights is missing or cut off.
+    """
+    folder, numbers = Path(settings["model"]).expanduser(), 0
+    if settings.get("gguf_file") or not folder.is_dir():
+        return 0
+    files = set(folder.glob("*.safetensors"))
+    for index in folder.glob("*.safetensors.index.json"):
+        files |= {folder / name for name in json.loads(index.read_text())["weight_map"].values()}
+    for file in sorted(files):
+        try:
+            with safe_open(file, "pt") as weights:
+                numbers += sum(math.prod(weights.get_slice(key).get_shape()) for key in weights.keys())  # noqa: SIM118
+        except (OSError, SafetensorError) as fault:
+            raise InputError(f"{file}: missing or cut off ({fault}); copy or download the model again") from fault
+    return numbers * getattr(torch, settings["dtype"]).itemsize
 
 
 def _read_template(path: str) -> str:
@@ -179,7 +219,7 @@ def _from_hub(kind: Any, settings: Mapping[str, Any], **options: Any) -> Any:
         return kind.from_pretrained(
             name, revision=settings["revision"] or "main", trust_remote_code=settings["trust_remote_code"], **options
         )
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, SafetensorError, StrictDataclassError) as fault:
         raise InputError(f"model {name}: {_explain(str(fault), name)}") from fault
 
 

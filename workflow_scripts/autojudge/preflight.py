@@ -12,7 +12,7 @@ from tabulate import tabulate
 
 from autojudge.configuration import own_models, pairs_of, uses_judge, uses_labels
 from autojudge.errors import InputError
-from autojudge.models import context_length, hidden_size, load_tokenizer
+from autojudge.models import context_length, hidden_size, load_tokenizer, weight_bytes
 from autojudge.problems import check_shots, choose_split, problem_hash
 from autojudge.prompts import encode_chat
 from autojudge.tasks import load_task, prompt_of
@@ -99,6 +99,21 @@ def _check_pair(config: Mapping[str, Any], dataset: str, pair: str) -> Iterator[
         return f"one tokenizer of {len(tokenizer)} tokens; about {needed} tokens of a context of {context}"
 
     yield from _attempt(f"models of {pair} on {dataset}", check)
+    yield from _attempt(f"weights of {pair}", lambda: _check_weights(settings, pair))
+
+
+def _check_weights(pair: Mapping[str, Any], name: str) -> str:
+    """Return how large the weights are that lie here; raise InputError where they are cut off or beyond the memory."""
+    models = own_models(pair).values()
+    sizes = sum(weight_bytes(model) for model in models)
+    on_cpu = sum(weight_bytes(m) for m in models if m["device"] == "cpu" and not m["device_map"])
+    needed = int(1.1 * on_cpu / 10**6) + 1000  # and the program itself
+    if on_cpu and needed > pair["mem_mb"]:
+        raise InputError(
+            f"they take {_size(on_cpu)} of the memory, a job has {pair['mem_mb']} MB; set `pairs.{name}.mem_mb` to "
+            f"more than {needed}"
+        )
+    return f"{_size(sizes)} in local folders"
 
 
 def _check_dataset(entry: Mapping[str, Any], name: str) -> Iterator[Finding]:
@@ -108,9 +123,10 @@ def _check_dataset(entry: Mapping[str, Any], name: str) -> Iterator[Finding]:
         wanted, seen = dict(entry["problems"]), set[str]()
         for example in load_task(entry["task"]).load_examples(entry["source"], wanted, 0):
             problem_id = problem_hash(example.question)
-            if problem_id not in seen:
-                wanted[choose_split(problem_id, example.origin)] -= 1
-            seen.add(problem_id)
+            split = choose_split(problem_id, example.origin)
+            if wanted[split] > 0 and problem_id not in seen:
+                wanted[split] -= 1
+                seen.add(problem_id)
             if max(wanted.values()) <= 0:
                 break
         if short := [f"{split} by {missing}" for split, missing in wanted.items() if missing > 0]:

@@ -74,7 +74,8 @@ def prepare_problems(
         if len(prompt) + dataset["max_new_tokens"] > context:
             raise InputError(
                 f"problem {problem_id} ({example.question[:60]!r}...): its prompt of {len(prompt)} tokens and "
-                f"{dataset['max_new_tokens']} new ones exceed the models' context of {context}; lower max_new_tokens"
+                f"{dataset['max_new_tokens']} new ones exceed the models' context of {context}; "
+                + ("lower max_new_tokens" if len(prompt) < context else "drop that row")
             )
         rows[problem_id] = {
             "problem_id": problem_id,

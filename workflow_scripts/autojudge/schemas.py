@@ -56,14 +56,14 @@ TABLES: dict[str, tuple[str, Columns]] = {
             "question": (pa.string(), "the problem's text"),
             "gold": (pa.string(), "the dataset's answer"),
             "prompt_tokens": (TOKENS, "the prompt, chat template applied"),
-            "split": (pa.string(), "train, validation (both mined) or test (decoded), by a hash of the problem"),
+            "split": (pa.string(), "train, validation or test, by a hash of the problem"),
         },
     ),
     "responses": (
         "One row a mined problem.",
         {
             "problem_id": KEY["problem_id"],
-            "split": (pa.string(), "train or validation"),
+            "split": (pa.string(), "train, validation, or test where a swept rule reads labels"),
             "target_tokens": (TOKENS, "target's greedy response"),
             "draft_tokens": (TOKENS, "draft's own greedy response"),
             "mined_tokens": (TOKENS, "response after all unimportant swaps"),
@@ -82,7 +82,7 @@ TABLES: dict[str, tuple[str, Columns]] = {
         "One row a mismatch.",
         {
             **KEY,
-            "split": (pa.string(), "train or validation"),
+            "split": (pa.string(), "train, validation, or test where a swept rule reads labels"),
             "target_token": (pa.int32(), "token of the response"),
             "draft_token": (pa.int32(), "the draft's greedy token"),
             "important": (pa.bool_(), "the swap changed the final answer"),
