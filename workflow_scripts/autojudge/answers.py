@@ -151,7 +151,7 @@ def _bare(expression: str) -> str:
 def _number_stated(passage: str) -> str | None:
     """Return the first number of a passage, or what the calculation at its start comes to."""
     left, equals, right = _CLAUSE_END.split(_plain(passage), maxsplit=1)[0].rpartition("=")
-    alone = len(_NUMBER.findall(left)) == 1 and not re.search(r"\d[a-z]", left)
+    alone = len(_NUMBER.findall(left)) == 1 and not re.search(r"\d([a-z]|\s?/)", left)  # as in "2 hours = 120 minutes"
     if equals and not alone and (answer := _pick(right, 0)) is not None:
         return answer
     return _pick(passage, 0)
