@@ -71,7 +71,15 @@ def cut_weights(settings, tmp_path):
 
 def missing_part(settings, tmp_path):
     folder = shutil.copytree(settings["pairs"]["testbed"]["target"]["model"], tmp_path / "target")
+    (folder / "model.safetensors").rename(folder / "consolidated.safetensors")  # lies there, but is not loaded
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "part-2.safetensors"}}))
+    settings["pairs"]["testbed"]["target"] = model_settings(folder)
+
+
+def cut_index(settings, tmp_path):
+    folder = shutil.copytree(settings["pairs"]["testbed"]["target"]["model"], tmp_path / "target")
+    (folder / "model.safetensors").rename(folder / "part-1.safetensors")
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a"')
     settings["pairs"]["testbed"]["target"] = model_settings(folder)
 
 
@@ -117,8 +125,12 @@ PLANTED = {
     "no weights": (no_weights, r"has no weights.*save the model with save_pretrained"),
     "weights cut off": (cut_weights, "target/model.safetensors: missing or cut off .*; copy or download"),
     "weights without a part": (missing_part, "target/part-2.safetensors: missing or cut off"),
+    "an index cut off": (cut_index, "model.safetensors.index.json: cut off or no index"),
     "a model with a window": (sliding_window, "sliding_attention.*choose a model with full attention in every layer"),
-    "too little memory": (set_pair(mem_mb=1000), "set `pairs.testbed.mem_mb` to more than 10"),
+    "too little memory": (
+        set_pair(mem_mb=1000),
+        r"set `pairs.testbed.mem_mb` .* to more than 10",
+    ),
     "a response too long": (
         lambda s, p: s["datasets"]["arith"].update(max_new_tokens=500),
         "exceed the models' context of 512; lower",

@@ -15,19 +15,23 @@ _STATEMENT = re.compile(r"final answer\W{0,4}(?:is\b|[:=])", re.IGNORECASE)
 _MARKUP = re.compile(r"[\s:*_`$\\(\[{<]*")  # between the statement and a number
 _MARKDOWN = " \n\t:*_`"  # between the statement and an expression
 _DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
-_MATHEMATICS = re.compile(r"\$\$.+?\$\$|\$[^$\n]+\$|\\\(.+?\\\)|\\\[.+?\\\]", re.DOTALL)
-_BOX = re.compile(r"\\f?box(?:ed)?(?:\s*(?P<brace>\{)|\s+(?P<bare>[^\s{}$]+))")
+_MATHEMATICS = re.compile(r"\$\$.+?\$\$|(?<!\\)\$[^$\n]+(?<!\\)\$(?!\d)|\\\(.+?\\\)|\\\[.+?\\\]", re.DOTALL)
+_BOX = re.compile(r"\\f?box(?:ed)?(?:\s*(?P<brace>\{)|\s+(?P<bare>-?[\d.,]+))")
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
 _WHOLE = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)"
 _NUMBER = re.compile(
     rf"(?<![\w.])(?:(?<![\w)\]])[-−])?[$£€]?[-−]?"
     rf"(?:(?P<whole>{_WHOLE})\s(?P<part>\d+/\d+)|(?P<over>{_WHOLE}\s?/\s?{_WHOLE})|(?P<plain>{_WHOLE}(?:\.\d+)?|\.\d+))"
 )
-_CLAUSE_END = re.compile(r"[,;](?=\s)|\b(?:since|because|and|as|so)\b")
+_CLAUSE_END = re.compile(  # an aside in brackets holds an equation
+    r"[,;:](?=\s)|(?<=[\w%])\s+[(\[](?=[^()]*=)|\b(?:since|because|and|as|so|where|if|when)\b"
+)
 _AFTERTHOUGHT = re.compile(r",?\s*I hope\b.*", re.DOTALL)
-_UNIT = re.compile(r"(?<=\d)\s+[A-Za-z]{3,}[a-z ]*$")  # a word after a number
+_UNIT = re.compile(
+    r"(?<=\d)\s+(?:square |cubic )?(?:dollars?|cents?|degrees?|units?|inch(?:es)?|feet|miles?|hours?|minutes?|ways)$"
+)
 _LATEX = (
-    (re.compile(r"<<.*?>>"), ""),  # GSM8K's notes of calculations
+    (re.compile(r"<<[^<>]*>>(?=\s*[$£€]?[\d.])"), ""),  # GSM8K's notes of calculations
     (re.compile(r"\{,\}"), ","),
     (re.compile(r"\\[!,;: ]"), ""),
     (re.compile(r"\\([$%])"), r"\1"),
@@ -150,10 +154,12 @@ def _bare(expression: str) -> str:
 
 def _number_stated(passage: str) -> str | None:
     """Return the first number of a passage, or what the calculation at its start comes to."""
-    left, equals, right = _CLAUSE_END.split(_plain(passage), maxsplit=1)[0].rpartition("=")
-    alone = len(_NUMBER.findall(left)) == 1 and not re.search(r"\d([a-z]|\s?/)", left)  # as in "2 hours = 120 minutes"
-    if equals and not alone and (answer := _pick(right, 0)) is not None:
-        return answer
+    parts = _CLAUSE_END.split(_plain(passage), maxsplit=1)[0].split("=")
+    for part in parts:
+        numbers = list(_NUMBER.finditer(part))
+        calculation = len(numbers) > 1 or re.search(r"\d([a-z]\b|\s?/)", part)
+        if numbers and (not calculation or part is parts[-1]):
+            return _value(numbers[0])
     return _pick(passage, 0)
 
 

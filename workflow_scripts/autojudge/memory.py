@@ -106,7 +106,8 @@ def largest_batch(footprints: Sequence[Footprint], capacity: int, batch: int, me
     """
     if memory <= 0:
         raise InputError(
-            f"the models alone take {-memory / 10**6:.0f} MB more than a mining job has; raise the pair's `mem_mb`"
+            f"the models alone take {-memory / 10**6:.0f} MB more than a mining job has; raise `mining.memory_mb` or "
+            "the pair's `mem_mb`"
         )
     row = capacity * sum(f.slot for f in footprints)
     token = max(f.token for f in footprints)

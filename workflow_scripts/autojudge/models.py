@@ -178,6 +178,17 @@ def _text_config(settings: Mapping[str, Any]) -> PreTrainedConfig:
     return config
 
 
+def _weight_files(folder: Path) -> list[Path]:
+    """Return the files of weights that transformers loads from a folder."""
+    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if single.is_file() or not index.is_file():
+        return [single] if single.is_file() else []
+    try:
+        return sorted({folder / name for name in json.loads(index.read_text())["weight_map"].values()})
+    except (ValueError, KeyError) as fault:
+        raise InputError(f"{index}: cut off or no index ({fault}); copy or download the model again") from fault
+
+
 def weight_bytes(settings: Mapping[str, Any]) -> int:
     """Return the bytes that a local folder's weights take once loaded; 0 for a model of the hub and for GGUF.
 
@@ -189,10 +200,7 @@ def weight_bytes(settings: Mapping[str, Any]) -> int:
     folder, numbers = Path(settings["model"]).expanduser(), 0
     if settings.get("gguf_file") or not folder.is_dir():
         return 0
-    files = set(folder.glob("*.safetensors"))
-    for index in folder.glob("*.safetensors.index.json"):
-        files |= {folder / name for name in json.loads(index.read_text())["weight_map"].values()}
-    for file in sorted(files):
+    for file in _weight_files(folder):
         try:
             with safe_open(file, "pt") as weights:
                 numbers += sum(math.prod(weights.get_slice(key).get_shape()) for key in weights.keys())  # noqa: SIM118

@@ -99,19 +99,20 @@ def _check_pair(config: Mapping[str, Any], dataset: str, pair: str) -> Iterator[
         return f"one tokenizer of {len(tokenizer)} tokens; about {needed} tokens of a context of {context}"
 
     yield from _attempt(f"models of {pair} on {dataset}", check)
-    yield from _attempt(f"weights of {pair}", lambda: _check_weights(settings, pair))
+    memory = config["mining"].get("memory_mb") or settings["mem_mb"]
+    yield from _attempt(f"weights of {pair}", lambda: _check_weights(settings, pair, memory))
 
 
-def _check_weights(pair: Mapping[str, Any], name: str) -> str:
+def _check_weights(pair: Mapping[str, Any], name: str, memory_mb: int) -> str:
     """Return how large the weights are that lie here; raise InputError where they are cut off or beyond the memory."""
     models = own_models(pair).values()
     sizes = sum(weight_bytes(model) for model in models)
     on_cpu = sum(weight_bytes(m) for m in models if m["device"] == "cpu" and not m["device_map"])
     needed = int(1.1 * on_cpu / 10**6) + 1000  # and the program itself
-    if on_cpu and needed > pair["mem_mb"]:
+    if on_cpu and needed > memory_mb:
         raise InputError(
-            f"they take {_size(on_cpu)} of the memory, a job has {pair['mem_mb']} MB; set `pairs.{name}.mem_mb` to "
-            f"more than {needed}"
+            f"they take {_size(on_cpu)} of the memory, a mining job has {memory_mb} MB; set `pairs.{name}.mem_mb` "
+            f"(or `mining.memory_mb`) to more than {needed}"
         )
     return f"{_size(sizes)} in local folders"
 
