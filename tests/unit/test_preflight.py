@@ -50,45 +50,46 @@ def other_tokenizer(settings, tmp_path):
     settings["pairs"]["testbed"]["draft"] = model_settings(folder)
 
 
-def no_template(settings, tmp_path):
+def copy_target(settings, tmp_path):
+    """Give the pair a copy of its target, to be damaged, and return its folder."""
     folder = shutil.copytree(settings["pairs"]["testbed"]["target"]["model"], tmp_path / "target")
-    (folder / "chat_template.jinja").unlink()
     settings["pairs"]["testbed"]["target"] = model_settings(folder)
+    return folder
+
+
+def no_template(settings, tmp_path):
+    folder = copy_target(settings, tmp_path)
+    (folder / "chat_template.jinja").unlink()
 
 
 def no_weights(settings, tmp_path):
-    folder = shutil.copytree(settings["pairs"]["testbed"]["target"]["model"], tmp_path / "target")
+    folder = copy_target(settings, tmp_path)
     (folder / "model.safetensors").unlink()
-    settings["pairs"]["testbed"]["target"] = model_settings(folder)
 
 
 def cut_weights(settings, tmp_path):
-    folder = shutil.copytree(settings["pairs"]["testbed"]["target"]["model"], tmp_path / "target")
+    folder = copy_target(settings, tmp_path)
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
-    settings["pairs"]["testbed"]["target"] = model_settings(folder)
 
 
 def missing_part(settings, tmp_path):
-    folder = shutil.copytree(settings["pairs"]["testbed"]["target"]["model"], tmp_path / "target")
+    folder = copy_target(settings, tmp_path)
     (folder / "model.safetensors").rename(folder / "consolidated.safetensors")  # lies there, but is not loaded
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "part-2.safetensors"}}))
-    settings["pairs"]["testbed"]["target"] = model_settings(folder)
 
 
 def cut_index(settings, tmp_path):
-    folder = shutil.copytree(settings["pairs"]["testbed"]["target"]["model"], tmp_path / "target")
+    folder = copy_target(settings, tmp_path)
     (folder / "model.safetensors").rename(folder / "part-1.safetensors")
     (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a"')
-    settings["pairs"]["testbed"]["target"] = model_settings(folder)
 
 
 def sliding_window(settings, tmp_path):
-    folder = shutil.copytree(settings["pairs"]["testbed"]["target"]["model"], tmp_path / "target")
+    folder = copy_target(settings, tmp_path)
     config = json.loads((folder / "config.json").read_text())
     layers = ["sliding_attention", *["full_attention"] * (config["num_hidden_layers"] - 1)]
     (folder / "config.json").write_text(json.dumps(config | {"layer_types": layers}))
-    settings["pairs"]["testbed"]["target"] = model_settings(folder)
 
 
 def no_test_rows(settings, tmp_path):

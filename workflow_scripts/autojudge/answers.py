@@ -16,7 +16,7 @@ _MARKUP = re.compile(r"[\s:*_`$\\(\[{<]*")  # between the statement and a number
 _MARKDOWN = " \n\t:*_`"  # between the statement and an expression
 _DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
 _MATHEMATICS = re.compile(r"\$\$.+?\$\$|(?<!\\)\$[^$\n]+(?<!\\)\$(?!\d)|\\\(.+?\\\)|\\\[.+?\\\]", re.DOTALL)
-_BOX = re.compile(r"\\f?box(?:ed)?(?:\s*(?P<brace>\{)|\s+(?P<bare>-?[\d.,]+))")
+_BOX = re.compile(r"\\f?box(?:ed)?(?:\s*\{|\s+(?P<bare>-?[\d.,]+))")
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
 _WHOLE = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)"
 _NUMBER = re.compile(
@@ -93,8 +93,9 @@ def _boxes(text: str) -> Iterator[tuple[int, int]]:
     for opening in _BOX.finditer(text):
         if opening["bare"]:
             yield opening.span("bare")
+            continue
         depth, start = 1, opening.end()
-        for end in range(start, len(text) if opening["brace"] else start):
+        for end in range(start, len(text)):
             depth += {"{": 1, "}": -1}.get(text[end], 0)
             if not depth:
                 yield start, end

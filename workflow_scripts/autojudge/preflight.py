@@ -105,16 +105,17 @@ def _check_pair(config: Mapping[str, Any], dataset: str, pair: str) -> Iterator[
 
 def _check_weights(pair: Mapping[str, Any], name: str, memory_mb: int) -> str:
     """Return how large the weights are that lie here; raise InputError where they are cut off or beyond the memory."""
-    models = own_models(pair).values()
-    sizes = sum(weight_bytes(model) for model in models)
-    on_cpu = sum(weight_bytes(m) for m in models if m["device"] == "cpu" and not m["device_map"])
+    models = list(own_models(pair).values())
+    sizes = [weight_bytes(model) for model in models]
+    here = [model["device"] == "cpu" and not model["device_map"] for model in models]
+    on_cpu = sum(size for size, on in zip(sizes, here, strict=True) if on)
     needed = int(1.1 * on_cpu / 10**6) + 1000  # and the program itself
     if on_cpu and needed > memory_mb:
         raise InputError(
             f"they take {_size(on_cpu)} of the memory, a mining job has {memory_mb} MB; set `pairs.{name}.mem_mb` "
             f"(or `mining.memory_mb`) to more than {needed}"
         )
-    return f"{_size(sizes)} in local folders"
+    return f"{_size(sum(sizes))} in local folders"
 
 
 def _check_dataset(entry: Mapping[str, Any], name: str) -> Iterator[Finding]:
@@ -165,10 +166,8 @@ def _check_shards(config: Mapping[str, Any], dataset: str) -> Iterator[Finding]:
 
 
 def _check_disk(config: Mapping[str, Any], results: Path) -> Finding:
-    needed, free = (
-        sum(estimate_bytes(config, *run) or 0 for run in _selected(config)) + SPARE_BYTES,
-        free_bytes(results),
-    )
+    needed = sum(estimate_bytes(config, *run) or 0 for run in _selected(config)) + SPARE_BYTES
+    free = free_bytes(results)
     detail = f"about {_size(needed)} needed, {_size(free)} free in {results}"
     if free < needed:
         return Finding(FAULT, "disk", f"{detail}; free some, or link {results} to a larger disk")
