@@ -24,7 +24,8 @@ test: $(VENV)/requirements-dev.stamp
 	$(VENV)/bin/pytest tests/workflow
 
 test-cluster: $(VENV)/requirements-dev.stamp
-	tests/cluster/run.sh $(VENV)/bin/pytest -n 3 --dist worksteal tests/cluster
+	tests/cluster/run.sh $(VENV)/bin/pytest -n 3 --dist worksteal tests/cluster --ignore tests/cluster/test_restart.py
+	tests/cluster/run.sh $(VENV)/bin/pytest tests/cluster/test_restart.py
 
 lint: $(VENV)/requirements-dev.stamp
 	$(VENV)/bin/ruff check

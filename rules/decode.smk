@@ -47,6 +47,8 @@ rule gather_sweep:
     resources:
         mem_mb=growing(4000),
         runtime=30,
+    params:
+        journals="results/{dataset}/{pair}/journal/sweep",
     script:
         "../workflow_scripts/gather_sweep.py"
 

@@ -52,5 +52,7 @@ rule gather_labels:
     resources:
         mem_mb=growing(4000),
         runtime=30,
+    params:
+        journals="results/{dataset}/{pair}/journal/mine",
     script:
         "../workflow_scripts/gather_labels.py"

@@ -1,5 +1,7 @@
 """Rule gather_labels: one table of all shards, for labels, features and responses."""
 
+import shutil
+
 from autojudge import schemas
 
 if __name__ == "__main__":
@@ -8,3 +10,4 @@ if __name__ == "__main__":
     with job_log(snakemake.log[0]):
         outputs = dict(snakemake.output.items())
         schemas.gather_tables({table: list(snakemake.input[table]) for table in outputs}, outputs)
+        shutil.rmtree(snakemake.params.journals, ignore_errors=True)

@@ -1,5 +1,7 @@
 """Rule gather_sweep: one table of all shards of the sweep."""
 
+import shutil
+
 from autojudge import schemas
 
 if __name__ == "__main__":
@@ -7,3 +9,4 @@ if __name__ == "__main__":
 
     with job_log(snakemake.log[0]):
         schemas.concatenate_tables("sweep", list(snakemake.input.shards), snakemake.output[0])
+        shutil.rmtree(snakemake.params.journals, ignore_errors=True)

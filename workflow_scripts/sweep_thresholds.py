@@ -28,6 +28,7 @@ def sweep_thresholds(
     max_new_tokens: int,
     rules: dict,
     decoding: dict,
+    library: list[str],
     journal: str,
     output: str,
 ) -> None:
@@ -39,7 +40,7 @@ def sweep_thresholds(
     if labels:
         known = {name: mined for name, mined in read_labels(labels).items() if name in {r["problem_id"] for r in rows}}
     settings = {"decoding": decoding, "rules": given, "judge": judge.digest() if judge else None, "labels": known}
-    log = Journal(journal, describe_work(task, scoring.VERSION, max_new_tokens, pair, rows) | settings)
+    log = Journal(journal, describe_work(task, scoring.VERSION, max_new_tokens, pair, rows, library) | settings)
     found = {entry["job"]: entry["rows"] for entry in log.finished}
     progress = Progress(2 * len(rows), "response tree", resumed=len(found))
     if len(found) < 2 * len(rows):
@@ -55,7 +56,6 @@ def sweep_thresholds(
             found[job] = responses
             progress.advance()
     schemas.write_table("sweep", [row for job in sorted(found) for row in found[job]], output)
-    log.remove()
 
 
 if __name__ == "__main__":
@@ -68,4 +68,4 @@ if __name__ == "__main__":
         labels = given.labels[0] if given.get("labels") else None
         shard = (given.problems, snakemake.wildcards.scatteritem)
         settings = (params.pair, params.task, params.max_new_tokens, params.rules, params.decoding)
-        sweep_thresholds(*shard, judge, labels, *settings, params.journal, snakemake.output[0])
+        sweep_thresholds(*shard, judge, labels, *settings, list(given.library), params.journal, snakemake.output[0])

@@ -93,16 +93,24 @@ class Experiment(Clone):
                 start_new_session=True,
             )
 
+    def end(self, child: subprocess.Popen) -> int:
+        """Wait for a run; return its exit code."""
+        try:
+            return child.wait(timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            kill(child)
+            raise AssertionError(f"still running after {LIMIT} s: {self.log[-6000:]}") from None
+
     def finish(self, child: subprocess.Popen) -> None:
         """Wait for a run, which has to succeed."""
-        assert child.wait(timeout=LIMIT) == 0, self.log[-6000:]
+        assert self.end(child) == 0, self.log[-6000:]
 
     def run(self, *arguments: str) -> None:
         self.finish(self.start(*arguments))
 
     def fail(self, *arguments: str) -> None:
         """Run snakemake, which has to fail."""
-        assert self.start(*arguments).wait(timeout=LIMIT) != 0, self.log[-6000:]
+        assert self.end(self.start(*arguments)) != 0, self.log[-6000:]
 
     def journal(self, shard: str) -> Path:
         return self.folder / RESULTS / "journal/mine" / f"{shard}.jsonl"

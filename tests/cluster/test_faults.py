@@ -8,6 +8,8 @@ import time
 import pytest
 from experiment import FIGURE, MINED, RESULTS, SHARDS, Experiment, agree, kill
 
+from autojudge.schemas import read_table
+
 pytestmark = pytest.mark.skipif("AUTOJUDGE_SLURM" not in os.environ, reason="run `make test-cluster`")
 
 KILLS = 30
@@ -86,6 +88,21 @@ def test_a_truncated_shard_is_named_at_gather(experiment, undisturbed):
     assert not (experiment.folder / RESULTS / "judge").exists(), "nothing is trained on it"
     shard.unlink()
     experiment.run(MINED)
+    agree(experiment.folder, undisturbed)
+
+
+def test_a_shard_whose_end_was_not_seen_is_not_mined_again(experiment, undisturbed):
+    shard = [
+        experiment.folder / RESULTS / table / f"{SHARDS[0]}.parquet" for table in ("labels", "features", "responses")
+    ]
+    experiment.run(f"{RESULTS}/labels/{SHARDS[0]}.parquet")
+    mined = experiment.finished(SHARDS[0])
+    for file in shard:
+        file.unlink()  # as snakemake does with the outputs of a job whose end it did not see
+    experiment.run(MINED)
+    assert f"resumes with {len(mined)} finished" in experiment.job_logs("mine_labels")
+    assert sorted(mined) == sorted(read_table("responses", shard[-1])["problem_id"])
+    assert not experiment.journal(SHARDS[0]).parent.exists(), "gathered shards need none"
     agree(experiment.folder, undisturbed)
 
 

@@ -105,20 +105,6 @@ def test_a_shard_out_of_memory_goes_on_with_more(tmp_path, undisturbed):
     agree(experiment.folder, undisturbed)
 
 
-def test_a_restarted_controller_disturbs_nothing(experiment, undisturbed):
-    child = experiment.start(MINED)
-    process, _, _ = experiment.stop_mining(4)
-    pid = int(Path("/run/slurmctld.pid").read_text())
-    os.kill(pid, 15)
-    while Path(f"/proc/{pid}").exists():
-        time.sleep(0.1)
-    process.resume()
-    time.sleep(10)
-    subprocess.run(["slurmctld"], check=True, timeout=30)
-    experiment.finish(child)
-    agree(experiment.folder, undisturbed)
-
-
 def test_a_killed_snakemake_goes_on_where_it_was(experiment, undisturbed):
     child = experiment.start(MINED)
     process, _, finished = experiment.stop_mining(4)

@@ -5,7 +5,7 @@ import pytest
 
 from autojudge.errors import InputError
 from autojudge.feature_names import BLOCKS
-from autojudge.journal import Journal
+from autojudge.journal import Journal, describe_work
 from autojudge.mining import Mined
 
 IDENTITY = {"task": "arith", "limit": 9}
@@ -72,6 +72,10 @@ def test_a_second_owner_is_refused(written):
     assert len(owner.finished) == 2
 
 
-def test_a_finished_shard_leaves_no_journal(written):
-    Journal(written, IDENTITY).remove()
-    assert not written.exists()
+def test_other_code_is_other_work(tmp_path, pair_settings):
+    code = tmp_path / "code.py"
+    works = []
+    for text in ("a = 1", "a = 1", "a = 2"):
+        code.write_text(text)
+        works.append(describe_work("arith", 1, 9, pair_settings, [], [str(code)]))
+    assert works[0] == works[1] != works[2]

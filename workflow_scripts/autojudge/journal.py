@@ -1,7 +1,8 @@
 """The journal of a shard: each finished piece is appended at once, so that a killed job loses none.
 
 A text file: a line with the identity of the work, then a line of JSON a piece. It lies beside the declared outputs,
-which Snakemake deletes when a job fails, and has one owner at a time (flock).
+which Snakemake deletes when a job fails or when it did not see one end, and has one owner at a time (flock). The rule
+that gathers the shards deletes it: by then Snakemake knows that each is whole.
 """
 
 import fcntl
@@ -35,7 +36,7 @@ class Journal:
     Raises
     ------
     InputError
-        The file belongs to another config, or another process writes it.
+        The file belongs to another config or other code, or another process writes it.
     """
 
     def __init__(self, path: str | Path, identity: Mapping[str, Any]) -> None:
@@ -55,11 +56,6 @@ class Journal:
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def remove(self) -> None:
-        """Delete the file, once the shard's tables are written."""
-        self.path.unlink()
-        self._file.close()
-
     def _read(self, digest: str) -> list[dict[str, Any]]:
         """Read what is whole, and cut off a torn end."""
         self._file.seek(0)
@@ -72,8 +68,8 @@ class Journal:
             return []
         if header.get("identity") != digest:
             raise InputError(
-                f"{self.path}: left by a run with other problems, models or settings; delete it to start this "
-                "shard anew, or go back to that config to resume"
+                f"{self.path}: left by a run with other problems, models, settings or code; delete it to start "
+                "this shard anew, or go back to that config and commit to resume"
             )
         self._file.seek(start)
         finished, end = [], self._file.tell()
@@ -95,7 +91,12 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 def describe_work(
-    task: str, version: int, limit: int, pair: Mapping[str, Any], problems: Sequence[Mapping[str, Any]]
+    task: str,
+    version: int,
+    limit: int,
+    pair: Mapping[str, Any],
+    problems: Sequence[Mapping[str, Any]],
+    library: Sequence[str],
 ) -> dict[str, Any]:
     """Return what the results of a shard depend on, the method's own settings aside.
 
@@ -109,12 +110,15 @@ def describe_work(
         An entry of `pairs` in the config.
     problems : sequence of mapping
         Rows of problems.parquet.
+    library : sequence of str
+        Files of the code that makes the results.
     """
     return {
         "task": [task, version],
         "limit": limit,
         "models": describe_models(pair),
         "files": {role: describe_files(model["model"]) for role, model in own_models(pair).items()},
+        "code": sorted(hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in library),
         "prompts": {row["problem_id"]: list(map(int, row["prompt_tokens"])) for row in problems},
     }
 

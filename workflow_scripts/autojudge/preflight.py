@@ -208,8 +208,8 @@ def estimate_bytes(config: Mapping[str, Any], dataset: str, pair: str) -> int | 
         widths = sum(hidden_size(model) for model in own_models(config["pairs"][pair]).values())
     except InputError:
         return None  # told by the check of the models
-    shards_and_whole, blocks_of_a_model, bytes_of_a_number = 2, 3, 2
-    features = MISMATCHES * widths * blocks_of_a_model * bytes_of_a_number * shards_and_whole
+    journals_shards_and_whole, blocks_of_a_model, bytes_of_a_number = 4 / 3 + 2, 3, 2  # journals are in base64
+    features = round(MISMATCHES * widths * blocks_of_a_model * bytes_of_a_number * journals_shards_and_whole)
     return (
         mined_problems(config, dataset) * features + sum(config["datasets"][dataset]["problems"].values()) * OTHER_BYTES
     )
