@@ -82,7 +82,9 @@ def test_the_journal_of_another_sweep_is_refused(run, monkeypatch, tmp_path):
         {"rules": {"lossless": {"thresholds": [0]}, "kl_divergence": {"thresholds": [0.4]}}},
         {"limit": 99},
     ):
-        with pytest.raises(InputError, match=r"stopped\.jsonl: left by a run with other problems, models, settings or code"):
+        with pytest.raises(
+            InputError, match=r"stopped\.jsonl: left by a run with other problems, models, settings or code"
+        ):
             run("stopped", **changed)
 
 
