@@ -79,7 +79,7 @@ def test_ten_kills_change_nothing_and_lose_only_problems_in_flight(tmp_path, job
         now = finished(journal)
         assert now[: len(known)] == known and len(set(now)) == len(now), "no finished problem is lost or mined again"
         known = now
-    assert start(killed).wait() == 0
+    assert start(killed).wait() == 0 and len(finished(journal)) == N_PROBLEMS
     for table in ("labels", "responses", "features"):
         ours, theirs = (schemas.read_table(table, a["outputs"][table]) for a in (killed, undisturbed))
         keys = [c for c in ("problem_id", "position") if c in ours]
