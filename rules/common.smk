@@ -36,14 +36,15 @@ scattergather:
     sweep=config["decoding"]["shards"],
 
 
-def library(script, *registry_members):
-    """Library modules that a script imports; members of registries as functions of the wildcards' config."""
+def code(script, *registry_members):
+    """A script and the library modules it imports; members of registries as functions of the wildcards' config."""
 
-    def modules(wildcards):
+    def files(wildcards):
         members = tuple(member(wildcards) if callable(member) else member for member in registry_members)
-        return [os.path.relpath(path) for path in library_of(WORKFLOW_SCRIPTS / f"{script}.py", members)]
+        path = WORKFLOW_SCRIPTS / f"{script}.py"
+        return [os.path.relpath(file) for file in (path, *library_of(path, members))]
 
-    return modules
+    return files
 
 
 def rule_modules():
@@ -131,7 +132,8 @@ def tracked_config(wildcards):
 
 # Functions and not snakemake's `lookup`, which walks the whole config for every job: ten thousand shards take a minute more.
 def pair_settings(wildcards):
-    return config["pairs"][wildcards.pair]
+    """A pair's models; not its resources, which change no result and may be raised without running anything again."""
+    return {role: config["pairs"][wildcards.pair][role] for role in ("draft", "target")}
 
 
 def dataset_settings(wildcards):

@@ -3,7 +3,7 @@ rule prepare_problems:
     input:
         models=model_files,
         sources=dataset_files,
-        library=library("prepare_problems", task_module),
+        code=code("prepare_problems", task_module),
     output:
         "results/{dataset}/{pair}/problems.parquet",
     log:

@@ -5,7 +5,7 @@ rule sweep_thresholds:
         judge=judge_artifact,
         labels=mined_labels,
         models=model_files,
-        library=library("sweep_thresholds", task_module, *rule_modules()),
+        code=code("sweep_thresholds", task_module, *rule_modules()),
     output:
         "results/{dataset}/{pair}/sweep/{scatteritem}.parquet",
     log:
@@ -24,7 +24,7 @@ rule sweep_thresholds:
         max_new_tokens=dataset_value("max_new_tokens"),
         pair=pair_settings,
         rules=swept_rules(),
-        decoding={key: config["decoding"][key] for key in ("window", "batch", "branches", "temperature", "top_p")},
+        decoding={key: config["decoding"][key] for key in ("window", "branches", "temperature", "top_p")},
         journal="results/{dataset}/{pair}/journal/sweep/{scatteritem}.jsonl",
     script:
         "../workflow_scripts/sweep_thresholds.py"
@@ -34,7 +34,7 @@ rule gather_sweep:
     """Gather the shards of the sweep."""
     input:
         shards=gather.sweep("results/{{dataset}}/{{pair}}/sweep/{scatteritem}.parquet"),
-        library=library("gather_sweep"),
+        code=code("gather_sweep"),
     output:
         "results/{dataset}/{pair}/sweep.parquet",
     log:
@@ -60,7 +60,7 @@ rule measure_speed:
         summary="results/{dataset}_summary.csv",
         judge=judge_artifact,
         models=model_files,
-        library=library("measure_speed", task_module, *rule_modules()),
+        code=code("measure_speed", task_module, *rule_modules()),
     output:
         csv="results/{dataset}/{pair}/speed.csv",
         pdf="results/{dataset}/{pair}/speed.pdf",

@@ -3,7 +3,7 @@ rule train_judge:
     input:
         labels="results/{dataset}/{pair}/labels.parquet",
         features="results/{dataset}/{pair}/features.parquet",
-        library=library("train_judge"),
+        code=code("train_judge"),
     output:
         grid="results/{dataset}/{pair}/grid/{feature_set}/{fold}.parquet",
         scores="results/{dataset}/{pair}/scores/{feature_set}/{fold}.parquet",
@@ -31,7 +31,7 @@ rule gather_grid:
     input:
         grid=of_each_fit("results/{{dataset}}/{{pair}}/grid/{feature_set}/{fold}.parquet"),
         scores=of_each_fit("results/{{dataset}}/{{pair}}/scores/{feature_set}/{fold}.parquet"),
-        library=library("gather_grid"),
+        code=code("gather_grid"),
     output:
         grid="results/{dataset}/{pair}/grid.parquet",
         scores="results/{dataset}/{pair}/scores.parquet",
@@ -56,7 +56,7 @@ rule select_judge:
         scores="results/{dataset}/{pair}/scores.parquet",
         labels="results/{dataset}/{pair}/labels.parquet",
         features="results/{dataset}/{pair}/features.parquet",
-        library=library("select_judge", task_module),
+        code=code("select_judge", task_module),
     output:
         tensors="results/{dataset}/{pair}/judge/judge.safetensors",
         info="results/{dataset}/{pair}/judge/judge.json",
@@ -89,7 +89,7 @@ rule report_judges:
         grid="results/{dataset}/{pair}/grid.parquet",
         scores="results/{dataset}/{pair}/scores.parquet",
         judge=["results/{dataset}/{pair}/judge/judge.safetensors", "results/{dataset}/{pair}/judge/judge.json"],
-        library=library("report_judges"),
+        code=code("report_judges"),
     output:
         markdown="results/{dataset}/{pair}/judges.md",
         csv="results/{dataset}/{pair}/judges.csv",
@@ -121,7 +121,7 @@ rule plot_learning_curve:
         features="results/{dataset}/{pair}/features.parquet",
         grid="results/{dataset}/{pair}/grid.parquet",
         judge=["results/{dataset}/{pair}/judge/judge.safetensors", "results/{dataset}/{pair}/judge/judge.json"],
-        library=library("plot_learning_curve"),
+        code=code("plot_learning_curve"),
     output:
         csv="results/{dataset}/{pair}/learning_curve.csv",
         pdf="results/{dataset}/{pair}/learning_curve.pdf",
@@ -152,7 +152,7 @@ rule plot_transfer:
         tensors=of_each_dataset("results/{dataset}/{pair}/judge/judge.safetensors"),
         labels=of_each_dataset("results/{dataset}/{pair}/labels.parquet"),
         features=of_each_dataset("results/{dataset}/{pair}/features.parquet"),
-        library=library("plot_transfer"),
+        code=code("plot_transfer"),
     output:
         csv="results/{pair}_transfer.csv",
         pdf="results/{pair}_transfer.pdf",

@@ -3,7 +3,7 @@ rule mine_labels:
     input:
         problems="results/{dataset}/{pair}/problems.parquet",
         models=model_files,
-        library=library("mine_labels", task_module),
+        code=code("mine_labels", task_module),
     output:
         labels="results/{dataset}/{pair}/labels/{scatteritem}.parquet",
         features="results/{dataset}/{pair}/features/{scatteritem}.parquet",
@@ -23,8 +23,6 @@ rule mine_labels:
         task=dataset_value("task"),
         max_new_tokens=dataset_value("max_new_tokens"),
         pair=pair_settings,
-        batch=config["mining"]["batch"],
-        memory_mb=config["mining"]["memory_mb"],
         splits=mined_splits(),
         journal="results/{dataset}/{pair}/journal/mine/{scatteritem}.jsonl",
     script:
@@ -37,7 +35,7 @@ rule gather_labels:
         labels=gather.mine("results/{{dataset}}/{{pair}}/labels/{scatteritem}.parquet"),
         features=gather.mine("results/{{dataset}}/{{pair}}/features/{scatteritem}.parquet"),
         responses=gather.mine("results/{{dataset}}/{{pair}}/responses/{scatteritem}.parquet"),
-        library=library("gather_labels"),
+        code=code("gather_labels"),
     output:
         labels="results/{dataset}/{pair}/labels.parquet",
         features="results/{dataset}/{pair}/features.parquet",

@@ -5,7 +5,7 @@ localrules:
 rule preflight:
     """Check what could end a long run, and tell what will run: jobs, problems, hours, disk."""
     input:
-        library=library("preflight", *task_modules()),
+        code=code("preflight", *task_modules()),
     log:
         "logs/preflight.log",
     retries: 0

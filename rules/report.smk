@@ -3,7 +3,7 @@ rule build_pareto:
     input:
         sweeps=of_each_pair("results/{dataset}/{pair}/sweep.parquet"),
         judges=judges_of_figure("results/{dataset}/{pair}/judge/judge.json"),
-        library=library("build_pareto", task_module, *rule_modules()),
+        code=code("build_pareto", task_module, *rule_modules()),
     output:
         csv="results/{dataset}_pareto.csv",
         pdf="results/{dataset}_pareto.pdf",
@@ -39,7 +39,7 @@ rule report_answers:
         problems="results/{dataset}/{pair}/problems.parquet",
         responses=mined_responses,
         sweep="results/{dataset}/{pair}/sweep.parquet",
-        library=library("report_answers", task_module),
+        code=code("report_answers", task_module),
     output:
         "results/{dataset}/{pair}/answers.md",
     log:
@@ -68,7 +68,7 @@ rule show_tokens:
         features="results/{dataset}/{pair}/features.parquet",
         responses="results/{dataset}/{pair}/responses.parquet",
         judge=["results/{dataset}/{pair}/judge/judge.safetensors", "results/{dataset}/{pair}/judge/judge.json"],
-        library=library("show_tokens"),
+        code=code("show_tokens"),
     output:
         "results/{dataset}/{pair}/tokens.html",
     log:
@@ -96,7 +96,7 @@ rule log_to_wandb:
         sweeps=of_each_pair("results/{dataset}/{pair}/sweep.parquet"),
         judges=judges_of_figure("results/{dataset}/{pair}/judge/judge.json"),
         tensors=judges_of_figure("results/{dataset}/{pair}/judge/judge.safetensors"),
-        library=library("log_to_wandb"),
+        code=code("log_to_wandb"),
     output:
         "results/{dataset}_wandb.json",
     log:

@@ -6,10 +6,11 @@ squeue to sacct, which fails there for good, and then forgets all of its jobs: s
 
 import sys
 
-if executor := sys.modules.get("snakemake_executor_plugin_slurm"):
+executor = sys.modules.get("snakemake_executor_plugin_slurm")
+if hasattr(executor, "get_min_job_age"):
 
-    def remember(ask):
-        """A function that repeats its last answer where it gets none."""
+    def repeat_last_answer(ask):
+        """Ask, and where there is no answer give the last one."""
         last = None
 
         def answer():
@@ -19,4 +20,4 @@ if executor := sys.modules.get("snakemake_executor_plugin_slurm"):
 
         return answer
 
-    executor.get_min_job_age = remember(executor.get_min_job_age)
+    executor.get_min_job_age = repeat_last_answer(executor.get_min_job_age)

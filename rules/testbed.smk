@@ -4,7 +4,7 @@
 rule train_testbed:
     """Train both embedded models from nothing into results/testbed: over an hour on two cores (AMD EPYC, AVX-512)."""
     input:
-        library=library("train_testbed"),
+        code=code("train_testbed"),
     output:
         draft=directory("results/testbed/draft"),
         target=directory("results/testbed/target"),
@@ -28,7 +28,7 @@ rule evaluate_testbed:
     """Measure both embedded models: greedy accuracy on problems that they were not trained on."""
     input:
         models=files_of_pair("testbed"),
-        library=library("evaluate_testbed", "tasks.arith"),
+        code=code("evaluate_testbed", "tasks.arith"),
     output:
         "results/testbed_accuracy.json",
     log:

@@ -1,8 +1,7 @@
 """Rule gather_labels: one table of all shards, for labels, features and responses."""
 
-import shutil
-
 from autojudge import schemas
+from autojudge.shards import remove_journals
 
 if __name__ == "__main__":
     from autojudge.progress import job_log
@@ -10,4 +9,4 @@ if __name__ == "__main__":
     with job_log(snakemake.log[0]):
         outputs = dict(snakemake.output.items())
         schemas.gather_tables({table: list(snakemake.input[table]) for table in outputs}, outputs)
-        shutil.rmtree(snakemake.params.journals, ignore_errors=True)
+        remove_journals(snakemake.params.journals)

@@ -26,14 +26,14 @@ def mine_labels(
     batch: int,
     memory_mb: int,
     splits: list[str],
-    library: list[str],
+    code: list[str],
     journal: str,
     outputs: dict[str, str],
 ) -> None:
     """Mine the problems of some splits in a shard such as "3-of-8", but for those in its journal."""
     table = schemas.read_table("problems", problems)
     rows = take_shard(schemas.records(table[table["split"].isin(splits)]), shard)
-    log = Journal(journal, describe_work(task, load_task(task).VERSION, max_new_tokens, pair, rows, library))
+    log = Journal(journal, describe_work(task, max_new_tokens, pair, rows, code))
     progress = Progress(len(rows), "problem", resumed=len(log.finished))
     mined = [Mined.from_json(entry) for entry in log.finished]
     known = {m.response["problem_id"] for m in mined}
@@ -70,6 +70,7 @@ if __name__ == "__main__":
         torch.set_num_threads(snakemake.threads)
         params, outputs = snakemake.params, dict(snakemake.output.items())
         shard = (snakemake.input.problems, snakemake.wildcards.scatteritem)
-        memory_mb = params.memory_mb or snakemake.resources.mem_mb  # which grows with attempts
-        settings = (params.task, params.max_new_tokens, params.pair, params.batch, memory_mb, params.splits)
-        mine_labels(*shard, *settings, list(snakemake.input.library), params.journal, outputs)
+        mining = snakemake.config["mining"]
+        sizes = (mining["batch"], mining["memory_mb"] or snakemake.resources.mem_mb)  # which grows with attempts
+        settings = (params.task, params.max_new_tokens, params.pair, *sizes, params.splits)
+        mine_labels(*shard, *settings, list(snakemake.input.code), params.journal, outputs)

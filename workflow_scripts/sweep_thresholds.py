@@ -28,7 +28,8 @@ def sweep_thresholds(
     max_new_tokens: int,
     rules: dict,
     decoding: dict,
-    library: list[str],
+    batch: int,
+    code: list[str],
     journal: str,
     output: str,
 ) -> None:
@@ -40,12 +41,12 @@ def sweep_thresholds(
     if labels:
         known = {name: mined for name, mined in read_labels(labels).items() if name in {r["problem_id"] for r in rows}}
     settings = {"decoding": decoding, "rules": given, "judge": judge.digest() if judge else None, "labels": known}
-    log = Journal(journal, describe_work(task, scoring.VERSION, max_new_tokens, pair, rows, library) | settings)
+    log = Journal(journal, describe_work(task, max_new_tokens, pair, rows, code) | settings)
     found = {entry["job"]: entry["rows"] for entry in log.finished}
     progress = Progress(2 * len(rows), "response tree", resumed=len(found))
     if len(found) < 2 * len(rows):
         sampling = Sampling(decoding["temperature"], decoding["top_p"]) if decoding["temperature"] else None
-        sizes = (decoding["window"], max_new_tokens, decoding["batch"])
+        sizes = (decoding["window"], max_new_tokens, batch)
         stop = prompt_of(scoring).stop
         models = load_pair(pair)
         if judge:
@@ -67,5 +68,6 @@ if __name__ == "__main__":
         judge = Path(given.judge[0]).parent if given.get("judge") else None
         labels = given.labels[0] if given.get("labels") else None
         shard = (given.problems, snakemake.wildcards.scatteritem)
-        settings = (params.pair, params.task, params.max_new_tokens, params.rules, params.decoding)
-        sweep_thresholds(*shard, judge, labels, *settings, list(given.library), params.journal, snakemake.output[0])
+        batch = snakemake.config["decoding"]["batch"]
+        settings = (params.pair, params.task, params.max_new_tokens, params.rules, params.decoding, batch)
+        sweep_thresholds(*shard, judge, labels, *settings, list(given.code), params.journal, snakemake.output[0])

@@ -112,16 +112,17 @@ class Experiment(Clone):
         """Run snakemake, which has to fail."""
         assert self.end(self.start(*arguments)) != 0, self.log[-6000:]
 
-    def journal(self, shard: str) -> Path:
-        return self.folder / RESULTS / "journal/mine" / f"{shard}.jsonl"
+    def journal(self, shard: str, stage: str = "mine") -> Path:
+        return self.folder / RESULTS / "journal" / stage / f"{shard}.jsonl"
 
-    def finished(self, shard: str) -> list[str]:
-        """Problems whose line in a mining shard's journal is whole, in order."""
+    def finished(self, shard: str, stage: str = "mine") -> list[str]:
+        """Problems, or numbers of response trees, whose line in a shard's journal is whole, in order."""
         try:
-            lines = self.journal(shard).read_bytes().splitlines(keepends=True)[1:]
+            lines = self.journal(shard, stage).read_bytes().splitlines(keepends=True)[1:]
         except FileNotFoundError:
             return []
-        return [json.loads(line)["response"]["problem_id"] for line in lines if line.endswith(b"\n")]
+        entries = [json.loads(line) for line in lines if line.endswith(b"\n")]
+        return [entry["response"]["problem_id"] if stage == "mine" else str(entry["job"]) for entry in entries]
 
     @property
     def resumed(self) -> int:

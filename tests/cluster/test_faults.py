@@ -13,6 +13,7 @@ from autojudge.schemas import read_table
 pytestmark = pytest.mark.skipif("AUTOJUDGE_SLURM" not in os.environ, reason="run `make test-cluster`")
 
 KILLS = 30
+DONE = {"mine": "responses", "sweep": "sweep"}  # the last table of a shard
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_a_killed_mining_process_is_resumed(experiment, undisturbed):
     child = experiment.start(MINED)
     process, shard, finished = experiment.stop_mining(4)
     kill(process)
-    assert child.wait() != 0
+    assert experiment.end(child) != 0
     assert experiment.finished(shard)[: len(finished)] == finished
     experiment.run(MINED)
     assert experiment.resumed >= len(finished)
@@ -106,21 +107,35 @@ def test_a_shard_whose_end_was_not_seen_is_not_mined_again(experiment, undisturb
     agree(experiment.folder, undisturbed)
 
 
+@pytest.mark.parametrize("file", ["autojudge/endings.py", "mine_labels.py"])
+def test_a_journal_of_other_code_is_refused(experiment, undisturbed, file):
+    shard, finished = kill_mining(experiment)
+    code = experiment.folder / "workflow_scripts" / file
+    text = code.read_text()
+    code.write_text(text + "\n")
+    experiment.run("--unlock")
+    experiment.fail(MINED)
+    assert f"journal/mine/{shard}.jsonl: left by a run with other code; delete it" in experiment.log
+    code.write_text(text)
+    experiment.run(MINED)
+    assert experiment.resumed >= len(finished)
+    agree(experiment.folder, undisturbed)
+
+
 def pieces(experiment: Experiment) -> int:
-    """Lines of journals and files of results: what a run has finished."""
+    """Lines of journals and files of results: what a run has finished, fewer once journals are gathered."""
     results = [path for path in (experiment.folder / "results").rglob("*") if path.is_file()]
     lines = sum(path.read_bytes().count(b"\n") for path in results if path.suffix == ".jsonl")
     return lines + len(results)
 
 
 def test_thirty_random_kills_over_a_whole_run_lose_no_finished_problem(experiment, undisturbed):
-    rng, known, restarts = random.Random(0), {shard: [] for shard in SHARDS}, 0
+    rng, restarts = random.Random(0), 0
+    known = {(stage, shard): [] for stage in DONE for shard in SHARDS}
     child = experiment.start(FIGURE, "--retries", str(KILLS))
     for count in range(KILLS):
         begin, wanted = pieces(experiment), rng.randint(0, 4)
-        while (
-            not (jobs := experiment.jobs()) or 0 <= pieces(experiment) - begin < wanted
-        ):  # fewer: journals are gathered
+        while not (jobs := experiment.jobs()) or pieces(experiment) in range(begin, begin + wanted):
             assert child.poll() is None, f"the run ended after {count} kills: {experiment.log[-6000:]}"
             time.sleep(0.02)
         time.sleep(rng.uniform(0, 0.2))
@@ -129,12 +144,12 @@ def test_thirty_random_kills_over_a_whole_run_lose_no_finished_problem(experimen
             restarts += 1
         else:
             kill(rng.choice(jobs))
-        for shard, before in known.items():
-            mined = (experiment.folder / RESULTS / "responses" / f"{shard}.parquet").exists()
-            now = experiment.finished(shard)
-            assert mined or now[: len(before)] == before, "no finished problem is lost"
-            assert len(set(now)) == len(now), "or mined again"
-            known[shard] = now or before
+        for (stage, shard), before in known.items():
+            now, gathered = experiment.finished(shard, stage), not experiment.journal(shard, stage).exists()
+            done = (experiment.folder / RESULTS / DONE[stage] / f"{shard}.parquet").exists()
+            assert now[: len(before)] == before or (gathered and done), "nothing finished is lost"
+            assert len(set(now)) == len(now), "or done again"
+            known[stage, shard] = now or before
         if child.poll() is not None:
             child = experiment.start(FIGURE, "--retries", str(KILLS), "--nolock")
     experiment.finish(child)

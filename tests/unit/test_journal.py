@@ -52,7 +52,7 @@ def test_a_journal_torn_in_its_first_line_starts_anew(written):
 
 def test_a_journal_of_another_config_is_refused_and_left_alone(written):
     before = written.read_bytes()
-    with pytest.raises(InputError, match=r"1-of-2\.jsonl: left by a run with other problems.*delete it"):
+    with pytest.raises(InputError, match=r"1-of-2\.jsonl: left by a run with other limit; delete it"):
         Journal(written, IDENTITY | {"limit": 10})
     assert written.read_bytes() == before
 
@@ -72,10 +72,44 @@ def test_a_second_owner_is_refused(written):
     assert len(owner.finished) == 2
 
 
-def test_other_code_is_other_work(tmp_path, pair_settings):
+@pytest.mark.parametrize("changed", ["code", "answer", "order"])
+def test_other_code_problems_or_order_are_other_work(tmp_path, pair_settings, changed):
     code = tmp_path / "code.py"
-    works = []
-    for text in ("a = 1", "a = 1", "a = 2"):
-        code.write_text(text)
-        works.append(describe_work("arith", 1, 9, pair_settings, [], [str(code)]))
-    assert works[0] == works[1] != works[2]
+    code.write_text("a = 1")
+    problems = [{"problem_id": name, "split": "test", "gold": "1", "prompt_tokens": [1, 2]} for name in "ab"]
+
+    def open_journal():
+        return Journal(tmp_path / "j.jsonl", describe_work("arith", 9, pair_settings, problems, [str(code)]))
+
+    journal = open_journal()
+    journal.append({"job": 1})
+    journal._file.close()
+    assert open_journal().finished == [{"job": 1}]
+    if changed == "code":
+        code.write_text("a = 2")
+    elif changed == "answer":
+        problems[1]["gold"] = "2"
+    else:
+        problems.reverse()
+    name = "code" if changed == "code" else "problems"
+    with pytest.raises(InputError, match=f"left by a run with other {name}; delete it"):
+        open_journal()
+
+
+@pytest.mark.parametrize("number, lost", [(1, "the file"), (2, "that line")])
+def test_a_damaged_line_is_named(written, number, lost):
+    lines = written.read_bytes().splitlines(keepends=True)
+    lines[number - 1] = b"#" + lines[number - 1]
+    written.write_bytes(b"".join(lines))
+    with pytest.raises(InputError, match=rf"1-of-2\.jsonl: line {number} is damaged; delete {lost}"):
+        Journal(written, IDENTITY)
+    assert written.read_bytes() == b"".join(lines)
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("autojudge.journal.fcntl.flock", refuse)
+    with pytest.raises(InputError, match="no lock on this file system .*link results to one with locks"):
+        Journal(tmp_path / "j.jsonl", IDENTITY)

@@ -43,7 +43,7 @@ def job(tmp_path, problems, pair_settings):
             "batch": 6,
             "memory_mb": 4000,
             "splits": ["train", "validation"],
-            "library": [],
+            "code": [],
             "journal": str(tmp_path / folder / "journal.jsonl"),
             "outputs": {t: str(tmp_path / folder / f"{t}.parquet") for t in ("labels", "features", "responses")},
         }

@@ -15,7 +15,7 @@ class StoppedError(Exception):
 def run(tmp_path, problems, pair_settings):
     rows = [p for p in problems if p["split"] == "test"][:6]
     schemas.write_table("problems", rows, tmp_path / "problems.parquet")
-    decoding = {"window": 8, "batch": 4, "branches": 512, "temperature": 0, "top_p": 1}
+    decoding = {"window": 8, "branches": 512, "temperature": 0, "top_p": 1}
 
     def run(name, rules=None, limit=160):
         rules = rules or {"lossless": {"thresholds": [0]}, "kl_divergence": {"thresholds": [0.3]}}
@@ -31,6 +31,7 @@ def run(tmp_path, problems, pair_settings):
             limit,
             thresholds,
             decoding,
+            4,
             [],
             journal,
             output,
@@ -71,20 +72,16 @@ def test_a_stopped_sweep_resumes_and_ends_with_the_same_table(run, monkeypatch):
     assert ours["threshold"].to_numpy() == pytest.approx(theirs["threshold"].to_numpy(), rel=2e-3)
 
 
-def test_the_journal_of_another_sweep_is_refused(run, monkeypatch, tmp_path):
+def test_the_journal_of_another_sweep_is_refused(run, monkeypatch):
     def stop(progress, count=1):
         raise StoppedError
 
     monkeypatch.setattr(script.Progress, "advance", stop)
     with pytest.raises(StoppedError):
         run("stopped")
-    for changed in (
-        {"rules": {"lossless": {"thresholds": [0]}, "kl_divergence": {"thresholds": [0.4]}}},
-        {"limit": 99},
-    ):
-        with pytest.raises(
-            InputError, match=r"stopped\.jsonl: left by a run with other problems, models, settings or code"
-        ):
+    rules = {"lossless": {"thresholds": [0]}, "kl_divergence": {"thresholds": [0.4]}}
+    for changed, name in (({"rules": rules}, "rules"), ({"limit": 99}, "max_new_tokens")):
+        with pytest.raises(InputError, match=rf"stopped\.jsonl: left by a run with other {name}; delete it"):
             run("stopped", **changed)
 
 

@@ -6,6 +6,7 @@ import shutil
 
 import pandas as pd
 import pytest
+import yaml
 from clone import RESULTS, Clone
 
 from autojudge.schemas import arrow_schema
@@ -115,6 +116,16 @@ def test_logs_tell_how_far_a_stage_is(clone):
 def test_a_second_run_finds_nothing_to_do(clone):
     result = clone.snakemake("--cores", "all")
     assert result.returncode == 0 and "Nothing to be done" in result.stdout + result.stderr
+
+
+def test_other_resources_and_batches_rerun_nothing(clone):
+    pair = {"mem_mb": 3000, "runtime": 99, "threads": 2}
+    other = {"mining": {"batch": 3, "memory_mb": 900}, "decoding": {"batch": 2}, "pairs": {"testbed": pair}}
+    (clone.folder / "other.yaml").write_text(yaml.safe_dump(other))
+    overridden = ("--cores", "all", "--configfile", "small.yaml", "other.yaml")
+    assert clone.planned(*overridden, small=False).keys() <= {"log_to_wandb"}
+    (clone.folder / "other.yaml").write_text("datasets: {arith: {max_new_tokens: 99}}")
+    assert "mine_labels" in clone.planned(*overridden, small=False)
 
 
 @pytest.mark.parametrize(

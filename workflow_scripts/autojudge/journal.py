@@ -26,7 +26,7 @@ class Journal:
     path : str or Path
         The file; made where it is missing.
     identity : mapping
-        Whatever the results depend on, JSON-like; a journal of another identity is refused.
+        Whatever the results depend on, JSON-like values by name; a journal of another identity is refused.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Journal:
     Raises
     ------
     InputError
-        The file belongs to another config or other code, or another process writes it.
+        The file belongs to another config or other code, is damaged, or another process writes it.
     """
 
     def __init__(self, path: str | Path, identity: Mapping[str, Any]) -> None:
@@ -47,8 +47,11 @@ class Journal:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as fault:
             raise InputError(f"{path}: another process works on this shard; wait for it or stop it") from fault
-        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-        self.finished = self._read(digest)
+        except OSError as fault:
+            raise InputError(
+                f"{path}: no lock on this file system ({fault}); link results to one with locks"
+            ) from fault
+        self.finished = self._read({part: _digest(value) for part, value in identity.items()})
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """Add a finished piece, JSON-like; it is on disk when this returns."""
@@ -56,70 +59,68 @@ class Journal:
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def _read(self, digest: str) -> list[dict[str, Any]]:
+    def _read(self, identity: Mapping[str, str]) -> list[dict[str, Any]]:
         """Read what is whole, and cut off a torn end."""
         self._file.seek(0)
-        header = _parse(self._file.readline())
-        start = self._file.tell()
-        empty = _parse(self._file.readline()) is None
-        if header is None or empty:
-            self._file.truncate(0)
-            self.append({"identity": digest})
-            return []
-        if header.get("identity") != digest:
-            raise InputError(
-                f"{self.path}: left by a run with other problems, models, settings or code; delete it to start "
-                "this shard anew, or go back to that config and commit to resume"
-            )
-        self._file.seek(start)
-        finished, end = [], self._file.tell()
-        while (entry := _parse(self._file.readline())) is not None:
-            finished.append(entry)
+        entries, end = [], 0
+        for number, line in enumerate(self._file, 1):
+            if not line.endswith(b"\n"):
+                break
+            entries.append(self._parse(number, line))
             end = self._file.tell()
+        header, finished = (entries or [{}])[0], entries[1:]
+        if not finished:
+            self._file.truncate(0)
+            self.append(identity)
+            return []
+        if other := [part for part in identity if header.get(part) != identity[part]]:
+            raise InputError(
+                f"{self.path}: left by a run with other {', '.join(other)}; delete it (or its folder, for all shards) "
+                "to start anew, or go back to those to resume"
+            )
         self._file.truncate(end)
         return finished
 
+    def _parse(self, number: int, line: bytes) -> dict[str, Any]:
+        try:
+            return json.loads(line)
+        except ValueError as fault:
+            lost = "that line" if number > 1 else "the file"
+            raise InputError(
+                f"{self.path}: line {number} is damaged; delete {lost}, and what it held is done again"
+            ) from fault
 
-def _parse(line: bytes) -> dict[str, Any] | None:
-    """Return a line's entry, None where the line is missing or torn."""
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        return json.loads(line)
-    except ValueError:
-        return None
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def describe_work(
-    task: str,
-    version: int,
-    limit: int,
-    pair: Mapping[str, Any],
-    problems: Sequence[Mapping[str, Any]],
-    library: Sequence[str],
+    task: str, max_new_tokens: int, pair: Mapping[str, Any], problems: Sequence[Mapping[str, Any]], code: Sequence[str]
 ) -> dict[str, Any]:
     """Return what the results of a shard depend on, the method's own settings aside.
 
     Parameters
     ----------
-    task, version : str, int
-        The task, and the version of its scoring.
-    limit : int
+    task : str
+        Name of the task.
+    max_new_tokens : int
         Longest response in tokens.
     pair : mapping
         An entry of `pairs` in the config.
     problems : sequence of mapping
-        Rows of problems.parquet.
-    library : sequence of str
+        Rows of problems.parquet, in the shard's order.
+    code : sequence of str
         Files of the code that makes the results.
     """
+    columns = ("problem_id", "split", "gold")
     return {
-        "task": [task, version],
-        "limit": limit,
+        "task": task,
+        "max_new_tokens": max_new_tokens,
         "models": describe_models(pair),
-        "files": {role: describe_files(model["model"]) for role, model in own_models(pair).items()},
-        "code": sorted(hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in library),
-        "prompts": {row["problem_id"]: list(map(int, row["prompt_tokens"])) for row in problems},
+        "model files": {role: describe_files(model["model"]) for role, model in own_models(pair).items()},
+        "code": [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in code],
+        "problems": [[*(row[c] for c in columns), list(map(int, row["prompt_tokens"]))] for row in problems],
     }
 
 
