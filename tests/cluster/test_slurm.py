@@ -100,7 +100,8 @@ def test_a_shard_out_of_memory_goes_on_with_more(tmp_path, undisturbed):
         *killed, last = mining_jobs(experiment, shard)
         assert killed and last["JobState"] == "COMPLETED"
         for job in killed:
-            assert f"StepId={job['JobId']}.0 exceeded memory limit" in experiment.log
+            (log,) = (experiment.folder / "logs/slurm").rglob(f"{job['JobId']}.log")
+            assert f"StepId={job['JobId']}.0 exceeded memory limit" in log.read_text()
         assert int(last["MinMemoryNode"].strip("M")) > int(killed[0]["MinMemoryNode"].strip("M"))
     agree(experiment.folder, undisturbed)
 
