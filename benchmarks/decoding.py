@@ -15,10 +15,10 @@ import torch
 from mining import complete, load_problems, read_config
 from report import write_report
 
-from autojudge.models import load_pair
-from autojudge.provenance import current_commit
+from autojudge.decoding.speed import ASSISTED, TARGET, Method, assist, measure_speed, run_method
+from autojudge.engine.models import load_pair
+from autojudge.jobs.provenance import current_commit
 from autojudge.rules import load_rule
-from autojudge.speed import ASSISTED, TARGET, Method, assist, measure_speed, run_method
 
 
 def parse_arguments():

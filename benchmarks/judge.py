@@ -25,7 +25,7 @@ import torch  # noqa: E402
 from report import write_report  # noqa: E402
 from sklearn.metrics import roc_auc_score  # noqa: E402
 
-from autojudge.provenance import current_commit  # noqa: E402
+from autojudge.jobs.provenance import current_commit  # noqa: E402
 
 ROWS, VALIDATION, WIDTH = 131_594, 14_135, 6_144
 LOGIT_MEAN, LOGIT_SPREAD = -1.955, 1.41  # normal logits: 18.9 % positive, and the best rule has an AUC of 0.81
@@ -62,7 +62,7 @@ def watch_memory(peak):
 
 def fit_ours(train, validation):
     """Fit the whole path as the workflow does; yield (C, AUC on validation, converged, seconds)."""
-    from autojudge.logistic import LogisticPath
+    from autojudge.judging.logistic import LogisticPath
 
     (x, y), (x_validation, y_validation) = train, validation
     start = time.monotonic()

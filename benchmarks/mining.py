@@ -38,12 +38,12 @@ sys.path[:0] = [str(ROOT / "workflow_scripts"), str(ROOT / "tests")]
 
 from report import write_report  # noqa: E402
 
-from autojudge.generation import CachedModel  # noqa: E402
-from autojudge.memory import measure_peak, memory_budget  # noqa: E402
-from autojudge.mining import NEAR_TIE, Miner  # noqa: E402
-from autojudge.models import load_pair  # noqa: E402
-from autojudge.problems import prepare_problems  # noqa: E402
-from autojudge.provenance import current_commit  # noqa: E402
+from autojudge.engine.cache import CachedModel  # noqa: E402
+from autojudge.engine.memory import measure_peak, memory_budget  # noqa: E402
+from autojudge.engine.models import load_pair  # noqa: E402
+from autojudge.jobs.provenance import current_commit  # noqa: E402
+from autojudge.mining.miner import NEAR_TIE, Miner  # noqa: E402
+from autojudge.mining.problems import prepare_problems  # noqa: E402
 from autojudge.tasks import load_task  # noqa: E402
 from reference import greedy_cached, mine_plainly, mined_result, plain_features  # noqa: E402
 

@@ -25,9 +25,9 @@ import numpy as np  # noqa: E402
 import yaml  # noqa: E402
 from report import write_report  # noqa: E402
 
-from autojudge.feature_names import BLOCKS, SCALARS  # noqa: E402
-from autojudge.provenance import current_commit  # noqa: E402
-from autojudge.schemas import write_table  # noqa: E402
+from autojudge.jobs.provenance import current_commit  # noqa: E402
+from autojudge.tables.feature_names import BLOCKS, SCALARS  # noqa: E402
+from autojudge.tables.schemas import write_table  # noqa: E402
 
 PAIRS, DATASETS = 10, 2
 ROWS, WIDTH, FILLED = 20, 2048, 3  # of a shard; blocks with numbers
@@ -43,7 +43,7 @@ GATHER = """
 import resource, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from autojudge.schemas import gather_tables
+from autojudge.tables.schemas import gather_tables
 shards = sorted(map(str, Path(sys.argv[2]).glob("*.parquet")))
 gather_tables({"features": shards}, {"features": sys.argv[3]})
 print(len(shards), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)

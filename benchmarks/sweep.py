@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from mining import complete, load_problems, read_config
 
-from autojudge.decoding import Decoder, Job
-from autojudge.models import load_pair
-from autojudge.provenance import current_commit
+from autojudge.decoding.decoder import Decoder, Job
+from autojudge.decoding.thresholds import EVERY, Points
+from autojudge.engine.models import load_pair
+from autojudge.jobs.provenance import current_commit
 from autojudge.rules import load_rule
-from autojudge.thresholds import EVERY, Points
 
 THRESHOLDS = 26
 WIDE = 1e-4  # of a threshold; at a breakpoint itself the last bits of a score decide

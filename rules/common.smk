@@ -10,8 +10,9 @@ from snakemake.utils import validate
 WORKFLOW_SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 sys.path.insert(0, str(WORKFLOW_SCRIPTS))
 
-from autojudge.configuration import check_config, datasets_of, left_in, own_models, pairs_of, uses_judge, uses_labels
-from autojudge.dependencies import library_of
+from autojudge.workflow.configuration import check_config, datasets_of, left_in, pairs_of, uses_judge, uses_labels
+from autojudge.engine.settings import own_models
+from autojudge.workflow.dependencies import library_of
 from autojudge.errors import InputError
 
 try:

@@ -6,9 +6,9 @@ import pytest
 import torch
 import yaml
 
-from autojudge.judge import Judge
-from autojudge.models import Pair, load_pair
-from autojudge.problems import prepare_problems
+from autojudge.engine.models import Pair, load_pair
+from autojudge.judging.artifact import Judge
+from autojudge.mining.problems import prepare_problems
 from autojudge.tasks import load_task
 
 ROOT = Path(__file__).parent.parent

@@ -2,7 +2,7 @@
 
 import torch
 
-from autojudge.features import compare_distributions
+from autojudge.engine.features import compare_distributions
 
 
 @torch.inference_mode()

@@ -7,11 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from autojudge import plotting, reporting, statistics
-from autojudge.configuration import rule_kind
-from autojudge.schemas import arrow_schema, read_table, write_table
+from autojudge.decoding.thresholds import expand_thresholds
+from autojudge.reporting import figures as plotting
+from autojudge.reporting import statistics
+from autojudge.reporting import summary as reporting
+from autojudge.rules import rule_kind
+from autojudge.tables.schemas import arrow_schema, read_table, write_table
 from autojudge.tasks import describe_task
-from autojudge.thresholds import expand_thresholds
 
 COLUMNS = [name for name in arrow_schema("sweep").names if name not in ("answer", "response")]
 
@@ -58,7 +60,7 @@ def build_pareto(
 
 
 if __name__ == "__main__":
-    from autojudge.progress import job_log
+    from autojudge.jobs.progress import job_log
 
     with job_log(snakemake.log[0]):
         params, judges = snakemake.params, snakemake.input.get("judges", [])

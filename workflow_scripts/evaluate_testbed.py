@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from autojudge.decoding import Decoder, Job
-from autojudge.models import load_pair
-from autojudge.prompts import encode_chat
-from autojudge.statistics import wilson_interval
+from autojudge.decoding.decoder import Decoder, Job
+from autojudge.engine.models import load_pair
+from autojudge.reading.prompts import encode_chat
+from autojudge.reporting.statistics import wilson_interval
 from autojudge.tasks import load_task, prompt_of
 from autojudge.testbed.problems import generate_problems
 
@@ -38,7 +38,7 @@ def evaluate_testbed(pair: dict, n_problems: int, seed: int, threads: int, outpu
 
 
 if __name__ == "__main__":
-    from autojudge.progress import job_log
+    from autojudge.jobs.progress import job_log
 
     with job_log(snakemake.log[0]):
         params = snakemake.params

@@ -1,9 +1,9 @@
 """Rule gather_grid: one table of all feature sets and folds, for the grid and its scores."""
 
-from autojudge import schemas
+from autojudge.tables import schemas
 
 if __name__ == "__main__":
-    from autojudge.progress import job_log
+    from autojudge.jobs.progress import job_log
 
     with job_log(snakemake.log[0]):
         outputs = dict(snakemake.output.items())

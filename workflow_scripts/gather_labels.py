@@ -1,10 +1,10 @@
 """Rule gather_labels: one table of all shards, for labels, features and responses."""
 
-from autojudge import schemas
-from autojudge.shards import remove_journals
+from autojudge.jobs.shards import remove_journals
+from autojudge.tables import schemas
 
 if __name__ == "__main__":
-    from autojudge.progress import job_log
+    from autojudge.jobs.progress import job_log
 
     with job_log(snakemake.log[0]):
         outputs = dict(snakemake.output.items())

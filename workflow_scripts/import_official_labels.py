@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from autojudge import schemas
 from autojudge.errors import InputError
-from autojudge.feature_names import SCALARS
-from autojudge.problems import choose_split, problem_hash
+from autojudge.mining.problems import choose_split, problem_hash
+from autojudge.tables import schemas
+from autojudge.tables.feature_names import SCALARS
 
 UNKNOWN = {"margin": None, "least_margin": None, "near_tie": False, "cut_off": False, "alternative_answer": None}
 BLOCKS = ("draft_at_draft", "target_at_draft", "draft_at_target", "target_at_target")  # in the order of `hiddens`

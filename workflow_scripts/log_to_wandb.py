@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from autojudge import schemas
-from autojudge.progress import job_log
-from autojudge.tracking import collect_runs, log_runs
+from autojudge.jobs.progress import job_log
+from autojudge.reporting.tracking import collect_runs, log_runs
+from autojudge.tables import schemas
 
 COLUMNS = [field.name for field in schemas.arrow_schema("sweep") if field.type != schemas.TOKENS]
 

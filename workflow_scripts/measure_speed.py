@@ -5,12 +5,14 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from autojudge import plotting, schemas
-from autojudge.gpus import claim_gpus
-from autojudge.judge import load_judge
-from autojudge.models import describe_models, load_pair
+from autojudge.decoding.speed import ASSISTED, TARGET, Method, call_cost_ratio, measure_speed
+from autojudge.engine.models import load_pair
+from autojudge.engine.settings import describe_models
+from autojudge.jobs.gpus import claim_gpus
+from autojudge.judging.artifact import load_judge
+from autojudge.reporting import figures as plotting
 from autojudge.rules import load_rule
-from autojudge.speed import ASSISTED, TARGET, Method, call_cost_ratio, measure_speed
+from autojudge.tables import schemas
 from autojudge.tasks import load_task, prompt_of
 
 
@@ -51,7 +53,7 @@ def time_pair(
 
 
 if __name__ == "__main__":
-    from autojudge.progress import job_log
+    from autojudge.jobs.progress import job_log
 
     with job_log(snakemake.log[0]), claim_gpus(snakemake.resources.get("gpu", 0)):
         torch.set_num_threads(snakemake.threads)

@@ -4,14 +4,14 @@ import logging
 
 import torch
 
-from autojudge import schemas
-from autojudge.gpus import claim_gpus
-from autojudge.journal import Journal, describe_work
-from autojudge.memory import memory_budget
-from autojudge.mining import Mined, Miner
-from autojudge.models import load_pair
-from autojudge.progress import Progress
-from autojudge.shards import take_shard
+from autojudge.engine.memory import memory_budget
+from autojudge.engine.models import load_pair
+from autojudge.jobs.gpus import claim_gpus
+from autojudge.jobs.journal import Journal, describe_work
+from autojudge.jobs.progress import Progress
+from autojudge.jobs.shards import take_shard
+from autojudge.mining.miner import Mined, Miner
+from autojudge.tables import schemas
 from autojudge.tasks import load_task
 
 logger = logging.getLogger("autojudge")
@@ -64,7 +64,7 @@ def write_tables(mined: list[Mined], outputs: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    from autojudge.progress import job_log
+    from autojudge.jobs.progress import job_log
 
     with job_log(snakemake.log[0]), claim_gpus(snakemake.resources.get("gpu", 0)):
         torch.set_num_threads(snakemake.threads)

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from autojudge import judge_plots, schemas
-from autojudge.judge import load_judge
-from autojudge.judge_choice import best_values
-from autojudge.judge_report import learning_curve
-from autojudge.mismatches import Mismatches
+from autojudge.judging.artifact import load_judge
+from autojudge.judging.choice import best_values
+from autojudge.judging.mismatches import Mismatches
+from autojudge.reporting import judge_figures as judge_plots
+from autojudge.reporting.judges_page import learning_curve
+from autojudge.tables import schemas
 
 DRAWS = 8  # random parts of each size
 
@@ -34,7 +35,7 @@ def plot_learning_curve(
 
 
 if __name__ == "__main__":
-    from autojudge.progress import job_log
+    from autojudge.jobs.progress import job_log
 
     with job_log(snakemake.log[0]):
         given, params = snakemake.input, snakemake.params

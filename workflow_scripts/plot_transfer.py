@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from autojudge import judge_plots, schemas
-from autojudge.judge import load_judge
-from autojudge.judge_choice import judge_scores
-from autojudge.judge_metrics import draw_weights, estimate
-from autojudge.mismatches import VALIDATION, Mismatches
+from autojudge.judging.artifact import load_judge
+from autojudge.judging.choice import judge_scores
+from autojudge.judging.metrics import draw_weights, estimate
+from autojudge.judging.mismatches import VALIDATION, Mismatches
+from autojudge.reporting import judge_figures as judge_plots
+from autojudge.tables import schemas
 
 
 def plot_transfer(
@@ -37,7 +38,7 @@ def plot_transfer(
 
 
 if __name__ == "__main__":
-    from autojudge.progress import job_log
+    from autojudge.jobs.progress import job_log
 
     with job_log(snakemake.log[0]):
         given, params = snakemake.input, snakemake.params

@@ -25,7 +25,7 @@ if "HF_HUB_OFFLINE" not in os.environ and not hub_answers():
 
 import torch  # noqa: E402
 
-from autojudge import preflight  # noqa: E402
+from autojudge.workflow import preflight  # noqa: E402
 
 
 def main(config: dict, results: Path, benchmarks: Path, local: bool) -> tuple[str, int]:
@@ -37,7 +37,7 @@ def main(config: dict, results: Path, benchmarks: Path, local: bool) -> tuple[st
 
 
 if __name__ == "__main__":
-    from autojudge.progress import job_log
+    from autojudge.jobs.progress import job_log
 
     log = Path(snakemake.log[0])
     with job_log(log):

@@ -2,9 +2,10 @@
 
 import logging
 
-from autojudge import problems, schemas
-from autojudge.configuration import own_models
-from autojudge.models import context_length, load_tokenizer
+from autojudge.engine.models import context_length, load_tokenizer
+from autojudge.engine.settings import own_models
+from autojudge.mining import problems
+from autojudge.tables import schemas
 from autojudge.tasks import load_task
 
 logger = logging.getLogger("autojudge")
@@ -20,7 +21,7 @@ def prepare_problems(dataset: dict, pair: dict, seed: int, output: str) -> None:
 
 
 if __name__ == "__main__":
-    from autojudge.progress import job_log
+    from autojudge.jobs.progress import job_log
 
     with job_log(snakemake.log[0]):
         prepare_problems(snakemake.params.dataset, snakemake.params.pair, snakemake.params.seed, snakemake.output[0])

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from autojudge import schemas
-from autojudge.answers_report import report_answers
-from autojudge.models import load_tokenizer
+from autojudge.engine.models import load_tokenizer
+from autojudge.reporting.answers_page import report_answers
+from autojudge.tables import schemas
 from autojudge.tasks import describe_task, load_task
 
 
@@ -28,7 +28,7 @@ def write_report(
 
 
 if __name__ == "__main__":
-    from autojudge.progress import job_log
+    from autojudge.jobs.progress import job_log
 
     with job_log(snakemake.log[0]):
         given, params = snakemake.input, snakemake.params

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from autojudge import judge_plots, schemas
-from autojudge.judge import load_judge
-from autojudge.judge_choice import judge_scores
-from autojudge.judge_report import compare_judges, report_split, weigh_near_ties, write_markdown
-from autojudge.mismatches import Mismatches
+from autojudge.judging.artifact import load_judge
+from autojudge.judging.choice import judge_scores
+from autojudge.judging.mismatches import Mismatches
+from autojudge.reporting import judge_figures as judge_plots
+from autojudge.reporting.judges_page import compare_judges, report_split, weigh_near_ties, write_markdown
+from autojudge.tables import schemas
 
 
 def report_judges(
@@ -33,7 +34,7 @@ def report_judges(
 
 
 if __name__ == "__main__":
-    from autojudge.progress import job_log
+    from autojudge.jobs.progress import job_log
 
     with job_log(snakemake.log[0]):
         inputs = {name: snakemake.input[name] for name in ("labels", "features", "grid", "scores")}

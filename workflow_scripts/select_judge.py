@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from autojudge import provenance, schemas
-from autojudge.judge_choice import choose_point, fit_judge
-from autojudge.mismatches import Mismatches
-from autojudge.model_card import write_card
-from autojudge.models import describe_models
+from autojudge.engine.settings import describe_models
+from autojudge.jobs import provenance
+from autojudge.judging.choice import choose_point, fit_judge
+from autojudge.judging.mismatches import Mismatches
+from autojudge.reporting.model_card import write_card
+from autojudge.tables import schemas
 from autojudge.tasks import describe_task
 
 
@@ -39,7 +40,7 @@ def select_judge(
 
 
 if __name__ == "__main__":
-    from autojudge.progress import job_log
+    from autojudge.jobs.progress import job_log
 
     with job_log(snakemake.log[0]):
         given, params = snakemake.input, snakemake.params

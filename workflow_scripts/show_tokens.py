@@ -4,10 +4,11 @@ from pathlib import Path
 
 import torch
 
-from autojudge import schemas, tokens_page
-from autojudge.judge import load_judge
-from autojudge.mismatches import load_features
-from autojudge.models import load_tokenizer
+from autojudge.engine.models import load_tokenizer
+from autojudge.judging.artifact import load_judge
+from autojudge.judging.mismatches import load_features
+from autojudge.reporting import tokens_page
+from autojudge.tables import schemas
 
 SHOWN = 10  # problems on the page
 
@@ -25,7 +26,7 @@ def show_tokens(tables: dict[str, str], judge_folder: Path, pair: dict, title: s
 
 
 if __name__ == "__main__":
-    from autojudge.progress import job_log
+    from autojudge.jobs.progress import job_log
 
     with job_log(snakemake.log[0]):
         tables = {name: snakemake.input[name] for name in ("problems", "labels", "features", "responses")}

@@ -4,18 +4,19 @@ from pathlib import Path
 
 import torch
 
-from autojudge import schemas
-from autojudge.decoding import Decoder
-from autojudge.gpus import claim_gpus
-from autojudge.journal import Journal, describe_work
-from autojudge.judge import load_judge
-from autojudge.models import describe_models, load_pair
-from autojudge.progress import Progress
-from autojudge.sampling import Sampling
-from autojudge.shards import take_shard
-from autojudge.sweep import read_labels, sweep
+from autojudge.decoding.decoder import Decoder
+from autojudge.decoding.sweep import read_labels, sweep
+from autojudge.decoding.thresholds import expand_thresholds
+from autojudge.engine.models import load_pair
+from autojudge.engine.sampling import Sampling
+from autojudge.engine.settings import describe_models
+from autojudge.jobs.gpus import claim_gpus
+from autojudge.jobs.journal import Journal, describe_work
+from autojudge.jobs.progress import Progress
+from autojudge.jobs.shards import take_shard
+from autojudge.judging.artifact import load_judge
+from autojudge.tables import schemas
 from autojudge.tasks import load_task, prompt_of
-from autojudge.thresholds import expand_thresholds
 
 
 def sweep_thresholds(
@@ -60,7 +61,7 @@ def sweep_thresholds(
 
 
 if __name__ == "__main__":
-    from autojudge.progress import job_log
+    from autojudge.jobs.progress import job_log
 
     with job_log(snakemake.log[0]), claim_gpus(snakemake.resources.get("gpu", 0)):
         torch.set_num_threads(snakemake.threads)

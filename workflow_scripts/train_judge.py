@@ -5,12 +5,12 @@ import time
 import pyarrow as pa
 import torch
 
-from autojudge import schemas
-from autojudge.classifiers import HYPERPARAMETERS, features_read, fit_grid
-from autojudge.feature_names import SCALARS, expand_blocks
-from autojudge.judge import Judge
-from autojudge.judge_metrics import METRICS, measure
-from autojudge.mismatches import Mismatches, Part
+from autojudge.judging.artifact import Judge
+from autojudge.judging.classifiers import HYPERPARAMETERS, features_read, fit_grid
+from autojudge.judging.metrics import METRICS, measure
+from autojudge.judging.mismatches import Mismatches, Part
+from autojudge.tables import schemas
+from autojudge.tables.feature_names import SCALARS, expand_blocks
 
 
 def train_judge(
@@ -62,7 +62,7 @@ def score_table(point: dict, part: Part, score) -> pa.Table:
 
 
 if __name__ == "__main__":
-    from autojudge.progress import job_log
+    from autojudge.jobs.progress import job_log
 
     with job_log(snakemake.log[0]):
         torch.set_num_threads(snakemake.threads)

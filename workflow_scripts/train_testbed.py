@@ -18,7 +18,7 @@ def train_testbed(models: dict, threads: int, folders: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    from autojudge.progress import job_log
+    from autojudge.jobs.progress import job_log
 
     with job_log(snakemake.log[0]):
         train_testbed(snakemake.params.models, snakemake.threads, dict(snakemake.output.items()))

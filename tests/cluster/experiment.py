@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 
 from clone import RESULTS, Clone
 
-from autojudge.schemas import read_table
+from autojudge.tables.schemas import read_table
 
 SMALL = """
 datasets: {arith: {problems: {train: 48, validation: 24, test: 24}}}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from experiment import FIGURE, MINED, RESULTS, SHARDS, Experiment, agree, kill
 
-from autojudge.schemas import read_table
+from autojudge.tables.schemas import read_table
 
 pytestmark = pytest.mark.skipif("AUTOJUDGE_SLURM" not in os.environ, reason="run `make test-cluster`")
 

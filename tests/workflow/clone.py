@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from autojudge.schemas import read_table
+from autojudge.tables.schemas import read_table
 
 ROOT = Path(__file__).parents[2]
 RESULTS = "results/arith/testbed"

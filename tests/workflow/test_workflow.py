@@ -9,7 +9,7 @@ import pytest
 import yaml
 from clone import RESULTS, Clone
 
-from autojudge.schemas import arrow_schema
+from autojudge.tables.schemas import arrow_schema
 from conftest import ROOT
 
 RULES = {"lossless", "always", "top_k", "kl_divergence", "fly", "judge", "oracle"}

@@ -1,1 +1,1 @@
-"""AutoJudge: lossy speculative decoding whose judge learns from mined labels (arXiv 2504.20039)."""
+"""AutoJudge as a library: rooms by stage, in the order in which data pass (CONTRIBUTING.md shows the tree)."""

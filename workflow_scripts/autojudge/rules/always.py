@@ -2,7 +2,7 @@
 
 import torch
 
-from autojudge.rules import Signals
+from autojudge.judging.signals import Signals
 
 NEEDS: set[str] = set()
 

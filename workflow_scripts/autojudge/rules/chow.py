@@ -5,7 +5,7 @@ Chow's deferral rule for cascades, as in arXiv 2405.19261.
 
 import torch
 
-from autojudge.rules import Signals
+from autojudge.judging.signals import Signals
 
 NEEDS = {"draft_logits"}
 

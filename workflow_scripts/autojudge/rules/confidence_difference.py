@@ -5,7 +5,7 @@ The deferral rule "Diff" of speculative cascades, arXiv 2405.19261.
 
 import torch
 
-from autojudge.rules import Signals
+from autojudge.judging.signals import Signals
 
 NEEDS = {"target_logits", "draft_logits"}
 

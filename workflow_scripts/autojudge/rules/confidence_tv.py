@@ -5,7 +5,8 @@ The optimal deferral rule of speculative cascades ("OPT", arXiv 2405.19261). Sco
 
 import torch
 
-from autojudge.rules import Signals, confidence_difference, tv_distance
+from autojudge.judging.signals import Signals
+from autojudge.rules import confidence_difference, tv_distance
 
 NEEDS = {"target_logits", "draft_logits"}
 

@@ -9,7 +9,7 @@ from math import log
 
 import torch
 
-from autojudge.rules import Signals
+from autojudge.judging.signals import Signals
 
 NEEDS = {"target_logits", "following"}
 BEST, FOLLOWING = 3, 5

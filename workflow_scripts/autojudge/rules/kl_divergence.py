@@ -5,7 +5,7 @@ Where the target is confident, max p > 0.9, nothing is kept. The training-free r
 
 import torch
 
-from autojudge.rules import Signals
+from autojudge.judging.signals import Signals
 
 NEEDS = {"target_logits", "draft_logits"}
 CONFIDENT = 0.9

@@ -6,7 +6,7 @@ for tokens beyond the second, nothing is kept.
 
 import torch
 
-from autojudge.rules import Signals
+from autojudge.judging.signals import Signals
 
 NEEDS = {"target_logits"}
 

@@ -5,7 +5,7 @@ Only problems that were mined have labels; a mismatch without one is refused.
 
 import torch
 
-from autojudge.rules import Signals
+from autojudge.judging.signals import Signals
 
 NEEDS = {"labels"}
 

@@ -5,7 +5,7 @@ The acceptance threshold that inference engines offer for lossy speculative deco
 
 import torch
 
-from autojudge.rules import Signals
+from autojudge.judging.signals import Signals
 
 NEEDS = {"target_logits"}
 

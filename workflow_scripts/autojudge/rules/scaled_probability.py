@@ -5,7 +5,7 @@
 
 import torch
 
-from autojudge.rules import Signals
+from autojudge.judging.signals import Signals
 
 NEEDS = {"target_logits", "uniform"}
 

@@ -5,7 +5,7 @@ The baseline of the AutoJudge paper (arXiv 2504.20039, section 4).
 
 import torch
 
-from autojudge.rules import Signals
+from autojudge.judging.signals import Signals
 
 NEEDS = {"target_logits"}
 

@@ -5,7 +5,7 @@ The threshold is 1 - eps: 0.91 gives the paper's eps 0.09 and alpha = sqrt(eps) 
 
 import torch
 
-from autojudge.rules import Signals
+from autojudge.judging.signals import Signals
 
 NEEDS = {"target_logits"}
 

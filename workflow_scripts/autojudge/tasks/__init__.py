@@ -10,14 +10,20 @@ report can tell in which form answers came. A module whose ``extract_answer`` ta
 mining then calls it in threads of its own.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, cast
 
-from autojudge.errors import InputError
-from autojudge.prompts import Prompt
+from autojudge.reading.prompts import Prompt
+from autojudge.registry import Registry
+
+TASKS = Registry(
+    "tasks",
+    "task",
+    functions={"load_examples": 3, "extract_answer": 1, "same_answer": 2},
+    constants={"VERSION": int},
+)
 
 
 @dataclass(frozen=True)
@@ -57,16 +63,16 @@ def prompt_of(task: Task) -> Prompt:
 
 def describe_task(name: str) -> str:
     """Return a task's name with the version of its scoring, as results name it."""
-    return f"{name}, scoring version {load_task(name).VERSION}"
+    return f"{Path(name).stem}, scoring version {load_task(name).VERSION}"
 
 
-def task_names() -> list[str]:
-    """Return the names of all tasks."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+def check_task(name: str) -> None:
+    """Check a task without importing it. Raises InputError where the module, or the YAML file beside it, is not one."""
+    TASKS.check(name)
+    if TASKS.binds(name, "PROMPT"):
+        Prompt.load(TASKS.path(name))
 
 
 def load_task(name: str) -> Task:
-    """Import the task of that name. Raises InputError for a name that no module has."""
-    if name not in task_names():
-        raise InputError(f"task `{name}` is unknown; known are {', '.join(task_names())}")
-    return cast(Task, importlib.import_module(f"autojudge.tasks.{name}"))
+    """Import the task of that name, or of that file. Raises InputError where there is none."""
+    return cast(Task, TASKS.load(name))

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from autojudge.answers import Reading, normalise_number, read_number, same_number
-from autojudge.dataset_rows import load_rows
 from autojudge.errors import InputError
-from autojudge.prompts import Prompt
+from autojudge.reading.answers import Reading, normalise_number, read_number, same_number
+from autojudge.reading.prompts import Prompt
+from autojudge.reading.rows import load_rows
 from autojudge.tasks import Example
 
 VERSION = 3

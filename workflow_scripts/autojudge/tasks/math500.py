@@ -7,11 +7,11 @@ answer.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from autojudge.answers import Reading, boxed, read_expression
-from autojudge.dataset_rows import load_rows
 from autojudge.errors import InputError
-from autojudge.math_equality import shared_equality
-from autojudge.prompts import Prompt
+from autojudge.reading.answers import Reading, boxed, read_expression
+from autojudge.reading.math_equality import shared_equality
+from autojudge.reading.prompts import Prompt
+from autojudge.reading.rows import load_rows
 from autojudge.tasks import Example
 
 VERSION = 2

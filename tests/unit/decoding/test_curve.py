@@ -1,0 +1,160 @@
+"""One traversal for all thresholds of all rules agrees with separate runs, token for token and count for count."""
+
+import numpy as np
+import pytest
+
+from autojudge.decoding.decoder import Decoder, Job
+from autojudge.decoding.sweep import sweep
+from autojudge.decoding.thresholds import EVERY, INFINITY, Interval, Points
+from autojudge.engine.sampling import Sampling
+from autojudge.mining.miner import Miner
+from autojudge.rules import RULES as REGISTRY
+from autojudge.rules import load_rule
+
+LIMIT, WINDOW = 160, 8
+RULES = [name for name in REGISTRY.names() if name != "oracle"]
+
+
+@pytest.fixture(scope="module")
+def prompts(problems):
+    return [list(p["prompt_tokens"]) for p in problems if p["split"] == "test"][:8]
+
+
+@pytest.fixture(scope="module")
+def decode(pair, judge, prompts):
+    """Decode the prompts for some rules' thresholds; return each prompt's responses."""
+
+    def run(rules, batch=16, **options):
+        jobs = [Job(prompt, rules, seed=i) for i, prompt in enumerate(prompts)]
+        found = dict(Decoder(pair, judge, WINDOW, LIMIT, batch, **options).decode(jobs))
+        return [found[i] for i in range(len(prompts))]
+
+    return run
+
+
+def covering(responses, rule, t):
+    """The one response that holds at a threshold."""
+    (found,) = (r for r in responses if rule in r.rules and r.rules[rule].low < t <= r.rules[rule].high)
+    return found
+
+
+def result(response, reads_last=False):
+    return response.tokens, response.counts(reads_last)
+
+
+def between_breakpoints(curves, rule, count=6):
+    """Thresholds in gaps that are wide against rounding: at a breakpoint itself the last bit of a score decides."""
+    ends = sorted({r.rules[rule].high for responses in curves for r in responses if rule in r.rules} - {INFINITY})
+    gaps = [(a + b) / 2 for a, b in zip(ends, ends[1:], strict=False) if b - a > 1e-4 * max(abs(a), abs(b))]
+    chosen = np.quantile(gaps, np.linspace(0, 1, count), method="nearest").tolist() if gaps else []
+    return sorted({*chosen, INFINITY})
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_curve_equals_separate_runs_problem_by_problem_and_count_by_count(decode, name):
+    rule = load_rule(name)
+    curves = decode({rule: EVERY})
+    for t in between_breakpoints(curves, rule):
+        for responses, (alone,) in zip(curves, decode({rule: Points((t,))}), strict=True):
+            assert result(covering(responses, rule, t), True) == result(alone, True), t
+
+
+def described(responses, rule):
+    """Responses of a rule by what they are, and the ends of their intervals, which scores' last bits move."""
+    found = sorted((r for r in responses if rule in r.rules), key=lambda r: r.rules[rule].high)
+    return [result(r, rule.name == "judge") for r in found], [r.rules[rule].high for r in found]
+
+
+def agree(ours, others):
+    assert ours[0] == others[0]
+    assert ours[1] == pytest.approx(others[1], rel=2e-3, abs=1e-4)
+
+
+def test_curves_of_all_rules_at_once_equal_each_rules_own(decode):
+    rules = {load_rule(name): EVERY for name in RULES}
+    together = decode(rules)
+    for rule in rules:
+        for responses, own in zip(together, decode({rule: EVERY}), strict=True):
+            agree(described(responses, rule), described(own, rule))
+
+
+def test_every_threshold_has_one_response(decode):
+    rule = load_rule("kl_divergence")
+    for responses in decode({rule: EVERY}):
+        intervals = sorted((r.rules[rule].low, r.rules[rule].high) for r in responses)
+        assert intervals[0][0] == -INFINITY and intervals[-1][1] == INFINITY
+        assert all(a[1] == b[0] for a, b in zip(intervals, intervals[1:], strict=False))
+
+
+def test_the_number_of_rows_changes_nothing(decode):
+    rules = {load_rule(name): EVERY for name in ("kl_divergence", "judge", "fly", "scaled_probability")}
+
+    alone, few, many = (decode(rules, batch) for batch in (1, 7, 64))
+    for rule in rules:
+        for one, other, third in zip(alone, few, many, strict=True):
+            agree(described(one, rule), described(other, rule))
+            agree(described(one, rule), described(third, rule))
+
+
+def test_a_problem_with_too_many_branches_is_decoded_at_the_given_thresholds_and_says_so(pair, judge, problems, arith):
+    rows = [p for p in problems if p["split"] == "test"][:10]
+    given = {"kl_divergence": [0.05, 0.3, 2.0], "judge": [0.5]}
+
+    def swept(branches):
+        decoder = Decoder(pair, judge, WINDOW, LIMIT, 16, most_branches=branches)
+        return [row for _, found in sweep(decoder, rows, given, {}, arith) for row in found if row["rule"] != "target"]
+
+    exact = swept(10**6)
+    assert all(row["exact"] for row in exact)
+    leaves = [len({tuple(r["response"]) for r in exact if r["problem_id"] == p["problem_id"]}) for p in rows]
+    capped = swept(sorted(leaves)[len(rows) // 2])
+    inexact = {row["problem_id"] for row in capped if not row["exact"]}
+    assert 0 < len(inexact) < len(rows)
+    for problem in inexact:
+        of_rule = [r for r in capped if r["problem_id"] == problem and r["rule"] == "kl_divergence"]
+        assert sorted((r["threshold_low"], r["threshold"]) for r in of_rule) == [
+            (-INFINITY, 0.05), (0.05, 0.3), (0.3, 2.0), (2.0, INFINITY),
+        ]  # fmt: skip
+    for row in (row for row in capped if not row["exact"]):  # what the curve has at that threshold
+        (wanted,) = (
+            r
+            for r in exact
+            if (r["problem_id"], r["rule"]) == (row["problem_id"], row["rule"])
+            and r["threshold_low"] < row["threshold"] <= r["threshold"]
+        )
+        same = ("response", "answer", "correct", "cycles", "accepted", "emitted", "target_calls", "draft_calls")
+        assert {k: row[k] for k in same} == {k: wanted[k] for k in same}
+
+
+@pytest.mark.parametrize("sampling", [None, Sampling(0.8, 0.9)])
+@pytest.mark.parametrize("name", RULES)
+def test_every_rules_batch_result_equals_its_single_row_result(decode, name, sampling):
+    rules = {load_rule(name): Points((0.4 if name != "top_k" else 3,))}
+    alone, together = (decode(rules, batch, sampling=sampling) for batch in (1, 6))
+    assert [[result(r) for r in responses] for responses in alone] == [
+        [result(r) for r in responses] for responses in together
+    ]
+
+
+def test_the_oracle_writes_the_mined_response(pair, problems, arith):
+    rows = [p for p in problems if p["split"] == "test"][:12]
+    mined = {m.response["problem_id"]: m for m in Miner(pair, arith, LIMIT, 12).mine(rows)}
+    labels = {name: {label["position"]: label["important"] for label in m.labels} for name, m in mined.items()}
+    decoder = Decoder(pair, None, WINDOW, LIMIT, 16)
+    found = [row for _, part in sweep(decoder, rows, {"oracle": [1.0], "always": [1.0]}, labels, arith) for row in part]
+    oracle = {row["problem_id"]: row for row in found if row["rule"] == "oracle" and row["threshold"] == INFINITY}
+    lossless = {row["problem_id"]: row for row in found if row["rule"] == "oracle" and row["threshold"] == 0}
+    for name, m in mined.items():
+        assert lossless[name]["response"] == m.response["target_tokens"]
+        assert oracle[name]["response"] == m.response["mined_tokens"]
+        assert oracle[name]["answer"] == m.response["target_answer"]
+    assert sum(r["cycles"] for r in oracle.values()) < sum(r["cycles"] for r in lossless.values())
+
+
+def test_thresholds_split_into_those_that_refuse_and_those_that_keep():
+    assert Interval(0, 1).split(0.5) == (Interval(0, 0.5), Interval(0.5, 1))
+    assert Interval(0, 1).split(1) == (Interval(0, 1), None)  # kept only below the threshold
+    assert Interval(0, 1).split(0) == (None, Interval(0, 1))
+    assert EVERY.split(INFINITY) == (EVERY, None)
+    assert Points((1.0, 2.0, 3.0)).split(2) == (Points((1.0, 2.0)), Points((3.0,)))
+    assert Points((1.0,)).split(0) == (None, Points((1.0,)))

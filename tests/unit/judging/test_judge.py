@@ -1,0 +1,442 @@
+"""Judges: fits equal those of scikit-learn, artifacts predict what was fitted, choices use validation alone."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save_file
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from autojudge.errors import InputError
+from autojudge.judging import classifiers
+from autojudge.judging.artifact import Judge, load_judge
+from autojudge.judging.choice import (
+    calibrate,
+    candidate_thresholds,
+    choose_point,
+    fit_judge,
+    judge_scores,
+    recommended_threshold,
+)
+from autojudge.judging.classifiers import fit_grid
+from autojudge.judging.logistic import LogisticPath
+from autojudge.judging.metrics import compare, draw_weights, estimate, measure
+from autojudge.judging.mismatches import Mismatches, fold_of, load_features
+from autojudge.reporting.judges_page import learning_curve
+from autojudge.tables.feature_names import BLOCKS, SCALARS, expand_blocks
+from autojudge.tables.schemas import read_table, write_table
+from conftest import ROOT
+from train_judge import train_judge
+
+SETS = {"all": ["draft_at_draft", "target_at_draft", "scalars"], "blocks": ["draft_at_draft", "target_at_draft"]}
+COLUMNS = expand_blocks(SETS["all"])
+SELECT = {"feature_sets": ["all", "blocks"], "classifiers": list(classifiers.HYPERPARAMETERS), "recall": 0.9}
+SELECT |= {"thresholds": 26}
+GRID = {
+    "logistic_regression": {"C": [0.001, 0.1]},
+    "sparse_regression": {"features": [4]},
+    "boosting": {"n_estimators": [20]},
+    "mlp": {"hidden_units": [8]},
+    "random_forest": {"n_estimators": [16]},
+}
+
+
+@pytest.fixture
+def tables(tmp_path):
+    """Labels that depend on one number of a block and on a scalar; five mismatches a problem."""
+
+    def write_tables(important_of=None, n=900, near_tie=lambda i: False):
+        rng = np.random.default_rng(0)
+        labels, features = [], []
+        for i in range(n):
+            x, scalar = rng.normal(size=6).astype(np.float16), float(rng.normal())
+            key = {"problem_id": f"p{i // 5}", "position": i % 5}
+            important = bool(x[0] + scalar + 0.5 * rng.normal() > 0.5) if important_of is None else important_of(i)
+            split = ("train", "train", "validation", "test")[i // 5 % 4]
+            tokens = {"target_token": 1, "draft_token": 2, "alternative_answer": None, "alternative_tokens": [2]}
+            tokens |= {"margin": 0.5, "least_margin": 0.5, "near_tie": near_tie(i), "cut_off": i % 10 == 0}
+            labels.append(key | {"split": split, "important": important} | tokens)
+            features.append(key | dict.fromkeys(BLOCKS, x) | dict.fromkeys(SCALARS, scalar))
+        write_table("labels", labels, tmp_path / "labels.parquet")
+        write_table("features", features, tmp_path / "features.parquet")
+        return str(tmp_path / "labels.parquet"), str(tmp_path / "features.parquet")
+
+    return write_tables
+
+
+@pytest.fixture
+def train(tables):
+    return Mismatches(*tables()).of_split("train")
+
+
+def fit(classifier, value, part, columns=COLUMNS):
+    """Fit one grid point and return its judge."""
+    ((_, tensors),) = fit_grid(classifier, [value], part, part.features(columns), columns, seed=0)
+    return Judge(tensors, {"columns": columns, "classifier": classifier})
+
+
+@pytest.mark.parametrize("C", [1e-6, 1e-3, 0.1, 10.0])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_path_solves_scikit_learns_problem(C, weighted):
+    rng = np.random.default_rng(1)
+    mixing = rng.normal(size=(30, 30)) * 0.6 ** np.arange(30)[:, None]
+    x = (rng.normal(size=(800, 30)) @ mixing + 5 * rng.normal(size=30)).astype(np.float32)
+    y = rng.random(800) < 1 / (1 + np.exp(-(x - x.mean(0))[:, 0]))
+    weights = rng.integers(0, 3, 800).astype(float) if weighted else None
+    lines = list(LogisticPath(x, y, weights).fit([1e-7, C]))
+    assert [line.C for line in lines] == [1e-7, C] and lines[-1].converged
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=C, tol=1e-8, max_iter=10_000))
+    model.fit(x, y, logisticregression__sample_weight=weights)
+    np.testing.assert_allclose(lines[-1].logit(x), model.decision_function(x), atol=0.02)
+    if C < 10:  # beyond, the data hardly determine single weights
+        np.testing.assert_allclose(lines[-1].weight * x.std(0), model[-1].coef_[0], atol=0.01)
+
+    def objective(logit, weight):
+        losses = np.logaddexp(0, np.where(y, -logit, logit).astype(float))
+        return C * np.sum(losses if weights is None else weights * losses) + weight @ weight / 2
+
+    ours = objective(lines[-1].logit(x), lines[-1].weight.astype(float) * x.std(0))
+    assert ours < objective(model.decision_function(x), model[-1].coef_[0]) * (1 + 1e-4)
+
+
+def test_weights_with_folded_scaling_equal_the_pipeline():
+    rng = np.random.default_rng(2)
+    x = (rng.normal(size=(500, 8)) * 3 + 7).astype(np.float32)
+    y = rng.random(500) < 1 / (1 + np.exp(-(x[:, 0] - 7)))
+    path = LogisticPath(x, y)
+    (line,) = path.fit([0.1])
+    z = StandardScaler().fit(x)
+    np.testing.assert_allclose(path.mean.numpy(), z.mean_, rtol=1e-6)
+    np.testing.assert_allclose(path.scale.numpy(), z.scale_, rtol=1e-6)
+    standardised = line.weight * path.scale.numpy()
+    bias = line.bias + float(path.mean.numpy() @ line.weight)
+    judge = Judge(
+        {"weight": torch.from_numpy(line.weight), "bias": torch.tensor(line.bias)},
+        {"columns": ["draft_at_draft"], "classifier": "logistic_regression"},
+    )
+    expected = 1 / (1 + np.exp(-(z.transform(x.astype(np.float64)) @ standardised + bias)))
+    np.testing.assert_allclose(judge.predict(torch.from_numpy(x)).numpy(), expected, atol=1e-6)
+
+
+def test_trees_of_an_artifact_predict_what_scikit_learns_do(train):
+    x = train.features(COLUMNS)
+    forest = RandomForestClassifier(16, min_samples_leaf=2, random_state=0).fit(x, train.important, train.weight)
+    found = fit("random_forest", 16, train).predict(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(found, np.clip(forest.predict_proba(x)[:, 1], 1e-6, 1 - 1e-6), atol=1e-6)
+    boosting = fit("boosting", 20, train)
+    scalars = x[:, -len(SCALARS) :]
+    score = x @ boosting.tensors["line_weight"].numpy() + boosting.tensors["line_bias"].numpy()
+    _, _, unseen = classifiers._best_line(train, x)
+    settings = {"max_depth": 3, "learning_rate": 0.1, "subsample": 0.5, "min_samples_leaf": 5, "random_state": 0}
+    model = GradientBoostingClassifier(n_estimators=20, **settings)
+    model.fit(np.column_stack([unseen, scalars]), train.important, train.weight)
+    expected = model.predict_proba(np.column_stack([score, scalars]))[:, 1]
+    np.testing.assert_allclose(boosting.predict(torch.from_numpy(x)).numpy(), expected, atol=1e-6)
+
+
+def test_the_trees_of_boosting_see_linear_scores_of_unseen_problems_alone(train):
+    x = train.features(COLUMNS)
+    _, _, unseen = classifiers._best_line(train, x)
+    changed = train.important.copy()
+    first = train.problem_id == train.problem_id[0]
+    train.important = np.where(first, ~changed, changed)
+    _, _, other = classifiers._best_line(train, x)
+    np.testing.assert_array_equal(unseen[first], other[first])
+    assert not np.array_equal(unseen[~first], other[~first])
+
+
+@pytest.mark.parametrize("classifier", GRID)
+def test_every_classifier_learns_and_on_shuffled_labels_does_not(tables, classifier):
+    (values,) = GRID[classifier].values()
+    data = Mismatches(*tables())
+    test = data.of_split("test")
+    assert measure(judge_scores(fit(classifier, values[-1], data.of_split("train")), test), test.important)["auc"] > 0.8
+    rng = np.random.default_rng(3)
+    shuffled = Mismatches(*tables(lambda i: bool(rng.random() < 0.4)))
+    test = shuffled.of_split("test")
+    score = judge_scores(fit(classifier, values[-1], shuffled.of_split("train")), test)
+    found = estimate(score, test.important, draw_weights(test.problem_id, 0))["auc"]
+    assert found.low < 0.5 < found.high
+
+
+def test_problems_never_cross_splits_or_folds(tables):
+    data = Mismatches(*tables())
+    train, unseen = data.of_fold("validation")
+    parts = [set(train.problem_id), *(set(part.problem_id) for part in unseen.values())]
+    assert list(unseen) == ["validation", "test"]
+    assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
+    held_out = []
+    for fold in ("1-of-3", "2-of-3", "3-of-3"):
+        fitted, measured = data.of_fold(fold)
+        (part,) = measured.values()
+        assert not set(fitted.problem_id) & set(part.problem_id)
+        assert set(fitted.problem_id) | set(part.problem_id) == parts[0] | parts[1], "test problems take no part"
+        held_out += sorted(set(part.problem_id))
+    assert sorted(held_out) == sorted(parts[0] | parts[1]), "each problem is in one fold"
+    folds = {purpose: fold_of(data.rows["problem_id"], 5, purpose) for purpose in ("fold", "inner")}
+    assert len(set(folds["inner"][folds["fold"] == 1])) == 5, "inner folds cut an outer one"
+
+
+def test_folds_of_few_problems_hold_equally_many():
+    problems = pd.Series([f"p{i % 17}" for i in range(100)])
+    folds = fold_of(problems, 10, "stopping")
+    assert sorted(pd.Series(folds).groupby(problems).first().value_counts()) == [1] * 3 + [2] * 7
+    assert pd.Series(folds).groupby(problems).nunique().eq(1).all()
+
+
+def test_metrics_are_scikit_learns_with_ties_and_weights():
+    rng = np.random.default_rng(4)
+    important = rng.random(400) < 0.2
+    score = np.round(rng.normal(size=400) + important, 1)
+    problems = [f"p{i // 4}" for i in range(400)]
+    weights = draw_weights(problems, seed=0, resamples=5)
+    found = measure(score, important, weights)
+    for i, rows in enumerate(weights):
+        assert found["auc"][i] == pytest.approx(roc_auc_score(important, score, sample_weight=rows))
+        assert found["average_precision"][i] == pytest.approx(
+            average_precision_score(important, score, sample_weight=rows)
+        )
+    for percent in (90, 95):
+        threshold = recommended_threshold(score, important, percent / 100)
+        assert (score[important] >= threshold).mean() >= percent / 100
+        assert measure(score, important)[f"accepted_at_{percent}"][0] == pytest.approx(
+            (score[~important] < threshold).mean()
+        )
+
+
+def test_intervals_resample_problems_and_differences_are_paired():
+    rng = np.random.default_rng(5)
+    important = np.repeat(rng.random(60) < 0.5, 10)  # a problem's mismatches are all alike
+    score = np.repeat(rng.normal(size=60), 10) + important
+    by_problem = draw_weights([f"p{i // 10}" for i in range(600)], seed=0)
+    by_row = draw_weights([f"p{i}" for i in range(600)], seed=0)
+    assert (by_problem.sum(1) == 600).all()
+    wide, narrow = (estimate(score, important, weights)["auc"] for weights in (by_problem, by_row))
+    assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
+    assert compare(score, score, important, by_problem)["auc"].error == 0
+
+
+def test_calibration_turns_scores_into_frequencies_and_keeps_their_order():
+    rng = np.random.default_rng(6)
+    truth = rng.random(20_000)
+    important = rng.random(20_000) < truth
+    logit = np.log(truth / (1 - truth))
+    overconfident = (1 / (1 + np.exp(-(3 * logit + 1)))).astype(np.float32)
+    slope, shift = calibrate(overconfident, important).tolist()
+    assert slope == pytest.approx(1 / 3, rel=0.05) and shift == pytest.approx(-1 / 3, abs=0.05)
+    assert calibrate(1 - overconfident, important).tolist() == [1.0, 0.0], "a ranking is never turned round"
+
+
+@pytest.fixture
+def grid(tables, tmp_path):
+    """Grid and scores of both feature sets, validation and two folds."""
+    data, parts = Mismatches(*tables()), {"grid": [], "scores": []}
+    for name, blocks in SETS.items():
+        for fold in ("validation", "1-of-2", "2-of-2"):
+            outputs = {table: str(tmp_path / f"{table}-{name}-{fold}.parquet") for table in parts}
+            train_judge(data, name, blocks, GRID, fold, 0, outputs)
+            for table, path in outputs.items():
+                parts[table].append(read_table(table, path))
+    return data, *(pd.concat(frames, ignore_index=True) for frames in parts.values())
+
+
+def test_the_choice_uses_validation_alone_and_takes_the_cheapest_that_is_level(grid):
+    data, rows, scores = grid
+    point = choose_point(rows, scores, SELECT, seed=0)
+    assert point["feature_set"] == "all", "the blocks alone lack the scalar"
+    turned = scores.assign(important=np.where(scores["split"] == "test", ~scores["important"], scores["important"]))
+    turned.loc[turned["split"] == "test", "score"] *= -1
+    assert choose_point(rows, turned, SELECT, seed=0).equals(point)
+    validation = rows[rows["fold"] == "validation"]
+    assert point["accepted_at_90"] > validation["accepted_at_90"].max() - 0.1
+    only = SELECT | {"classifiers": ["logistic_regression"], "feature_sets": ["blocks"]}
+    assert choose_point(rows, scores, only, seed=0)[["classifier", "feature_set"]].tolist() == [
+        "logistic_regression",
+        "blocks",
+    ]
+
+
+def test_the_grid_measures_what_was_not_fitted(grid):
+    data, rows, scores = grid
+    assert set(rows["fold"]) == {"validation", "1-of-2", "2-of-2"}
+    assert not ((rows["classifier"] == "boosting") & (rows["feature_set"] == "blocks")).any(), "it needs scalars"
+    for (_, row), part in zip(rows.iterrows(), rows.index, strict=True):
+        mine = scores[
+            (
+                scores[["feature_set", "classifier", "value", "fold"]]
+                == row[["feature_set", "classifier", "value", "fold"]]
+            ).all(axis=1)
+        ]
+        own = mine[mine["split"] != "test"]
+        assert row["auc"] == pytest.approx(roc_auc_score(own["important"], own["score"])), part
+        assert row["n_fold"] == len(own)
+        assert set(mine["split"]) == (
+            {"validation", "test"} if row["fold"] == "validation" else {"train", "validation"}
+        )
+
+
+@pytest.mark.parametrize("classifier", GRID)
+def test_an_artifact_predicts_what_was_chosen(tables, tmp_path, classifier):
+    data = Mismatches(*tables())
+    (values,) = GRID[classifier].values()
+    point = {"feature_set": "all", "classifier": classifier, "value": values[-1]}
+    judge = fit_judge(data, point, SETS, SELECT, seed=0)
+    judge.info["models"] = {"draft": {"model": "a"}, "target": {"model": "b"}}
+    judge.save(tmp_path / "judge")
+    loaded, validation = load_judge(tmp_path / "judge"), data.of_split("validation")
+    found = judge_scores(loaded, validation)
+    np.testing.assert_allclose(found, judge_scores(judge, validation), atol=1e-6)
+    named = {c: torch.from_numpy(validation.features([c])) for c in COLUMNS}
+    named |= {c: named[c][:, 0] for c in SCALARS}
+    torch.testing.assert_close(loaded.probability(named).numpy(), found)
+    assert loaded.info["sizes"] == [6, 6, *[1] * len(SCALARS)] and loaded.digest() == judge.digest()
+    info = loaded.info
+    place = info["thresholds"].index(info["threshold"])
+    assert info["recall_at_thresholds"][place] == info["validation"]["recall"] >= 0.9
+    assert (found[validation.important] >= info["threshold"]).mean() == info["validation"]["recall"]
+    assert info["validation"]["auc"]["low"] < info["validation"]["auc"]["value"] < info["validation"]["auc"]["high"]
+
+
+def test_candidates_run_from_lossless_to_always_accept():
+    probability = np.random.default_rng(0).random(1000)
+    levels = candidate_thresholds(probability, 26, 0.3)
+    assert levels[0] == 0 and levels[-1] > 1 and 0.3 in levels
+    assert levels == sorted(levels) and len(levels) == 26
+
+
+@pytest.fixture
+def saved(tables, tmp_path):
+    point = {"feature_set": "blocks", "classifier": "logistic_regression", "value": 0.1}
+    judge = fit_judge(Mismatches(*tables()), point, SETS, SELECT, seed=0)
+    judge.info["models"] = {"draft": {"model": "small"}, "target": {"model": "large"}}
+    judge.save(tmp_path / "judge")
+    return tmp_path / "judge"
+
+
+def test_a_damaged_or_foreign_artifact_is_refused(saved, tmp_path):
+    with pytest.raises(InputError, match="no readable judge"):
+        load_judge(tmp_path / "nowhere")
+    info, tensors = (saved / "judge.json").read_text(), (saved / "judge.safetensors").read_bytes()
+    for text, message in (
+        (json.dumps(json.loads(info) | {"format": 1}), "format 1 is not 3"),
+        ("[1]", "format None is not 3"),
+        (info[:50], "no readable judge"),
+        (json.dumps({k: v for k, v in json.loads(info).items() if k != "sizes"}), "`sizes` is missing"),
+        (json.dumps(json.loads(info) | {"sizes": [6, 7]}), "are not of one judge"),
+        (json.dumps({k: v for k, v in json.loads(info).items() if k != "thresholds"}), "`thresholds` is missing"),
+        (json.dumps(json.loads(info) | {"classifier": "svm"}), "no classifier svm is known"),
+        (json.dumps(json.loads(info) | {"classifier": "mlp"}), "are not of one judge"),
+        (json.dumps(json.loads(info) | {"columns": json.loads(info)["columns"][::-1]}), "are not of one judge"),
+        (json.dumps(json.loads(info) | {"threshold": "high"}), "`threshold` is missing or of another type"),
+    ):
+        (saved / "judge.json").write_text(text)
+        with pytest.raises(InputError, match=message):
+            load_judge(saved)
+    (saved / "judge.json").write_text(info)
+    (saved / "judge.safetensors").write_bytes(tensors[: len(tensors) // 2])
+    with pytest.raises(InputError, match="no readable judge"):
+        load_judge(saved)
+    save_file({"other": torch.zeros(1)}, saved / "judge.safetensors")
+    with pytest.raises(InputError, match="are not of one judge"):
+        load_judge(saved)
+
+
+def test_a_judge_for_other_models_or_sizes_is_refused(saved):
+    judge = load_judge(saved)
+    models, sizes = {"draft": {"model": "small"}, "target": {"model": "large"}}, {"draft": 6, "target": 6}
+    judge.check_pair(models, sizes)
+    with pytest.raises(InputError, match="trained for target large, not for huge"):
+        judge.check_pair(models | {"target": {"model": "huge"}}, sizes)
+    with pytest.raises(InputError, match="reads `draft_at_draft` of 6 numbers, and the draft here has states of 8"):
+        judge.check_pair(models, sizes | {"draft": 8})
+    features = {column: torch.zeros(3, 6) for column in judge.columns}
+    assert judge.probability(features).shape == (3,)
+    for damaged in (features | {"draft_at_draft": torch.zeros(3, 8)}, {"target_at_draft": torch.zeros(3, 6)}):
+        with pytest.raises(InputError, match=r"the judge reads `draft_at_draft` of shape \(n, 6\)"):
+            judge.probability(damaged)
+
+
+def test_loading_a_judge_needs_torch_and_safetensors_alone(saved):
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from autojudge.judging.artifact import load_judge\n"
+        "import torch; load_judge(sys.argv[2]).predict(torch.zeros(2, 12))\n"
+        "print([m for m in ('pandas', 'pyarrow', 'sklearn', 'transformers', 'snakemake') if m in sys.modules])\n"
+    )
+    command = [sys.executable, "-c", program, str(ROOT / "workflow_scripts"), str(saved)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_labels_of_cut_off_responses_can_be_left_out(tables):
+    paths = tables()
+    whole, part = (Mismatches(*paths, exclude_cut_off=exclude).of_split("train") for exclude in (False, True))
+    cut_off = np.array([i % 10 == 0 for i in range(900) if i // 5 % 4 < 2])
+    assert len(part) == len(whole) - cut_off.sum() > 0
+    np.testing.assert_array_equal(part.features(COLUMNS), whole.features(COLUMNS)[~cut_off])
+
+
+def test_near_ties_can_be_weighted_down_and_left_out_of_a_fit(tables):
+    paths = tables(lambda i: i % 3 == 0 if i % 2 else i % 5 == 0, near_tie=lambda i: i % 2 == 1)
+    half, none, whole = (Mismatches(*paths, near_tie_weight=w).of_split("train") for w in (0.5, 0.0, 1.0))
+    assert set(half.weight) == {0.5, 1.0} and set(whole.weight) == {1.0}
+    without = whole.thin(~whole.rows["near_tie"].to_numpy(dtype=bool))
+    left_out, thinned = fit("logistic_regression", 0.1, none), fit("logistic_regression", 0.1, without)
+    torch.testing.assert_close(left_out.tensors, thinned.tensors)
+    assert not torch.equal(fit("logistic_regression", 0.1, half).tensors["weight"], left_out.tensors["weight"])
+
+
+def test_features_are_read_by_column_and_row(tables):
+    labels, features = tables(n=9000)  # more than are decoded at a time
+    table = read_table("features", features)
+    columns = ["kl_divergence", "target_at_draft"]
+    whole = load_features(features, columns)
+    np.testing.assert_array_equal(whole[:, 0], table["kl_divergence"].to_numpy(dtype=np.float32))
+    np.testing.assert_array_equal(whole[:, 1:], np.stack(table["target_at_draft"]).astype(np.float32))
+    places = np.array([0, 7, 4095, 4096, 8999])
+    np.testing.assert_array_equal(load_features(features, columns, places), whole[places])
+
+
+@pytest.mark.parametrize("only", [True, False])
+def test_labels_of_one_class_are_refused_with_the_remedy(tables, only):
+    with pytest.raises(
+        InputError, match=r"labels.parquet: split train: all 450 mismatches are .*both classes; mine more"
+    ):
+        Mismatches(*tables(lambda i: only)).of_split("train")
+
+
+@pytest.mark.parametrize("classifier", ["mlp", "boosting"])
+def test_too_few_mismatches_for_a_classifier_are_refused(tables, classifier):
+    train = Mismatches(*tables(lambda i: i == 7)).of_split("train")
+    with pytest.raises(InputError, match=rf"{classifier} cannot be fitted on 450 mismatches, 1 of them important"):
+        fit(classifier, 8, train)
+
+
+def test_an_empty_split_is_refused(tables):
+    with pytest.raises(InputError, match="split validation holds no mismatch; mine more problems"):
+        Mismatches(*tables(n=5)).of_split("validation")
+
+
+def test_features_of_other_labels_are_refused(tables, tmp_path):
+    labels, features = tables()
+    rows = read_table("features", features).iloc[1:]
+    write_table("features", rows.to_dict("records"), tmp_path / "other.parquet")
+    with pytest.raises(InputError, match="rows are not those of .*labels.parquet"):
+        Mismatches(labels, str(tmp_path / "other.parquet"))
+
+
+def test_a_learning_curve_has_the_whole_and_its_parts(tables):
+    point = {"feature_set": "all", "classifier": "logistic_regression", "hyperparameter": "C", "value": 0.1}
+    rows = pd.DataFrame(learning_curve(Mismatches(*tables()), point, SETS["all"], seed=0, draws=3))
+    sizes = rows.groupby("problems").size()
+    assert sizes.loc[90] == 1 and sizes.loc[45] == 3 and set(sizes.index) >= {90, 45, 22}
+    assert (rows["mismatches"] == 5 * rows["problems"]).all()
+    assert rows.loc[rows["problems"] == 90, "auc"].iloc[0] > 0.8

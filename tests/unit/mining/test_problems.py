@@ -1,0 +1,99 @@
+"""Problems: splits are disjoint and by hash, prompts fit, and the generator is right."""
+
+import random
+from itertools import islice
+
+import pytest
+
+from autojudge.errors import InputError
+from autojudge.mining.problems import choose_split, prepare_problems, problem_hash
+from autojudge.tasks import TASKS, Example, load_task
+from autojudge.testbed.problems import EXPERIMENT_POOL, generate_problems, load_scenarios, problem_pool, write_solution
+
+
+def test_splits_are_disjoint_and_as_large_as_asked(problems, config):
+    ids = [p["problem_id"] for p in problems]
+    assert len(set(ids)) == len(ids) == len({p["question"] for p in problems})
+    for split, count in config["datasets"]["arith"]["problems"].items():
+        assert sum(p["split"] == split for p in problems) == count
+
+
+def test_a_problems_split_depends_on_its_text_alone(pair, arith, problems):
+    counts = {"train": 5, "validation": 5, "test": 5}
+    again = prepare_problems(
+        arith, {"source": None, "problems": counts, "max_new_tokens": 9}, pair.tokenizer, 512, seed=0
+    )
+    splits = {p["problem_id"]: p["split"] for p in problems}
+    assert all(splits.get(p["problem_id"], p["split"]) == p["split"] for p in again)
+    assert choose_split(problem_hash("x"), "train") == choose_split(problem_hash("x"), "train") != "test"
+
+
+def test_no_problem_of_the_experiment_was_trained_on(problems):
+    assert {problem_pool(p["question"]) for p in problems} == {EXPERIMENT_POOL}
+    trained = {p.question for p in islice(generate_problems(seed=1, experiment=False), 2000)}
+    assert trained.isdisjoint(p["question"] for p in problems)
+    assert {problem_pool(question) for question in trained} == set(range(10)) - {EXPERIMENT_POOL}
+
+
+def test_generated_problems_are_what_the_test_bed_promises():
+    problems = list(islice(generate_problems(seed=3, experiment=True), 2000))
+    assert len(load_scenarios()["scenarios"]) >= 20
+    assert {p.scenario for p in problems} == set(load_scenarios()["scenarios"])
+    assert {len(p.steps) for p in problems} == {2, 3, 4, 5}
+    assert {step.operation for p in problems for step in p.steps} == {"add", "take", "times", "split"}
+    apply = {"add": int.__add__, "take": int.__sub__, "times": int.__mul__, "split": int.__floordiv__}
+    for problem in problems:
+        for step in problem.steps:
+            assert apply[step.operation](step.a, step.b) == step.c
+            assert step.operation != "split" or step.a % step.b == 0
+            assert 1 <= step.c <= 999
+        assert problem.steps[-1].c == problem.answer
+
+
+def test_a_solution_is_worded_freely_and_ends_with_the_answer(arith):
+    problem = next(generate_problems(seed=4, experiment=True))
+    texts = {write_solution(problem, random.Random(i)) for i in range(50)}
+    assert len(texts) > 40
+    assert all(text.endswith(f"The final answer is {problem.answer}") for text in texts)
+    assert {arith.extract_answer(text) for text in texts} == {str(problem.answer)}
+
+
+def test_the_tokenizer_keeps_text_and_gives_digits_their_own_tokens(pair):
+    problem = next(generate_problems(seed=5, experiment=True))
+    text = f"{problem.question} {write_solution(problem, random.Random(0))}"
+    ids = pair.tokenizer.encode(text)
+    assert pair.tokenizer.decode(ids) == text
+    assert pair.tokenizer.unk_token_id not in ids
+    assert len(pair.tokenizer.encode("347")) == 3
+
+
+def test_a_prompt_beyond_the_context_is_refused(pair, arith):
+    dataset = {"source": None, "problems": {"train": 1, "validation": 1, "test": 1}, "max_new_tokens": 500}
+    with pytest.raises(InputError, match=r"prompt of \d+ tokens and 500 new ones exceed the models' context of 512"):
+        prepare_problems(arith, dataset, pair.tokenizer, 512, seed=0)
+
+
+class FewProblems:
+    """A task with 40 distinct problems for mining, each twice, and none for the test."""
+
+    @staticmethod
+    def load_examples(source, counts, seed):
+        yield from (Example(f"question {i // 2}", "1", "train") for i in range(80))
+
+
+def test_a_short_split_is_refused(pair):
+    dataset = {"source": None, "problems": {"train": 1, "validation": 1, "test": 4}, "max_new_tokens": 5}
+    with pytest.raises(InputError, match=r"`datasets\.\*\.problems\.test`: 4 asked for, 4 more than the dataset's"):
+        prepare_problems(FewProblems, dataset, pair.tokenizer, 512, seed=0)
+
+
+def test_a_problem_that_comes_twice_is_taken_once(pair):
+    dataset = {"source": None, "problems": {"train": 25, "validation": 3, "test": 0}, "max_new_tokens": 5}
+    rows = prepare_problems(FewProblems, dataset, pair.tokenizer, 512, seed=0)
+    assert len(rows) == 28
+
+
+def test_an_unknown_task_is_refused_with_the_known_ones():
+    with pytest.raises(InputError, match="task `algebra` is unknown.*; known are arith, "):
+        load_task("algebra")
+    assert {"arith", "arith_long", "gsm8k", "math500"} <= set(TASKS.names())

@@ -1,0 +1,95 @@
+"""Answers are read right from responses as models write them."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from autojudge.errors import InputError
+from autojudge.reading.answers import normalise_number, same_number
+from autojudge.reading.math_equality import MathEquality
+from autojudge.tasks import load_task
+
+RESPONSES = yaml.safe_load((Path(__file__).parent / "responses.yaml").read_text())
+CASES = [(task, case) for task, cases in RESPONSES.items() for case in cases]
+
+
+@pytest.mark.parametrize("task, case", CASES, ids=[f"{task}: {case['text'][-40:]!r}" for task, case in CASES])
+def test_the_answer_of_a_response_is_read_right(task, case):
+    reading = load_task(task).read_answer(case["text"])
+    assert ((reading.answer, reading.form) if reading else (None, "none")) == (case["answer"], case["form"])
+    assert load_task(task).extract_answer(case["text"]) == case["answer"]
+
+
+def test_the_set_is_as_large_as_it_says_and_holds_known_misreadings():
+    assert len(CASES) >= 60
+    assert sum("misread" in case for _, case in CASES) >= 15
+    assert len({(task, case["text"]) for task, case in CASES}) == len(CASES)
+
+
+@pytest.mark.parametrize(
+    "text, number", [("1,004", "1004"), (" $3.50", "3.5"), ("20%", "20"), ("none", None), ("3 4", None)]
+)
+def test_a_gold_answer_is_one_number(text, number):
+    assert normalise_number(text) == number
+
+
+def test_equal_numbers_are_equal_answers():
+    assert same_number("18", "18.00") and same_number("1/2", "0.5") and same_number("1/3", "2/6")
+    assert not same_number("18", "18.5") and not same_number("1/3", "0.33")
+
+
+@pytest.fixture(scope="module")
+def equality():
+    equality = MathEquality()
+    yield equality
+    equality.close()
+
+
+@pytest.mark.parametrize(
+    "a, b, same",
+    [
+        (r"\frac{1}{2}", "0.5", True),
+        (r"\dfrac12", "1/2", True),
+        (r"2\sqrt{3}", r"\sqrt{12}", True),
+        (r"\left( 3, \frac{\pi}{2} \right)", r"(3, \pi/2)", True),
+        ("x = 5", "5", True),
+        (r"\text{Evelyn}", "Evelyn", True),
+        (r"x^2 - 2x + 1", r"(x-1)^2", True),
+        (r"1{,}000", "1000", True),
+        (r"90^\circ", "90", True),
+        ("11", "12", False),
+        (r"\frac{1}{", "3", False),
+        ("(3, 4)", "(4, 3)", False),
+        (r"\text{Evelyn}", "Anna", False),
+    ],
+)
+def test_expressions_are_compared_by_meaning(equality, a, b, same):
+    assert equality.same(a, b) is same and equality.same(b, a) is same
+
+
+def test_a_comparison_that_does_not_end_is_given_up_and_the_next_one_works():
+    equality = MathEquality(seconds=1.0)
+    assert equality.same("1/2", "0.5")
+    equality.seconds = 1e-6
+    assert not equality.same("1/4", "0.25"), "no time at all is too little"
+    equality.seconds = 10.0
+    assert equality.same("1/4", "0.25")
+    equality.close()
+
+
+def test_comparisons_work_in_threads(equality):
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(lambda i: equality.same(f"{i}/4", str(i / 4)), range(1, 20)))
+        assert not any(pool.map(lambda i: equality.same(f"{i}/4", str(i)), range(1, 20)))
+
+
+@pytest.mark.parametrize("row", [{"solution": r"so $\boxed{}$"}, {"solution": r"$\boxed 2$", "answer": " "}])
+def test_an_empty_gold_answer_is_refused(tmp_path, row):
+    path = tmp_path / "math.jsonl"
+    path.write_text(json.dumps({"problem": "?"} | row))
+    with pytest.raises(InputError, match="math.jsonl: row 1: neither an `answer` nor one boxed"):
+        list(load_task("math500").load_examples({"train": str(path), "test": str(path)}, {}, 0))

@@ -1,0 +1,50 @@
+"""The report of how answers were read."""
+
+import pandas as pd
+
+from autojudge.reporting.answers_page import read_form, report_answers
+from autojudge.tasks import load_task
+
+TEXTS = ["The final answer is 18", "So \\boxed{18}", "that is 18", "no answer", "The final answer is 18 or so"]
+
+
+def decode(tokens):
+    return TEXTS[tokens[0]]
+
+
+def test_the_report_counts_forms_and_cut_off_responses_and_shows_examples():
+    responses = pd.DataFrame(
+        {
+            "problem_id": ["a", "b"],
+            "target_tokens": [[0], [1]],
+            "draft_tokens": [[3], [2]],
+            "mined_tokens": [[4], [1]],
+            "cut_off": [False, True],
+        }
+    )
+    sweep = pd.DataFrame(
+        {
+            "problem_id": ["a", "a", "a", "b"],
+            "rule": ["judge", "judge", "judge", "judge"],
+            "response": [[0], [0], [3], [2]],
+            "cut_off": [False, False, True, False],
+        }
+    )
+    text = report_answers(load_task("gsm8k"), "gsm8k, mine", {"a": "18", "b": "20"}, responses, sweep, decode)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    table = {row[0]: dict(zip(rows[0][1:], row[1:], strict=True)) for row in rows[2:]}
+    target = table["target, mined problems"]
+    assert (target["stated"], target["boxed"], target["cut off"]) == ("1 (50.0 %)", "1 (50.0 %)", "1 (50.0 %)")
+    assert table["draft alone, mined problems"]["none"] == "1 (50.0 %)"
+    judge = table["decoded: judge"]
+    assert (judge["number"], judge["stated"], judge["last number"], judge["none"]) == (
+        "3", "1 (33.3 %)", "1 (33.3 %)", "1 (33.3 %)",
+    )  # fmt: skip
+    assert "**boxed**, problem b: read 18, gold 20" in text and "**none**, problem a: read None" in text
+    assert "that is 18" in text and text.count("**stated**") == 0
+
+
+def test_a_task_that_does_not_tell_forms_is_reported_too():
+    arith = load_task("arith")
+    assert read_form(arith, "The final answer is 7") == ("found", "7")
+    assert read_form(arith, "seven") == ("none", None)

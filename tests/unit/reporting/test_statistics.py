@@ -1,0 +1,262 @@
+"""Intervals, paired drops and the summary of a sweep."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from autojudge.errors import InputError
+from autojudge.reporting.statistics import (
+    mcnemar_p,
+    measure_area,
+    paired_drop,
+    recommend,
+    summarise_sweep,
+    trace_curve,
+    wilson_interval,
+)
+from autojudge.tables.schemas import arrow_schema
+
+INFINITY = float("inf")
+GIVEN = {"lossless": [0.0], "always": [1.0], "judge": [0.3, 0.9]}
+KINDS = {"target": "reference", "lossless": "reference", "always": "reference", "judge": "judge", "kl": "training-free"}
+
+
+def decode(rule, low, high, correct, cycles, split="test", window=8, problems=None) -> pd.DataFrame:
+    """Return sweep rows of problems p0, p1, ... of 12 tokens each, which hold from one threshold to another."""
+    n = len(correct)
+    return pd.DataFrame(
+        {
+            "problem_id": problems or [f"{split[0]}{i}" for i in range(n)],
+            "split": split,
+            "rule": rule,
+            "threshold_low": float(low),
+            "threshold": float(high),
+            "exact": True,
+            "window": window,
+            "correct": correct,
+            "tokens": 12,
+            "cycles": cycles,
+            "accepted": [10 if c else 0 for c in cycles],
+            "emitted": [12 if c else 0 for c in cycles],
+            "target_calls": [c + 1 if c else 12 for c in cycles],
+            "draft_calls": [8 * c for c in cycles],
+        }
+    )
+
+
+def of_split(split: str) -> pd.DataFrame:
+    groups = [
+        decode("judge", 0.5, INFINITY, [True, False, False, False], [1, 1, 1, 1], split),
+        decode("judge", -INFINITY, 0.5, [True, True, True, True], [2, 2, 2, 2], split),
+        decode("always", -INFINITY, 0, [True] * 4, [3, 3, 3, 1], split),
+        decode("always", 0, INFINITY, [False, False, False, False], [1, 1, 1, 1], split),
+        decode("lossless", -INFINITY, INFINITY, [True, True, True, True], [3, 3, 3, 1], split),
+        decode("target", -INFINITY, INFINITY, [True, True, True, True], [0, 0, 0, 0], split, window=0),
+    ]
+    return pd.concat(groups)
+
+
+@pytest.fixture
+def sweep() -> pd.DataFrame:
+    """Return a small sweep, rows in no useful order."""
+    return pd.concat([of_split("validation"), of_split("test")]).sample(frac=1, random_state=1)
+
+
+def summarise(sweep, tolerance=1.0, given=GIVEN):
+    return summarise_sweep(sweep, "toy", given, KINDS, tolerance, seed=0)
+
+
+def test_wilson_interval_is_the_published_one():
+    # Newcombe 1998, table I: 81 of 263.
+    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+
+
+def test_wilson_interval_of_all_correct_ends_at_one_but_is_not_a_point():
+    low, high = wilson_interval(10, 10)
+    assert high == pytest.approx(1)
+    assert 0.6 < low < 0.8
+
+
+def test_drop_is_reference_minus_method_in_points():
+    found = paired_drop([True, False, False, False], [True, True, True, False], seed=0)
+    assert found["drop"] == pytest.approx(50)
+    assert found["drop_low"] <= found["drop"] <= found["drop_high"]
+
+
+def test_drop_interval_is_the_bootstrap_over_problems():
+    rng = np.random.default_rng(5)
+    reference = rng.random(200) < 0.8
+    correct = np.where(rng.random(200) < 0.1, ~reference, reference)
+    found = paired_drop(correct, reference, seed=0)
+    problems = rng.integers(0, 200, (4000, 200))
+    drops = 100 * (reference[problems].mean(axis=1) - correct[problems].mean(axis=1))
+    wanted = tuple(np.quantile(drops, [0.025, 0.975]))
+    assert (found["drop_low"], found["drop_high"]) == pytest.approx(wanted, abs=0.51)  # one problem is 0.5
+
+
+def test_pairing_makes_the_interval_narrower_than_independent_samples():
+    half = np.arange(100) < 50
+    same, other = paired_drop(half, half, seed=0), paired_drop(half, half[::-1], seed=0)
+    assert (same["drop_low"], same["drop"], same["drop_high"]) == (0, 0, 0)
+    assert other["drop_high"] - other["drop_low"] > 20
+
+
+def test_mcnemars_exact_test_is_the_binomial_test_of_the_pairs_that_differ():
+    assert mcnemar_p(0, 0) == 1
+    assert mcnemar_p(5, 0) == pytest.approx(2 * 0.5**5)
+    assert mcnemar_p(1, 4) == pytest.approx(2 * (1 + 5) / 32)
+    assert mcnemar_p(3, 3) == 1
+
+
+def test_same_seed_gives_the_same_interval_and_another_seed_another():
+    correct, reference = np.arange(300) % 3 == 0, np.arange(300) % 2 == 0
+    assert paired_drop(correct, reference, seed=1) == paired_drop(correct, reference, seed=1)
+    assert any(paired_drop(correct, reference, seed=1) != paired_drop(correct, reference, seed=s) for s in range(2, 6))
+
+
+def test_arrays_of_different_problems_cannot_be_paired():
+    with pytest.raises(ValueError, match=r"\(1,\), \(3,\)"):
+        paired_drop([True], [True, False, True], seed=0)
+
+
+def test_a_curve_is_what_each_threshold_alone_gives():
+    rng = np.random.default_rng(3)
+    reference = pd.Series({f"t{i}": bool(rng.random() < 0.8) for i in range(30)})
+    parts = []
+    for name in reference.index:
+        ends = [-INFINITY, *np.sort(rng.choice(np.arange(1, 9) / 10, rng.integers(0, 5), replace=False)), INFINITY]
+        for low, high in zip(ends, ends[1:], strict=False):
+            solved, cycles = [bool(rng.random() < 0.7)], [int(rng.integers(1, 6))]
+            parts.append(decode("kl", low, high, solved, cycles, problems=[name]))
+    rows = pd.concat(parts).sample(frac=1, random_state=0)
+    curve = trace_curve(rows, reference, "toy")
+    assert curve["threshold"].is_monotonic_increasing and curve["threshold"].iloc[-1] == INFINITY
+    for point in curve.itertuples():
+        alone = rows[(rows["threshold_low"] < point.threshold) & (point.threshold <= rows["threshold"])]
+        wanted = alone["problem_id"].map(reference)
+        assert len(alone) == 30
+        assert point.accuracy == pytest.approx(alone["correct"].mean())
+        assert point.lost == (wanted & ~alone["correct"]).sum() and point.won == (alone["correct"] & ~wanted).sum()
+        assert point.accepted_per_cycle == pytest.approx(alone["accepted"].sum() / alone["cycles"].sum())
+        assert point.target_calls_per_token == pytest.approx(alone["target_calls"].sum() / alone["tokens"].sum())
+
+
+def curve_of(points) -> pd.DataFrame:
+    """Return a curve of (threshold, accuracy, accepted tokens per cycle, lost)."""
+    table = pd.DataFrame(points, columns=["threshold", "accuracy", "accepted_per_cycle", "lost"])
+    return table.assign(won=0, target_calls_per_token=1 / table["accepted_per_cycle"])
+
+
+def test_the_recommended_threshold_is_the_fastest_whose_drop_stays_within_the_tolerance_by_its_interval():
+    curve = curve_of([(0.1, 0.9, 4, 0), (0.2, 0.9, 5, 0), (0.3, 0.89, 6, 1), (0.4, 0.8, 7, 10), (0.5, 0.9, 4.5, 0)])
+    assert recommend(curve, 100, tolerance=0, seed=0) == 0.2
+    assert recommend(curve, 100, tolerance=1, seed=0) == 0.2, "1 of 100 lost: the interval reaches beyond 1 point"
+    assert recommend(curve, 100, tolerance=4, seed=0) == 0.3
+    assert recommend(curve, 100, tolerance=50, seed=0) == 0.4
+    assert recommend(curve.assign(lost=50), 100, tolerance=1, seed=0) == 0.1
+
+
+def test_the_area_is_the_mean_of_the_best_accuracy_at_or_above_a_speed():
+    slowest, fastest = curve_of([(0, 0.9, 4, 0), (1, 0.5, 8, 0)]).iloc
+    ends = curve_of([(0, 0.9, 4, 0), (1, 0.5, 8, 0)])
+    assert measure_area(ends, slowest, fastest) == pytest.approx(0.5)
+    good = curve_of([(0, 0.9, 4, 0), (0.5, 0.8, 6, 0), (1, 0.5, 8, 0)])
+    assert measure_area(good, slowest, fastest) == pytest.approx((0.8 * 2 + 0.5 * 2) / 4)
+    detour = curve_of([(0, 0.9, 4, 0), (0.4, 0.2, 5, 0), (0.5, 0.8, 6, 0), (1, 0.5, 8, 0)])
+    assert measure_area(detour, slowest, fastest) == pytest.approx(0.65), "a worse and slower point takes nothing away"
+    assert measure_area(good.iloc[:2], slowest, fastest) == pytest.approx(0.65), "it can give way to the draft alone"
+
+
+def test_the_tables_have_their_columns(sweep):
+    for name, table in zip(("pareto", "curve", "summary"), summarise(sweep), strict=True):
+        assert list(table.columns) == arrow_schema(name).names
+        assert set(table["pair"]) == {"toy"}
+
+
+def test_pareto_has_given_and_recommended_thresholds_in_order(sweep):
+    table = summarise(sweep)[0]
+    keys = [(rule, threshold) for rule, threshold in zip(table["rule"], table["threshold"], strict=True)]
+    assert keys == [
+        ("always", 1.0), ("judge", 0.3), ("judge", 0.5), ("judge", 0.9), ("lossless", 0.0), ("target", 0.0),
+    ]  # fmt: skip
+    assert table.loc[table["rule"] == "judge", "recommended"].tolist() == [False, True, False]
+    assert set(table["problems"]) == {4}
+
+
+def test_ratios_are_sums_over_sums_not_means_of_problems(sweep):
+    row = summarise(sweep)[0].set_index("rule").loc["lossless"]
+    assert row["accepted_per_cycle"] == pytest.approx(40 / 10)  # the mean over problems would be 5
+    assert row["emitted_per_cycle"] == pytest.approx(48 / 10)
+    assert row["target_calls_per_token"] == pytest.approx(14 / 48)
+    assert row["draft_calls_per_token"] == pytest.approx(80 / 48)
+
+
+def test_target_alone_has_no_tokens_per_cycle_and_no_area(sweep):
+    pareto, _, summary = summarise(sweep)
+    row = pareto.set_index("rule").loc["target"]
+    assert np.isnan(row["accepted_per_cycle"]) and row["target_calls_per_token"] == 1
+    assert np.isnan(summary.set_index("rule").loc["target", "area"])
+
+
+def test_drop_of_each_row_is_against_lossless_by_problem_not_by_row_order(sweep):
+    # Both solve two problems; only pairing by name shows that one is lost and one is won.
+    other = [
+        decode("lossless", -INFINITY, INFINITY, [True, True, False, False], [1] * 4),
+        decode("judge", -INFINITY, INFINITY, [True, False, True, False], [1] * 4).iloc[[0, 2, 1, 3]],
+        decode("lossless", -INFINITY, INFINITY, [True] * 4, [1] * 4, "validation"),
+        decode("judge", -INFINITY, INFINITY, [True] * 4, [1] * 4, "validation"),
+    ]
+    row = summarise(pd.concat(other), given={"judge": [0.5]})[0].set_index("rule").loc["judge"].iloc[0]
+    assert row["drop"] == 0 and row["drop_low"] < 0 < row["drop_high"] and row["mcnemar_p"] == 1
+
+
+def test_the_test_split_chooses_nothing(sweep):
+    damaged = sweep.copy()
+    damaged.loc[damaged["split"] == "test", "correct"] = False
+    once, again = summarise(sweep)[2], summarise(damaged)[2]
+    for column in ("threshold", "best", "area_validation"):
+        assert once[column].equals(again[column])
+    assert not once["accuracy"].equals(again["accuracy"])
+
+
+def test_the_best_training_free_rule_is_that_of_the_largest_area_on_validation(sweep):
+    free = sweep[sweep["rule"] == "judge"].assign(rule="kl")
+    worse = free.assign(rule="worse", correct=free["correct"] & (free["threshold"] > 0.5))
+    summary = summarise_sweep(
+        pd.concat([sweep, free, worse]), "toy", GIVEN, KINDS | {"worse": "training-free"}, 1.0, seed=0
+    )[2]
+    assert summary.loc[summary["best"], "rule"].tolist() == ["kl"]
+
+
+def test_problems_that_are_not_exact_are_counted(sweep):
+    judge = (sweep["rule"] == "judge") & (sweep["problem_id"] == "t1")
+    table = summarise(sweep.assign(exact=~judge))[0]
+    assert table.groupby("rule")["inexact"].max().to_dict() == {"always": 0, "judge": 1, "lossless": 0, "target": 0}
+
+
+def test_problems_decoded_at_given_thresholds_only_change_nothing_where_those_hold(sweep):
+    lossless = (sweep["rule"] == "lossless") & (sweep["problem_id"].isin(["t1", "v2"]))
+    low = sweep[lossless].assign(threshold=0.0, exact=False)
+    high = sweep[lossless].assign(threshold_low=0.0, exact=False)
+    capped = summarise(pd.concat([sweep[~lossless], low, high]))
+    columns = ["rule", "threshold", "accuracy", "drop", "accepted_per_cycle"]
+    pd.testing.assert_frame_equal(capped[0][columns], summarise(sweep)[0][columns])
+
+
+def test_sweep_without_lossless_is_refused_with_the_remedy(sweep):
+    with pytest.raises(InputError, match=r"pair toy.*decoding\.rules"):
+        summarise(sweep[sweep["rule"] != "lossless"])
+
+
+@pytest.mark.parametrize("fault", ["missing", "twice", "a gap"])
+def test_a_rule_on_other_problems_than_lossless_is_refused(sweep, fault):
+    one = (sweep["rule"] == "judge") & (sweep["threshold"] == 0.5) & (sweep["problem_id"] == "t2")
+    problem = (sweep["rule"] == "judge") & (sweep["problem_id"] == "t2")
+    damaged = {"missing": sweep[~problem], "a gap": sweep[~one], "twice": pd.concat([sweep, sweep[one]])}[fault]
+    with pytest.raises(InputError, match="pair toy, test, rule judge: not decoded on exactly.*run again"):
+        summarise(damaged)
+
+
+def test_shard_gathered_twice_is_refused(sweep):
+    with pytest.raises(InputError, match="twice"):
+        summarise(pd.concat([sweep, sweep]))

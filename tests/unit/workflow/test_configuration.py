@@ -1,0 +1,122 @@
+"""A wrong config ends with one message that names the key and the remedy."""
+
+import copy
+
+import pytest
+import yaml
+
+from autojudge.errors import InputError
+from autojudge.workflow.configuration import check_config, pairs_of, uses_judge
+from conftest import ROOT
+
+SCHEMA = ROOT / "config/config.schema.yaml"
+
+
+def changed(config, key, value):
+    config = copy.deepcopy(config)
+    *parents, last = key.split(".")
+    inner = config
+    for parent in parents:
+        inner = inner[parent]
+    inner[last] = value
+    return config
+
+
+def test_the_default_config_is_right(config):
+    check_config(config, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "key, value, message",
+    [
+        ("mnining", {}, r"\(top level\)`: unknown key `mnining`; known are .*mining"),
+        ("pairs.testbed.drft", {}, r"`pairs.testbed`: unknown key `drft`; known are .*draft"),
+        ("mining.shards", "two", r"`mining.shards`: 'two' is not of type 'integer'"),
+        ("mining.batch", 0, r"`mining.batch`: 0 is less than the minimum"),
+        (
+            "runs",
+            [{"dataset": "arith", "pairs": ["nobody"]}],
+            r"`runs\[0\].pairs`: `nobody` is not defined under `pairs`",
+        ),
+        ("runs", [{"dataset": "nothing", "pairs": ["testbed"]}], r"`runs\[0\].dataset`: `nothing` is not defined"),
+        ("runs", [], r"`runs`: .*should be non-empty"),
+        ("decoding.rules", ["judge"], r"`decoding.rules`: `lossless` must be among \['judge'\]"),
+        (
+            "datasets.arith.task",
+            "nope",
+            r"`datasets.arith.task`: task `nope` is unknown.*; known are arith, ",
+        ),
+        (
+            "rules.magic",
+            {"thresholds": [1]},
+            r"`rules.magic`: acceptance rule `magic` is unknown.*; known are always, .*, typical",
+        ),
+        ("judge.select.thresholds", 2, r"`judge.select.thresholds`: 2 is less than the minimum of 3"),
+        ("pairs.testbed.draft.model", "./none", r"`pairs.testbed.draft.model`: no folder ./none"),
+        (
+            "datasets.arith.source",
+            {"train": "a", "test": "b"},
+            r"`datasets.arith.source.train`: no such file a",
+        ),
+        ("datasets.gsm8k.source", {"train": "a", "test": "b"}, r"`datasets.gsm8k.source.train`: no such file a"),
+        ("datasets.gsm8k.source", "rows.jsonl", r"`datasets.gsm8k.source`: rows.jsonl is a file; give `source: {train"),
+        (
+            "datasets.arith.source",
+            {"train": "a", "tset": "b"},
+            r"`datasets.arith.source`: unknown key `tset`; known are test, train",
+        ),
+        ("datasets.arith.source", {"train": {"hub": 3}, "test": "b"}, r"`datasets.arith.source.train.hub`: 3 is not"),
+        (
+            "pairs.testbed.draft.first_layers",
+            2,
+            r"`pairs.testbed.draft`: `model` and `first_layers` exclude one another",
+        ),
+        ("decoding.rules", ["lossless", "magic"], r"`decoding.rules`: `magic` is not defined under `rules`"),
+        ("judge.select.feature_sets", ["all_tokens"], r"`all_tokens` holds draft_at_target, target_at_target"),
+        ("judge.select.classifiers", ["svm"], r"`svm` is not defined under `judge.classifiers`"),
+        ("datasets.arith.problems", {"train": 1, "validation": 1}, r"`datasets.arith.problems`: 'test' is a required"),
+        (
+            "judge.feature_sets.mine",
+            ["draft_at_drft"],
+            r"`judge.feature_sets.mine\[0\]`: 'draft_at_drft' is not one of",
+        ),
+    ],
+)
+def test_a_wrong_key_is_named(config, key, value, message):
+    with pytest.raises(InputError, match=message):
+        check_config(changed(config, key, value), SCHEMA)
+
+
+def test_a_figure_has_the_pairs_of_its_runs_or_the_datasets_own(config):
+    assert pairs_of(config, "arith") == ["testbed"]
+    assert pairs_of(config, "gsm8k") == ["qwen2.5_0.5b_7b"]
+    with pytest.raises(InputError, match="dataset `gsm8k` has no pair"):
+        pairs_of(changed(config, "datasets.gsm8k.default_pairs", []), "gsm8k")
+
+
+def test_a_judge_is_trained_whenever_a_swept_rule_asks_one(config):
+    assert uses_judge(config)
+    assert uses_judge(changed(config, "rules.judge.thresholds", [0.1, 0.5]))
+    assert not uses_judge(changed(config, "decoding.rules", ["lossless", "top_k"]))
+
+
+def incomplete_keys(node, path):
+    """Yield schema keys that lack a description or, where they may be left out, a default."""
+    for name, child in node.get("properties", {}).items():
+        if "description" not in child:
+            yield f"{path}.{name}: description"
+        left_out_means_none = path.endswith(".classifiers")
+        if name not in node.get("required", []) and "default" not in child and not left_out_means_none:
+            yield f"{path}.{name}: default"
+        yield from incomplete_keys(child, f"{path}.{name}")
+    for key in ("items", "additionalProperties"):
+        if isinstance(node.get(key), dict):
+            yield from incomplete_keys(node[key], f"{path}.*")
+
+
+def test_every_key_of_the_schema_has_a_description_and_every_optional_one_a_default():
+    schema = yaml.safe_load(SCHEMA.read_text())
+    missing = list(incomplete_keys(schema, ""))
+    for name, definition in schema["$defs"].items():
+        missing += incomplete_keys(definition, name)
+    assert missing == []

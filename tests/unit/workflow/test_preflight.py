@@ -1,0 +1,207 @@
+"""Preflight finds what would end a run later, and names the remedy."""
+
+import copy
+import json
+import re
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+import yaml
+
+from autojudge.workflow import preflight
+from autojudge.workflow.preflight import FAULT, OK, check_all, describe, mining_seconds, plan
+from conftest import model_settings
+
+Usage = namedtuple("Usage", "total used free")
+
+
+@pytest.fixture
+def settings(config, pair_settings, monkeypatch, tmp_path):
+    """The default config as the schema completes it, on the embedded pair."""
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = yaml.safe_load(yaml.safe_dump(config))
+    for dataset in config["datasets"].values():
+        dataset.setdefault("source", None)
+        dataset.setdefault("shots", 0)
+    resources = {"gpus": 0, "threads": 1, "mem_mb": 4000, "runtime": 60}
+    config["pairs"] = {"testbed": copy.deepcopy(pair_settings) | resources}
+    return config
+
+
+def faults(settings, tmp_path, gpus=0):
+    found = list(check_all(settings, tmp_path / "results", gpus))
+    assert len(found) >= 4 and describe(found)
+    return [f"{finding.what}: {finding.detail}" for finding in found if finding.state == FAULT]
+
+
+def test_a_sound_config_has_no_fault(settings, tmp_path):
+    assert faults(settings, tmp_path) == []
+
+
+def other_tokenizer(settings, tmp_path):
+    folder = shutil.copytree(settings["pairs"]["testbed"]["draft"]["model"], tmp_path / "draft")
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    vocabulary["apples"], vocabulary["pens"] = vocabulary["pens"], vocabulary["apples"]
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    settings["pairs"]["testbed"]["draft"] = model_settings(folder)
+
+
+def copy_target(settings, tmp_path):
+    """Give the pair a copy of its target, to be damaged, and return its folder."""
+    folder = shutil.copytree(settings["pairs"]["testbed"]["target"]["model"], tmp_path / "target")
+    settings["pairs"]["testbed"]["target"] = model_settings(folder)
+    return folder
+
+
+def no_template(settings, tmp_path):
+    folder = copy_target(settings, tmp_path)
+    (folder / "chat_template.jinja").unlink()
+
+
+def no_weights(settings, tmp_path):
+    folder = copy_target(settings, tmp_path)
+    (folder / "model.safetensors").unlink()
+
+
+def cut_weights(settings, tmp_path):
+    folder = copy_target(settings, tmp_path)
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+
+
+def missing_part(settings, tmp_path):
+    folder = copy_target(settings, tmp_path)
+    (folder / "model.safetensors").rename(folder / "consolidated.safetensors")  # lies there, but is not loaded
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "part-2.safetensors"}}))
+
+
+def cut_index(settings, tmp_path):
+    folder = copy_target(settings, tmp_path)
+    (folder / "model.safetensors").rename(folder / "part-1.safetensors")
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a"')
+
+
+def sliding_window(settings, tmp_path):
+    folder = copy_target(settings, tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    layers = ["sliding_attention", *["full_attention"] * (config["num_hidden_layers"] - 1)]
+    (folder / "config.json").write_text(json.dumps(config | {"layer_types": layers}))
+
+
+def no_test_rows(settings, tmp_path):
+    row = json.dumps({"question": "?", "answer": "#### 1"})
+    (tmp_path / "train.jsonl").write_text(row)
+    (tmp_path / "test.jsonl").touch()
+    source = {split: str(tmp_path / f"{split}.jsonl") for split in ("train", "test")}
+    settings["datasets"]["arith"] |= {"task": "gsm8k", "source": source}
+
+
+def too_few_rows(settings, tmp_path):
+    rows = [json.dumps({"question": f"{i}?", "answer": "#### 1"}) for i in range(30)]
+    source = {split: str(tmp_path / f"{split}.jsonl") for split in ("train", "test")}
+    for path in source.values():
+        Path(path).write_text("\n".join(rows))
+    problems = {"train": 5, "validation": 1, "test": 300}
+    settings["datasets"]["arith"] |= {"task": "gsm8k", "source": source, "problems": problems}
+
+
+def set_pair(**values):
+    return lambda settings, tmp_path: settings["pairs"]["testbed"].update(values)
+
+
+def on_gpu(settings, tmp_path):
+    settings["pairs"]["testbed"]["target"] |= {"device": "cuda"}
+
+
+PLANTED = {
+    "tokenizers that differ": (
+        other_tokenizer,
+        "tokenizers differ, first at token 'apples'.*choose two models of one family",
+    ),
+    "no chat template": (no_template, "has no chat template; choose an instruction-tuned model"),
+    "no weights": (no_weights, r"has no weights.*save the model with save_pretrained"),
+    "weights cut off": (cut_weights, "target/model.safetensors: missing or cut off .*; copy or download"),
+    "weights without a part": (missing_part, "target/part-2.safetensors: missing or cut off"),
+    "an index cut off": (cut_index, "model.safetensors.index.json: cut off or no index"),
+    "a model with a window": (sliding_window, "sliding_attention.*choose a model with full attention in every layer"),
+    "too little memory": (
+        set_pair(mem_mb=1000),
+        r"set `pairs.testbed.mem_mb` .* to more than 10",
+    ),
+    "a response too long": (
+        lambda s, p: s["datasets"]["arith"].update(max_new_tokens=500),
+        "exceed the models' context of 512; lower",
+    ),
+    "an empty dataset file": (no_test_rows, "test.jsonl: holds no rows; check the file"),
+    "too few problems": (too_few_rows, "too few problems: test by .*; lower `datasets.arith.problems`"),
+    "too few GPUs": (
+        set_pair(gpus=2),
+        "2 a job, 0 visible here; lower `pairs.testbed.gpus`, or run with --profile slurm",
+    ),
+    "models on GPUs, jobs without": (on_gpu, "its jobs ask for none; set `pairs.testbed.gpus`"),
+    "no login": (lambda s, p: s["tracking"].update(mode="online"), "mode online, but no login here; `wandb login`"),
+    "too many worked examples": (
+        lambda s, p: s["datasets"]["arith"].update(shots=3),
+        "shots.*3 asked for, but task `arith` has 0 worked examples",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_fault_is_found_with_its_remedy(settings, tmp_path, name):
+    plant, message = PLANTED[name]
+    plant(settings, tmp_path)
+    (found,) = faults(settings, tmp_path)
+    assert re.search(message, found), found
+
+
+def test_a_question_of_both_files_counts_once_where_it_is_wanted(settings, tmp_path):
+    too_few_rows(settings, tmp_path)
+    settings["datasets"]["arith"]["problems"] = {"train": 5, "validation": 1, "test": 3}
+    assert faults(settings, tmp_path) == []
+
+
+def test_a_full_disk_is_found(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda folder: Usage(10, 9, 2**20))
+    (found,) = faults(settings, tmp_path)
+    assert "1 MiB free" in found and "free some, or link" in found
+
+
+def test_several_faults_are_told_at_once(settings, tmp_path):
+    for plant, _ in (PLANTED["too few GPUs"], PLANTED["no login"], PLANTED["a response too long"]):
+        plant(settings, tmp_path)
+    assert len(faults(settings, tmp_path)) == 3
+
+
+def test_more_shards_than_problems_are_a_fault(settings, tmp_path):
+    settings["mining"]["shards"] = 100_000
+    assert "100000 mining jobs for 640 problems; lower `mining.shards`" in faults(settings, tmp_path)[0]
+
+
+def test_the_disk_for_an_unknown_model_is_unknown(settings, tmp_path):
+    settings["pairs"]["testbed"]["draft"]["model"] = "models/nothing"
+    assert "no folder models/nothing" in faults(settings, tmp_path)[0]
+    assert re.search(r"\| unknown +\|\s*$", plan(settings, tmp_path))
+
+
+def test_a_scheduler_gives_the_gpus(settings, tmp_path):
+    settings["pairs"]["testbed"]["gpus"] = 4
+    found = {f.what: f for f in check_all(settings, tmp_path, None)}
+    assert found["GPUs of testbed"].state == OK and "scheduler" in found["GPUs of testbed"].detail
+
+
+def test_the_plan_names_its_basis(settings, tmp_path):
+    text = plan(settings, tmp_path)
+    assert "| unknown " in text and re.search(r"\| +640 +\|", text)
+    settings["pairs"]["testbed"]["gpus"] = 1
+    assert re.search(r"\| 11\.7 GPU-hours +\| .*the paper's code", plan(settings, tmp_path))
+    folder = tmp_path / "mine_labels/arith/testbed"
+    folder.mkdir(parents=True)
+    for shard, seconds in (("1-of-2", 100), ("2-of-2", 60)):
+        Path(folder / f"{shard}.tsv").write_text(f"s\th:m:s\n{seconds}\t0:01:00\n")
+    assert mining_seconds(folder, settings, 640, 1) == (80 / 320, f"2 earlier jobs ({folder})")
+    assert "2 earlier jobs" in plan(settings, tmp_path)

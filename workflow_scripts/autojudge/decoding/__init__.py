@@ -1,0 +1,1 @@
+"""Speculative decoding: proposers, the decoder, sets of thresholds, the sweep, speed."""

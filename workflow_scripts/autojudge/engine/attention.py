@@ -1,0 +1,248 @@
+"""Attention of a packed pass over the slot cache: what the pass holds, where it writes, what its tokens see."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+Slots = NDArray[np.int64]  # (length,), slot of each token of a text
+SPARE = 0  # slot that no text owns; what a row sees where it has nothing to see
+NARROW = 8  # requests of up to this many tokens share one attention call
+FUSED = 32  # width of a call from which the fused kernel is worth its start
+ATTENTION = "autojudge_slots"
+
+
+@dataclass
+class Piece:
+    """Tokens of request `index` in one part of a pass, the slots they see and take, and where the head is wanted."""
+
+    index: int
+    row: int
+    context: Slots
+    tokens: Sequence[int]
+    slots: Slots
+    heads: bool
+    first_head: int = 0
+
+
+class LayerCache:
+    """Keys and values of one layer, (rows, heads, capacity, head size).
+
+    Parameters
+    ----------
+    rows, capacity : int
+        Rows of the cache and slots of each.
+    key, value : Tensor of shape (1, heads, tokens, head size)
+        Any of the layer, which give heads, size, dtype and device.
+    """
+
+    def __init__(self, rows: int, capacity: int, key: torch.Tensor, value: torch.Tensor) -> None:
+        self.keys = key.new_empty(rows, key.shape[1], capacity, key.shape[3])
+        self.values = value.new_empty(rows, value.shape[1], capacity, value.shape[3])
+
+    def zero(self, start: int, end: int) -> None:
+        """Zero the slots from `start` up to `end` in every row."""
+        self.keys[:, :, start:end] = 0
+        self.values[:, :, start:end] = 0
+
+    def write(self, places: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> None:
+        """Write the keys and values (1, heads, tokens, head size) of a pass into their places."""
+        self.keys.flatten(0, 2).index_copy_(0, places, key[0].transpose(0, 1).flatten(0, 1))
+        self.values.flatten(0, 2).index_copy_(0, places, value[0].transpose(0, 1).flatten(0, 1))
+
+    def read(self, rows: slice | torch.Tensor, seen: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the first slots of some rows, (rows, heads, seen, head size); a slice of rows is not copied."""
+        return self.keys[rows, :, :seen], self.values[rows, :, :seen]
+
+
+class LayerCaches:
+    """Keys and values of all layers of a model, each made by its first pass.
+
+    Attributes
+    ----------
+    layers : dict of int to LayerCache
+        By number of the layer.
+    """
+
+    def __init__(self, rows: int, capacity: int) -> None:
+        self._rows, self._capacity, self._seen = rows, capacity, 0
+        self.layers: dict[int, LayerCache] = {}
+
+    def see(self, count: int) -> None:
+        """Zero the first `count` slots of each row before they are first seen: what a mask hides must be a number."""
+        for layer in self.layers.values() if count > self._seen else ():
+            layer.zero(self._seen, count)
+        self._seen = max(count, self._seen)
+
+    def of(self, module: torch.nn.Module, key: torch.Tensor, value: torch.Tensor) -> LayerCache:
+        """Return the cache of an attention layer, made by its first keys and values (1, heads, tokens, head size)."""
+        number = int(module.layer_idx)  # type: ignore[arg-type]
+        if number not in self.layers:
+            self.layers[number] = LayerCache(self._rows, self._capacity, key, value)
+            self.layers[number].zero(0, self._seen)
+        return self.layers[number]
+
+
+class PassPlan:
+    """Where the current pass writes and what its tokens see; shared by all layers.
+
+    Attributes
+    ----------
+    positions : ndarray of shape (tokens,)
+    flat : Tensor of shape (tokens,)
+        Row and slot of each token, as one number.
+    """
+
+    def __init__(self, layers: LayerCaches, pieces: list[Piece], capacity: int) -> None:
+        self.layers, self._capacity = layers, capacity
+        lengths = [len(piece.tokens) for piece in pieces]
+        self.positions = np.concatenate([len(p.context) + np.arange(n) for p, n in zip(pieces, lengths, strict=True)])
+        self._rows = np.repeat([piece.row for piece in pieces], lengths)
+        self._slots = np.concatenate([piece.slots for piece in pieces])
+        self.flat = torch.from_numpy(self._rows * self._capacity + self._slots)
+        starts = np.cumsum([0, *lengths[:-1]])
+        widths = [max(NARROW, 2 ** (n - 1).bit_length()) for n in lengths]
+        groups = [[i for i, width in enumerate(widths) if width == w] for w in sorted(set(widths))]
+        alone = len(groups) == 1
+        self.buckets = [Bucket([pieces[i] for i in group], starts[group], self._capacity, alone) for group in groups]
+        self._copies: dict[Any, torch.Tensor] = {}
+
+    def places(self, heads: int, device: torch.device) -> torch.Tensor:
+        """Return where each token's heads lie in a layer's cache, (tokens * heads,)."""
+        if (heads, device) not in self._copies:
+            row_heads = self._rows[:, None] * heads + np.arange(heads)
+            places = torch.from_numpy(row_heads * self._capacity + self._slots[:, None]).flatten()
+            self._copies[heads, device] = places.to(device)
+        return self._copies[heads, device]
+
+
+class Bucket:
+    """Pieces of similar width, laid out as rows of queries for one attention call.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Rows and width.
+    whole : bool
+        The places are the tokens of the pass in order, so that none needs to be looked up.
+    index : Tensor of shape (rows, width)
+        Token of the pass at each place; the first token stands in for places without one.
+    rows : slice or Tensor of shape (rows,)
+        Rows of the cache that they see: a slice where most of its rows take part, which saves copying keys and values.
+    taken, tokens : Tensors of shape (n,)
+        Places (row * width + column) that hold a token, and which token of the pass.
+    seen : int
+        Number of leading slots among which are all that these pieces see.
+    """
+
+    def __init__(self, pieces: list[Piece], starts: NDArray[np.int64], capacity: int, alone: bool) -> None:
+        owners = [piece.row for piece in pieces]
+        low, high = min(owners), max(owners) + 1
+        lengths = np.array([len(piece.tokens) for piece in pieces])
+        if len(set(owners)) == len(owners) and 2 * len(owners) > high - low:
+            self.rows: slice | torch.Tensor = slice(low, high)
+            places, count = np.array(owners) - low, high - low
+        else:
+            self.rows = torch.tensor(owners)
+            places, count = np.arange(len(pieces)), len(pieces)
+        self.shape = count, width = count, int(lengths.max())
+        self.whole = alone and len(pieces) == count and bool((lengths == width).all() and (np.diff(places) > 0).all())
+        if self.whole:
+            own = np.concatenate([piece.slots for piece in pieces]).reshape(count, width)
+        else:
+            columns = np.concatenate([np.arange(n) for n in lengths])
+            of = np.repeat(places, lengths)
+            tokens = np.concatenate([start + np.arange(n) for start, n in zip(starts, lengths, strict=True)])
+            index, own = np.zeros((count, width), dtype=np.int64), np.full((count, width), SPARE)
+            index[of, columns] = tokens
+            own[of, columns] = np.concatenate([piece.slots for piece in pieces])
+            self.index, self.tokens = torch.from_numpy(index), torch.from_numpy(tokens)
+            self.taken = torch.from_numpy(of * width + columns)
+        context = np.concatenate([piece.context for piece in pieces])
+        seen = 1 + max(context.max(initial=0), own.max())
+        self.seen = min(capacity, -(-int(seen) // 8) * 8)  # fused attention likes multiples of 8
+        self._own = torch.from_numpy(own)
+        self._context = torch.from_numpy(np.repeat(places, [len(p.context) for p in pieces]) * self.seen + context)
+        self._copies: dict[Any, tuple[torch.Tensor, ...]] = {}
+
+    def on(self, device: torch.device, dtype: torch.dtype, groups: int) -> tuple[torch.Tensor, ...]:
+        """Return the additive mask (rows, 1, width * groups, seen) on a device; if not whole, index, taken, tokens."""
+        key = (device, dtype, groups)
+        if key not in self._copies:
+            moved = () if self.whole else tuple(t.to(device) for t in (self.index, self.taken, self.tokens))
+            mask = self._mask(device, dtype)
+            grouped = mask.expand(-1, groups, -1) if mask.shape[1] == 1 else mask.repeat_interleave(groups, 1)
+            self._copies[key] = (grouped[:, None], *moved)
+        return self._copies[key]
+
+    def _mask(self, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+        count, width = self.shape
+        hidden = torch.finfo(dtype).min
+        context = torch.full((count * self.seen,), hidden, dtype=dtype, device=device)
+        context[self._context.to(device)] = 0
+        mask = context.view(count, 1, self.seen)
+        if width == 1:
+            return mask.scatter_(2, self._own.to(device)[:, None], 0)
+        mask = mask.repeat(1, width, 1)
+        query, key = torch.tril_indices(width, width, device=device)
+        slots = self._own.to(device)[:, key]  # (rows, pairs)
+        each = torch.arange(count, device=device)[:, None]
+        mask[each, query, slots] = 0
+        return mask
+
+
+def _attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,  # (1, query heads, tokens, head size)
+    key: torch.Tensor,  # (1, heads, tokens, head size)
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    slots: PassPlan | None = None,
+    scaling: float | None = None,
+    **options: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention of a packed pass over the slot cache; without one, the ordinary attention."""
+    if slots is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
+    layer = slots.layers.of(module, key, value)
+    heads, size = key.shape[1], query.shape[3]
+    groups = query.shape[1] // heads
+    layer.write(slots.places(heads, key.device), key, value)
+    queries = query[0].transpose(0, 1)  # (tokens, query heads, head size)
+    output = queries.new_empty(queries.shape[0], query.shape[1] * value.shape[3])
+    for bucket in slots.buckets:
+        mask, *found_at = bucket.on(query.device, query.dtype, groups)
+        count, width = bucket.shape
+        # The query heads that share a key are laid side by side as queries, so that no key is repeated.
+        rows = (queries if bucket.whole else queries[found_at[0]]).view(count, width, heads, groups, size)
+        rows = rows.transpose(1, 2).reshape(count, heads, -1, size)
+        keys, values = layer.read(bucket.rows, bucket.seen)
+        # Scores in 16 bits would be too coarse, and for a single row the fused kernel is quick enough.
+        written_out = width < FUSED and count > 1 and query.dtype == torch.float32
+        attend = _attend_narrowly if written_out else torch.nn.functional.scaled_dot_product_attention
+        found = attend(rows, keys, values, attn_mask=mask, scale=scaling)
+        found = found.view(count, heads, width, groups, -1).transpose(1, 2).reshape(count * width, -1)
+        if bucket.whole:
+            output = found
+        else:
+            _, taken, tokens = found_at
+            output.index_copy_(0, tokens, found[taken])
+    return output.view(1, queries.shape[0], query.shape[1], -1), None
+
+
+def _attend_narrowly(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attn_mask: torch.Tensor, scale: float | None
+) -> torch.Tensor:
+    """Attention of few queries a row, written out: a fused kernel would spend its time on getting ready."""
+    scores = (query * (query.shape[-1] ** -0.5 if scale is None else scale)) @ key.transpose(2, 3)
+    return scores.add_(attn_mask).softmax(-1) @ value
+
+
+AttentionInterface.register(ATTENTION, _attend)
+AttentionMaskInterface.register(ATTENTION, sdpa_mask)

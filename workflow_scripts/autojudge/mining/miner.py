@@ -1,0 +1,469 @@
+"""Mine labels: which of the draft's mismatching tokens change the target's final answer (paper, Algorithm 1).
+
+Problems are rows of one batch, refilled as they finish. Each row walks through its stages (prompt, draft's response,
+target's response, then one alternative after another) at its own pace; a round is one pass of the target and one of the
+draft, each serving all rows that wait for it. A continuation by the target is proposed from the problem's earlier texts
+and verified several tokens a pass, which greedy decoding leaves identical.
+"""
+
+import base64
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from autojudge.engine.cache import NO_SLOTS, CachedModel, Request, Slots
+from autojudge.engine.endings import Ending
+from autojudge.engine.features import compare_distributions
+from autojudge.engine.memory import Footprint, largest_batch
+from autojudge.engine.models import Pair
+from autojudge.mining.continuations import Continuations, Foresight
+from autojudge.tables.feature_names import BLOCKS
+from autojudge.tasks import Task, prompt_of
+
+# What a pass costs beside its tokens, as tokens: by itself, and for each row (divided by the parameters of the model).
+PASS_COST = {"cpu": 22, "cuda": 256}
+ROW_COST = 10**7
+GROWTH = 2  # tokens by which a text grows in a pass, about
+DRAFT_CHUNK = 12  # response tokens that the draft reads ahead in search of a mismatch
+STORED = torch.float16  # of hidden states
+NEAR_TIE = {torch.float32: 1e-4, torch.float16: 2**-6, torch.bfloat16: 2**-3}  # logits; a step of 16-bit ones near 20
+CHECKS = 4  # answers checked at a time, for tasks whose checks are slow
+
+
+@dataclass
+class Text:
+    """A response as one model has read it; branches share the slots of their common prefix.
+
+    Attributes
+    ----------
+    tokens : list of int
+        The response, read or not.
+    slots : Slots
+        Cache slots of the prompt and of the tokens read.
+    """
+
+    tokens: list[int]
+    slots: Slots = field(default_factory=lambda: NO_SLOTS)
+
+
+@dataclass
+class Swap:
+    """A mismatch: the draft's token as the draft read it, and the alternative that the target continues."""
+
+    position: int
+    draft_reading: Text
+    alternative: Text
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a complete text says: its answer, and whether this is the target's own."""
+
+    answer: str | None
+    same: bool
+
+
+@dataclass
+class Row:
+    """A problem in work: at most one of its texts is being continued by the target."""
+
+    index: int
+    problem: dict[str, Any]
+    started: float = field(default_factory=time.monotonic)
+    draft: Text = field(default_factory=lambda: Text([]))
+    target: Text = field(default_factory=lambda: Text([]))
+    draft_tokens: list[int] = field(default_factory=list)  # empty until the draft's own response is complete
+    target_tokens: list[int] = field(default_factory=list)  # empty until the target's greedy response is complete
+    least_margin: float = np.inf  # of the target's greedy response
+    answer: str | None = None
+    check: "Future[Checked] | None" = None  # of a complete text
+    swap: Swap | None = None
+    border: int = 0
+    finished: bool = False
+    texts: list[list[int]] = field(default_factory=list)  # what the problem's texts were so far, the oldest first
+    continuations: Continuations | None = None
+    labels: list[dict[str, Any]] = field(default_factory=list)
+    features: list[dict[str, Any]] = field(default_factory=list)
+    evaluated: dict[str, int] = field(default_factory=lambda: {"target": 0, "draft": 0})
+
+    @property
+    def prompt(self) -> int:
+        """Length of the prompt in tokens."""
+        return len(self.problem["prompt_tokens"])
+
+    def n_read(self, text: Text) -> int:
+        """Return the number of response tokens read."""
+        return len(text.slots) - self.prompt
+
+    def unread(self, text: Text) -> list[int]:
+        """Return the response tokens that are known but not read; all of the prompt before anything is."""
+        return text.tokens[self.n_read(text) :] if len(text.slots) else list(self.problem["prompt_tokens"])
+
+    def slot(self, text: Text, position: int) -> int:
+        """Return the slot of the token at a position; that of the prompt's end for -1."""
+        return int(text.slots[self.prompt + position])
+
+    def branch(self, text: Text, length: int, tokens: list[int]) -> Text:
+        """Return what has been read of the first `length` tokens of a text, to be continued as `tokens`."""
+        return Text(tokens, text.slots[: self.prompt + length])
+
+    def follow(self, followed: list[int], text: list[int]) -> None:
+        """Propose how a text goes on, from one that is as long or longer and the earlier ones, the latest first."""
+        self.continuations = Continuations([followed, *self.texts[::-1]], text, len(text))
+
+
+@dataclass(frozen=True)
+class Mined:
+    """What mining one problem gives: its row of responses, its rows of labels and of features."""
+
+    response: dict[str, Any]
+    labels: list[dict[str, Any]]
+    features: list[dict[str, Any]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the rows as JSON-like values, hidden states in base64."""
+        features = [{k: _encode(v) if k in BLOCKS else v for k, v in row.items()} for row in self.features]
+        return {"response": self.response, "labels": self.labels, "features": features}
+
+    @staticmethod
+    def from_json(entry: dict[str, Any]) -> "Mined":
+        """Return what `to_json` was called on."""
+        features = [{k: _decode(v) if k in BLOCKS else v for k, v in row.items()} for row in entry["features"]]
+        return Mined(entry["response"], entry["labels"], features)
+
+
+def _encode(states: NDArray[np.float16]) -> str:
+    return base64.b64encode(states.tobytes()).decode()
+
+
+def _decode(text: str) -> NDArray[np.float16]:
+    return np.frombuffer(base64.b64decode(text), dtype=np.float16)
+
+
+Work = tuple[Row, Text, list[int]]  # a row's text and the tokens to evaluate after what has been read of it
+
+
+class Miner:
+    """Mines problems side by side.
+
+    Parameters
+    ----------
+    pair : Pair
+        Draft and target.
+    task : Task
+        Extracts and compares answers; with a true `SLOW_CHECKS`, beside generation. Its prompt's stop strings end
+        responses.
+    max_new_tokens : int
+        Longest response, counted from the prompt's end.
+    batch : int
+        Most problems in work at a time.
+    memory : int or None
+        Bytes for caches and passes beside the models' weights, which bound the batch too. None: no bound.
+    """
+
+    def __init__(self, pair: Pair, task: Task, max_new_tokens: int, batch: int, memory: int | None = None) -> None:
+        self.pair, self.task, self.batch, self.memory = pair, task, batch, memory
+        self.ending = Ending(max_new_tokens, pair.end_tokens, prompt_of(task).stop, pair.decode)
+        self.models: dict[str, CachedModel] = {}
+        # What a row's turn costs beside its tokens, and what a pass does, as tokens.
+        self.row_cost = 1 + ROW_COST / pair.target.num_parameters(exclude_embeddings=True)
+        self.pass_cost = PASS_COST[pair.target.device.type]
+        self.foresight = Foresight()
+
+    @torch.inference_mode()
+    def mine(self, problems: Sequence[dict[str, Any]]) -> Iterator[Mined]:
+        """Yield each problem's result as it ends; the order is that of their ends.
+
+        Parameters
+        ----------
+        problems : sequence of dict
+            Rows of problems.parquet.
+
+        Raises
+        ------
+        InputError
+            Not even one problem fits into the memory.
+        """
+        # The longest prompts first: they tend to take longest, and what starts last should end soon.
+        waiting, rows = sorted(problems, key=lambda problem: len(problem["prompt_tokens"])), dict[int, Row]()
+        batch = self._open_caches(problems) if problems else 0
+        with ExitStack() as stack:
+            slow = getattr(self.task, "SLOW_CHECKS", False)
+            checks = stack.enter_context(ThreadPoolExecutor(CHECKS)) if slow else None
+            while waiting or rows:
+                free = [i for i in range(batch) if i not in rows][: len(waiting)]
+                rows |= {i: Row(i, waiting.pop()) for i in free}
+                worked = self._continue_texts(list(rows.values()), checks)
+                worked |= self._settle_checks(list(rows.values()))
+                worked |= self._read_ahead(list(rows.values()))
+                for row in [row for row in rows.values() if row.finished]:
+                    for model in self.models.values():
+                        model.clear(row.index)
+                    del rows[row.index]
+                    yield self._result(row)
+                if not worked:
+                    wait([row.check for row in rows.values() if row.check], return_when=FIRST_COMPLETED)
+
+    def _open_caches(self, problems: Sequence[dict[str, Any]]) -> int:
+        """Make the caches; a row holds a prompt, a response and an alternative. Return the number of rows."""
+        capacity = max(len(p["prompt_tokens"]) for p in problems) + 2 * self.ending.limit + 2
+        models = {"draft": self.pair.draft, "target": self.pair.target}
+        batch, pass_tokens = min(self.batch, len(problems)), 2**20
+        if self.memory is not None:
+            footprints = [Footprint.measure(model, self.pair.vocabulary) for model in models.values()]
+            batch, pass_tokens = largest_batch(footprints, capacity, batch, self.memory)
+        self.models = {
+            name: CachedModel(model, batch, capacity, self.pair.vocabulary, pass_tokens, margins=True)
+            for name, model in models.items()
+        }
+        return batch
+
+    def _read(self, name: str, work: list[Work]) -> list[list[int]]:
+        """Let a model read tokens in one pass; return its greedy token after each (of a prompt, after the last)."""
+        if not work:
+            return []
+        prompts = [not len(text.slots) for _, text, _ in work]
+        model = self.models[name]
+        result = model.forward([Request(r.index, t.slots, n, p) for (r, t, n), p in zip(work, prompts, strict=True)])
+        choices = []
+        for (row, text, tokens), slots, prompt in zip(work, result.slots, prompts, strict=True):
+            row.evaluated[name] += len(tokens)
+            text.slots = np.concatenate([text.slots, slots])
+            choices.append(model.choices(row.index, slots[-1:] if prompt else slots))
+        return choices
+
+    def _continue_texts(self, rows: list[Row], checks: Executor | None) -> bool:
+        """Continue each row's text by one verified pass of the target; tell whether there was any."""
+        least = self._least_probability(len(rows))
+        work = [work for row in rows if (work := self._target_work(row, least))]
+        for (row, text, tokens), choices in zip(work, self._read("target", work), strict=True):
+            if not text.tokens:  # the prompt
+                text.tokens.append(choices[0])
+            elif text is not row.target or not row.target_tokens:
+                self._keep_verified(row, text, tokens, choices)
+                if self.ending.reached(text.tokens):
+                    row.check = self._check(row, list(text.tokens), checks)
+        return bool(work)
+
+    def _least_probability(self, rows: int) -> float:
+        """Return how probably right a proposed token must be to be worth its cost.
+
+        A right one has to be evaluated anyway: it costs nothing and saves a share of a later pass. A wrong one is lost.
+        """
+        return 1 / (1 + (self.row_cost + self.pass_cost / rows) / GROWTH)
+
+    def _target_work(self, row: Row, least: float) -> Work | None:
+        """Return what the target is to read next in a row: the prompt, or a text's last token and proposals."""
+        if not len(row.target.slots):
+            return row, row.target, row.unread(row.target)
+        if row.check or not row.draft_tokens or (row.target_tokens and not row.swap):
+            return None
+        if row.swap and row.n_read(row.target) <= row.swap.position:  # the response's last token, for its features
+            return row, row.target, row.unread(row.target)
+        text = row.swap.alternative if row.swap else row.target
+        return row, text, row.unread(text) + self._propose(row, text.tokens, least)
+
+    def _propose(self, row: Row, tokens: list[int], least: float) -> list[int]:
+        """Propose how a text goes on as far as it is right with a probability of at least `least`."""
+        if self.ending.reached(tokens) or row.continuations is None:
+            return []
+        count = self.foresight.length(row.continuations.matched, least)
+        return row.continuations.tokens(min(count, self.ending.limit - len(tokens)))
+
+    def _keep_verified(self, row: Row, text: Text, tokens: list[int], choices: list[int]) -> None:
+        """Keep the tokens of a pass that greedy decoding chooses too, and the target's own one after them."""
+        known = len(text.tokens) - (row.n_read(text) - len(tokens))
+        kept, length = known, len(text.tokens)
+        while kept < len(tokens) and tokens[kept] == choices[kept - 1] and not self.ending.reached(text.tokens):
+            text.tokens.append(tokens[kept])
+            kept += 1
+        refused = len(tokens) - kept
+        if refused:
+            self.models["target"].release(row.index, text.slots[-refused:])
+            text.slots = text.slots[:-refused]
+        if not self.ending.reached(text.tokens):
+            text.tokens.append(choices[kept - 1])
+        if row.continuations:
+            matched = row.continuations.matched
+            self.foresight.learn(matched, row.continuations.advance(text.tokens, len(text.tokens) - length))
+
+    def _check(self, row: Row, tokens: list[int], checks: Executor | None) -> "Future[Checked]":
+        """Extract and compare the answer of a complete text, beside generation where that is slow."""
+
+        def check() -> Checked:
+            answer = self.task.extract_answer(self.pair.decode(tokens))
+            if answer is None or row.answer is None:
+                return Checked(answer, False)
+            return Checked(answer, self.task.same_answer(answer, row.answer))
+
+        if checks:
+            return checks.submit(check)
+        done: Future[Checked] = Future()
+        done.set_result(check())
+        return done
+
+    def _settle_checks(self, rows: list[Row]) -> bool:
+        """Go on with the rows whose answer is there and whose mismatch both models have read; tell if any were."""
+        checked = [row for row in rows if row.check and row.check.done()]
+        swaps = [row for row in checked if row.swap and len(row.swap.draft_reading.slots) > row.prompt + row.border]
+        responses = [row for row in checked if not row.swap]
+        if swaps:
+            self._record(swaps)
+        for row in responses:
+            self._settle_response(row)
+        return bool(swaps or responses)
+
+    def _settle_response(self, row: Row) -> None:
+        """Take the complete response of the target; the draft has read what its own shares with it."""
+        assert row.check is not None
+        row.target_tokens, row.answer, row.check = list(row.target.tokens), row.check.result().answer, None
+        row.least_margin = self._least_margin("target", row, row.target, 0)
+        row.finished = row.answer is None
+        shared = 0
+        for own, token in zip(row.draft_tokens, row.target_tokens, strict=False):
+            if own != token:
+                break
+            shared += 1
+        self.models["draft"].release(row.index, row.draft.slots[row.prompt + shared :])
+        row.draft = row.branch(row.draft, shared, row.target.tokens)
+        self._find_mismatch(row)
+
+    def _least_margin(self, name: str, row: Row, text: Text, start: int) -> float:
+        """Return the least margin by which a model chose the tokens of a text from `start` on."""
+        slots = text.slots[row.prompt + start - 1 : row.prompt + len(text.tokens) - 1]
+        return self.models[name].least_margin(row.index, slots)
+
+    def _settle_swap(self, row: Row, swap: Swap, important: bool) -> None:
+        """Go on with the text that keeps the answer."""
+        start = row.prompt + swap.position
+        if important:
+            self.models["target"].release(row.index, swap.alternative.slots[start:])
+            self.models["draft"].release(row.index, swap.draft_reading.slots[start:])
+            row.texts.append(swap.alternative.tokens)
+        else:
+            self.models["target"].release(row.index, row.target.slots[start:])
+            self.models["draft"].release(row.index, row.draft.slots[start:])
+            row.texts.append(row.target.tokens)
+            row.target, row.draft = swap.alternative, swap.draft_reading
+            row.draft.tokens = row.target.tokens
+        row.check, row.swap, row.border = None, None, swap.position + 1
+        row.finished = swap.alternative.tokens[swap.position] in self.pair.end_tokens
+        self._find_mismatch(row)
+
+    def _read_ahead(self, rows: list[Row]) -> bool:
+        """Let the draft read what each row needs next in one pass; tell whether there was any."""
+        work = [work for row in rows if (work := self._draft_work(row))]
+        for (row, text, _), choices in zip(work, self._read("draft", work), strict=True):
+            if not row.draft_tokens:
+                text.tokens.append(choices[-1])
+                if self.ending.reached(text.tokens):
+                    row.draft_tokens = text.tokens
+                    row.texts.append(text.tokens)
+                    row.follow(text.tokens, row.target.tokens)
+            elif not row.swap:
+                self._find_mismatch(row)
+        return bool(work)
+
+    def _draft_work(self, row: Row) -> Work | None:
+        """Return what the draft is to read next in a row: its own response, a mismatch, or ahead to the next one."""
+        if not row.draft_tokens:
+            return row, row.draft, row.unread(row.draft)
+        if row.finished or not row.target_tokens:
+            return None
+        if not row.swap:
+            return row, row.draft, row.unread(row.draft)[:DRAFT_CHUNK]
+        for text in (row.draft, row.swap.draft_reading):
+            if row.n_read(text) <= row.swap.position:
+                return row, text, row.unread(text)[:1]
+        return None
+
+    def _find_mismatch(self, row: Row) -> None:
+        """Look for the next mismatch as far as the draft has read; open a swap there, or finish the row."""
+        tokens = row.target.tokens
+        known = row.draft.slots[row.prompt + row.border - 1 :]
+        for choice in self.models["draft"].choices(row.index, known):
+            if row.border >= len(tokens) or row.finished:
+                break
+            if choice != tokens[row.border]:
+                return self._open_swap(row, choice)
+            row.border += 1
+        row.finished |= row.border >= len(tokens)
+        return None
+
+    def _open_swap(self, row: Row, token: int) -> None:
+        """Put the draft's token at the border; what went on after the target's token may go on after it too."""
+        tokens = [*row.target.tokens[: row.border], token]
+        reading = row.branch(row.draft, row.border, tokens)
+        row.swap = Swap(row.border, reading, row.branch(row.target, row.border, list(tokens)))
+        row.follow(row.target.tokens, tokens)
+
+    def _record(self, rows: list[Row]) -> None:
+        """Write labels and features of complete swaps from what their passes left, and go on with the rows."""
+        swaps = [row.swap for row in rows if row.swap]
+        places = {
+            "draft_at_draft": [r.slot(s.draft_reading, s.position) for r, s in zip(rows, swaps, strict=True)],
+            "target_at_draft": [r.slot(s.alternative, s.position) for r, s in zip(rows, swaps, strict=True)],
+            "draft_at_target": [r.slot(r.draft, s.position) for r, s in zip(rows, swaps, strict=True)],
+            "target_at_target": [r.slot(r.target, s.position) for r, s in zip(rows, swaps, strict=True)],
+            "draft_before": [r.slot(r.draft, s.position - 1) for r, s in zip(rows, swaps, strict=True)],
+            "target_before": [r.slot(r.target, s.position - 1) for r, s in zip(rows, swaps, strict=True)],
+        }
+        indices = [row.index for row in rows]
+        states = {name: self.models[name.split("_")[0]].hidden(indices, places[name]) for name in BLOCKS}
+        target, draft = (self.models[name].head(states[f"{name}_before"]).float() for name in ("target", "draft"))
+        tokens = torch.tensor([s.alternative.tokens[s.position] for s in swaps], device=target.device)
+        scalars = compare_distributions(target, draft.to(target.device), tokens)
+        best = target.topk(2).values
+        columns = {name: list(block.to("cpu", STORED).numpy()) for name, block in states.items()}
+        columns |= {name: values.tolist() for name, values in scalars.items()}
+        for i, (row, swap, margin) in enumerate(zip(rows, swaps, (best[:, 0] - best[:, 1]).tolist(), strict=True)):
+            key = {"problem_id": row.problem["problem_id"], "position": swap.position}
+            row.features.append(key | {name: values[i] for name, values in columns.items()})
+            row.labels.append(key | self._label(row, swap, margin))
+            self._settle_swap(row, swap, row.labels[-1]["important"])
+
+    def _label(self, row: Row, swap: Swap, margin: float) -> dict[str, Any]:
+        assert row.check is not None
+        t, checked = swap.position, row.check.result()
+        chosen = self._least_margin("target", row, swap.alternative, t + 1)
+        proposed = self._least_margin("draft", row, Text(row.draft.tokens[: t + 1], row.draft.slots), t)
+        least = min(chosen, proposed)
+        return {
+            "split": row.problem["split"],
+            "target_token": row.target.tokens[t],
+            "draft_token": swap.alternative.tokens[t],
+            "important": not checked.same,
+            "alternative_answer": checked.answer,
+            "margin": margin,
+            "least_margin": least,
+            "cut_off": self.ending.cut_off(row.target_tokens) or self.ending.cut_off(swap.alternative.tokens),
+            "near_tie": least < NEAR_TIE[self.pair.target.dtype],
+            "alternative_tokens": swap.alternative.tokens[t:],
+        }
+
+    def _result(self, row: Row) -> Mined:
+        extract, decode = self.task.extract_answer, self.pair.decode
+        response = {
+            "problem_id": row.problem["problem_id"],
+            "split": row.problem["split"],
+            "target_tokens": row.target_tokens,
+            "draft_tokens": row.draft_tokens,
+            "mined_tokens": row.target.tokens,
+            "target_answer": row.answer,
+            "draft_answer": extract(decode(row.draft_tokens)),
+            "mined_answer": extract(decode(row.target.tokens)),
+            "correct": row.answer is not None and self.task.same_answer(row.answer, row.problem["gold"]),
+            "cut_off": self.ending.cut_off(row.target_tokens),
+            "least_margin": row.least_margin,
+            "seconds": time.monotonic() - row.started,
+            "target_evaluated": row.evaluated["target"],
+            "draft_evaluated": row.evaluated["draft"],
+        }
+        return Mined(response, row.labels, row.features)

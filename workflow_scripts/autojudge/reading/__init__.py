@@ -1,0 +1,1 @@
+"""Question in, answer out: prompts, rows of datasets, answers read from responses, equality of formulas."""

@@ -1,0 +1,127 @@
+"""What a task asks a model: wording, worked examples and stop strings, as data in a YAML file beside its module."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from autojudge.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+# Llama 3.2's chat template writes the day of the run into every prompt where none is given. This is the date that
+# Llama 3.1's falls back to, so that prompts, and with them labels, are the same on every day.
+TEMPLATE_DATE = "26 Jul 2024"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """How a task asks. The target's chat template puts it into the model's own form.
+
+    Attributes
+    ----------
+    question : str
+        A user's turn; `{question}` stands for the problem's text.
+    system : str or None
+        System prompt. None: the chat template's own, if it has any.
+    stop : tuple of str
+        Texts that end a response, as an end token does.
+    shots : tuple of (str, str)
+        Worked examples, question and answer, that may come before as turns of the same chat.
+    """
+
+    question: str = "{question}"
+    system: str | None = None
+    stop: tuple[str, ...] = ()
+    shots: tuple[tuple[str, str], ...] = ()
+
+    @staticmethod
+    def load(module: str | Path) -> "Prompt":
+        """Read the YAML file beside a task's module (its `__file__`), of the attributes' names.
+
+        Raises
+        ------
+        InputError
+            The file is missing, or a key or a value is not what it has to be.
+        """
+        path = Path(module).with_suffix(".yaml")
+        try:
+            data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
+            raise InputError(f"{path}: no readable YAML file ({fault}); a task's wording belongs there") from fault
+        _check_wording(data, path)
+        shots = tuple((shot["question"], shot["answer"]) for shot in data.get("shots", ()))
+        return Prompt(data["question"], data["system"], tuple(data["stop"]), shots)
+
+    def messages(self, question: str, shots: int = 0) -> list[dict[str, str]]:
+        """Return the chat that asks a question after the first `shots` worked examples."""
+        chat = [{"role": "system", "content": self.system}] if self.system is not None else []
+        for example, answer in self.shots[:shots]:
+            chat += [{"role": "user", "content": self._ask(example)}, {"role": "assistant", "content": answer}]
+        return [*chat, {"role": "user", "content": self._ask(question)}]
+
+    def cut(self, text: str) -> str:
+        """Return a response without what follows its first stop string."""
+        return text[: min((at for stop in self.stop if (at := text.find(stop)) >= 0), default=len(text))]
+
+    def _ask(self, question: str) -> str:
+        return self.question.replace("{question}", question)
+
+
+def _check_wording(data: Any, path: Path) -> None:
+    """Raise InputError where the contents of a wording's file are not those of a Prompt."""
+
+    def texts(value: Any) -> bool:
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+    def shots(value: Any) -> bool:
+        return isinstance(value, list) and all(
+            isinstance(shot, Mapping) and shot.keys() == {"question", "answer"} and texts(list(shot.values()))
+            for shot in value
+        )
+
+    wanted = {
+        "system": (lambda value: value is None or isinstance(value, str), "a text, or null for the template's own"),
+        "question": (lambda value: isinstance(value, str) and "{question}" in value, "a text with {question} in it"),
+        "stop": (texts, "a list of texts, [] for none"),
+        "shots": (shots, "a list of mappings with the texts `question` and `answer`; put quotes round yes and no"),
+    }
+    if not isinstance(data, Mapping):
+        raise InputError(f"{path}: is no mapping; it needs the keys {', '.join(wanted)} (shots may be left out)")
+    for key in data.keys() - wanted.keys():
+        raise InputError(f"{path}: unknown key `{key}`; known are {', '.join(wanted)}")
+    for key, (right, what) in wanted.items():
+        if key not in data and key != "shots":
+            raise InputError(f"{path}: has no key `{key}`; add it: {what}")
+        if key in data and not right(data[key]):
+            raise InputError(f"{path}: `{key}` is not right ({data[key]!r}); it is {what}")
+
+
+def encode_chat(messages: Sequence[dict[str, str]], tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+    """Return the tokens of a chat up to where the model's answer begins.
+
+    Raises
+    ------
+    InputError
+        The tokenizer has no chat template, or one that refuses the chat.
+    """
+    if tokenizer.chat_template is None:
+        raise InputError(
+            f"tokenizer of {tokenizer.name_or_path}: it has no chat template; choose an instruction-tuned model, or "
+            "name "
+            "a template in the target's config key `chat_template` (resources/chat_templates/plain.jinja suits base "
+            "models)"
+        )
+    try:
+        text = tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, date_string=TEMPLATE_DATE
+        )
+    except Exception as fault:  # whatever a template's own code raises
+        raise InputError(
+            f"tokenizer of {tokenizer.name_or_path}: its chat template refuses the prompt ({fault}); name another one "
+            "in the target's config key `chat_template`"
+        ) from fault
+    return tokenizer.encode(text, add_special_tokens=False)

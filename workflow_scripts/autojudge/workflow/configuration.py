@@ -1,0 +1,183 @@
+"""Check the workflow's config before anything runs, and say what is wrong in words of the config."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from autojudge.engine.settings import check_model_folder, own_models
+from autojudge.errors import InputError
+from autojudge.rules import rule_needs
+from autojudge.tasks import check_task
+
+KNOWN_ONLY_TO_MINING = {"draft_at_target", "target_at_target"}  # a decoder has not placed the target's token
+
+
+def check_config(config: Mapping[str, Any], schema: str | Path) -> None:
+    """Check types, names and selections of a config.
+
+    Parameters
+    ----------
+    config : mapping
+        The merged config.
+    schema : str or Path
+        The JSON schema, as YAML.
+
+    Raises
+    ------
+    InputError
+        Names the key and the remedy.
+    """
+    validator = jsonschema.Draft202012Validator(yaml.safe_load(Path(schema).read_text()))
+    fault = jsonschema.exceptions.best_match(validator.iter_errors(config))
+    if fault is not None:
+        fault = _closest(fault)
+        raise InputError(f"config key `{_key(fault.absolute_path)}`: {_explain(fault)}")
+    for i, run in enumerate(config["runs"]):
+        _check_names([run["dataset"]], config["datasets"], f"runs[{i}].dataset", "datasets")
+        _check_names(run["pairs"], config["pairs"], f"runs[{i}].pairs", "pairs")
+    for name, dataset in config["datasets"].items():
+        _check_member(check_task, dataset["task"], f"datasets.{name}.task")
+        default = dataset.get("default_pairs", [])
+        _check_names(default, config["pairs"], f"datasets.{name}.default_pairs", "pairs")
+        used = [pair for run in config["runs"] if run["dataset"] == name for pair in run["pairs"]] or default
+        if used:
+            _check_files(dataset, f"datasets.{name}.source")
+        for pair in used:
+            for role, model in own_models(config["pairs"][pair]).items():
+                check_model_folder(model["model"], f"pairs.{pair}.{role}.model", model.get("gguf_file"))
+            _check_template(config["pairs"][pair]["target"].get("chat_template"), f"pairs.{pair}.target.chat_template")
+            _check_draft(config["pairs"][pair], pair, config)
+    _check_names(config.get("decoding", {}).get("rules", []), config["rules"], "decoding.rules", "rules")
+    for name in config["rules"]:
+        _check_member(rule_needs, name, f"rules.{name}")
+    _check_judge(config["judge"])
+
+
+def left_in(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a mapping of the config that no null leaves out."""
+    return {name: entry for name, entry in entries.items() if entry is not None}
+
+
+def uses_labels(config: Mapping[str, Any]) -> bool:
+    """Tell whether a swept rule reads mined labels, so that the problems of the sweep have to be mined too."""
+    return any("labels" in rule_needs(rule) for rule in config["decoding"]["rules"])
+
+
+def uses_judge(config: Mapping[str, Any]) -> bool:
+    """Tell whether a swept rule asks a judge or sweeps its thresholds."""
+    swept = config["decoding"]["rules"]
+    return any("judge" in rule_needs(rule) or config["rules"][rule]["thresholds"] == "judge" for rule in swept)
+
+
+def pairs_of(config: Mapping[str, Any], dataset: str) -> list[str]:
+    """Return the pairs of a dataset's figure: those of its runs, else its default ones.
+
+    Raises
+    ------
+    InputError
+        There are none.
+    """
+    pairs = [pair for run in config["runs"] if run["dataset"] == dataset for pair in run["pairs"]]
+    pairs = list(dict.fromkeys(pairs)) or config["datasets"][dataset]["default_pairs"]
+    if not pairs:
+        raise InputError(
+            f"dataset `{dataset}` has no pair: name some in `runs` or in `datasets.{dataset}.default_pairs`"
+        )
+    return pairs
+
+
+def datasets_of(config: Mapping[str, Any], pair: str) -> list[str]:
+    """Return the datasets that a pair is run on, or whose default pair it is.
+
+    Raises
+    ------
+    InputError
+        There are none.
+    """
+    run_on = {run["dataset"] for run in config["runs"] if pair in run["pairs"]}
+    datasets = [name for name, d in config["datasets"].items() if name in run_on or pair in d["default_pairs"]]
+    if not datasets:
+        raise InputError(f"pair `{pair}` is run on no dataset: name it in `runs` or in a dataset's `default_pairs`")
+    return datasets
+
+
+def _check_draft(pair: Mapping[str, Any], name: str, config: Mapping[str, Any]) -> None:
+    if not pair["draft"].get("prompt_lookup"):
+        return
+    for rule in config.get("decoding", {}).get("rules", []):
+        if needs := rule_needs(rule) & {"draft_logits", "judge", "labels"}:
+            raise InputError(
+                f"config key `decoding.rules`: `{rule}` needs a draft model ({', '.join(sorted(needs))}), and pair "
+                f"`{name}` drafts by prompt lookup; leave the rule out, or give the pair a draft model"
+            )
+
+
+def _check_judge(judge: Mapping[str, Any]) -> None:
+    select = judge.get("select", {})
+    sets, classifiers = left_in(judge["feature_sets"]), left_in(judge["classifiers"])
+    _check_names(select.get("feature_sets", []), sets, "judge.select.feature_sets", "judge.feature_sets")
+    _check_names(select.get("classifiers", []), classifiers, "judge.select.classifiers", "judge.classifiers")
+    for name in select.get("feature_sets", []):
+        if unknown := KNOWN_ONLY_TO_MINING.intersection(sets[name]):
+            raise InputError(
+                f"config key `judge.select.feature_sets`: `{name}` holds {', '.join(sorted(unknown))}, which a decoder "
+                "does not know; choose sets of other blocks"
+            )
+
+
+def _check_template(template: str | None, key: str) -> None:
+    if template and not Path(template).expanduser().is_file():
+        raise InputError(f"config key `{key}`: no such file {template}; name a Jinja file, or leave the key out")
+
+
+def _check_files(dataset: Mapping[str, Any], key: str) -> None:
+    source = dataset.get("source")
+    if isinstance(source, str) and (Path(source).is_file() or Path(source).suffix in (".jsonl", ".parquet")):
+        raise InputError(f"config key `{key}`: {source} is a file; give `source: {{train: FILE, test: FILE}}`")
+    for origin, part in source.items() if isinstance(source, Mapping) else ():
+        if isinstance(part, str) and not Path(part).is_file():
+            raise InputError(f"config key `{key}.{origin}`: no such file {part}; put it there or name another")
+
+
+def _check_member(check: Callable[[str], object], name: str, key: str) -> None:
+    try:
+        check(name)
+    except InputError as fault:
+        raise InputError(f"config key `{key}`: {fault}") from None
+
+
+def _check_names(names: Iterable[str], defined: Mapping[str, Any], key: str, where: str) -> None:
+    for name in names:
+        if name not in defined:
+            known = ", ".join(sorted(defined)) or "none"
+            raise InputError(f"config key `{key}`: `{name}` is not defined under `{where}`; defined are {known}")
+
+
+def _key(path: Iterable[str | int]) -> str:
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in path]
+    return "".join(parts).lstrip(".") or "(top level)"
+
+
+def _closest(fault: jsonschema.ValidationError) -> jsonschema.ValidationError:
+    """Return what is wrong with the only alternative of the value's type, for a fault that tells of all."""
+    inner = [f for f in fault.context or () if f.validator != "type"]
+    if len({f.schema_path[0] for f in inner}) != 1:
+        return fault
+    return _closest(next((f for f in inner if f.validator == "additionalProperties"), inner[0]))
+
+
+def _explain(fault: jsonschema.ValidationError) -> str:
+    if fault.validator == "oneOf" and not fault.context:
+        keys = [key for choice in fault.validator_value for key in choice.get("required", [])]
+        given = [key for key in keys if fault.instance.get(key) is not None]
+        return f"{' and '.join(f'`{key}`' for key in given)} exclude one another; set all but one to null"
+    if fault.validator == "additionalProperties" and isinstance(fault.instance, dict):
+        known = fault.schema.get("properties", {})
+        unknown = sorted(set(fault.instance) - set(known))
+        return f"unknown key {', '.join(f'`{u}`' for u in unknown)}; known are {', '.join(sorted(known))}"
+    if fault.validator == "contains":
+        return f"`{fault.validator_value['const']}` must be among {fault.instance}; config/config.schema.yaml says why"
+    return f"{fault.message}; config/config.schema.yaml describes it"

@@ -1,0 +1,269 @@
+"""Checks before a long run: what could end it later, found in seconds, and a table of what will run."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tabulate import tabulate
+
+from autojudge.engine.models import context_length, hidden_size, load_tokenizer, weight_bytes
+from autojudge.engine.settings import own_models
+from autojudge.errors import InputError
+from autojudge.mining.problems import check_shots, choose_split, problem_hash
+from autojudge.reading.prompts import encode_chat
+from autojudge.tasks import load_task, prompt_of
+from autojudge.workflow.configuration import pairs_of, uses_judge, uses_labels
+
+OK, FAULT = "ok", "FAULT"
+MISMATCHES = 20  # of a problem, about: the paper has 19.5 on GSM8K
+OTHER_BYTES = 40_000  # of a problem in all other tables, about
+SPARE_BYTES = 2**30
+PAPER = "65.6 s a problem, the paper's code with a 1B/8B pair on an A100"
+PAPER_SECONDS = 65.6
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found.
+
+    Attributes
+    ----------
+    state : str
+        OK or FAULT; a run with a FAULT would fail.
+    what : str
+        What was checked.
+    detail : str
+        What was found, and for a fault the remedy.
+    """
+
+    state: str
+    what: str
+    detail: str
+
+
+def check_all(config: Mapping[str, Any], results: Path, gpus: int | None) -> Iterator[Finding]:
+    """Yield the findings of every check of the config's runs.
+
+    Parameters
+    ----------
+    results : Path
+        Folder that the results go to.
+    gpus : int or None
+        GPUs that are visible here; None where a scheduler gives them.
+    """
+    for dataset in _datasets(config):
+        yield from _check_dataset(config["datasets"][dataset], dataset)
+        yield from _check_shards(config, dataset)
+    for dataset, pair in _selected(config):
+        yield from _check_pair(config, dataset, pair)
+        yield _check_gpus(config["pairs"][pair], pair, gpus)
+    yield _check_disk(config, results)
+    yield _check_wandb(config["tracking"])
+
+
+def _attempt(what: str, check: Callable[[], str]) -> Iterator[Finding]:
+    """Yield what a check returns, or the error that it raises."""
+    try:
+        yield Finding(OK, what, check())
+    except InputError as fault:
+        yield Finding(FAULT, what, str(fault))
+
+
+def _selected(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(dataset, pair) for dataset in _datasets(config) for pair in pairs_of(config, dataset)]
+
+
+def _datasets(config: Mapping[str, Any]) -> list[str]:
+    return list(dict.fromkeys(run["dataset"] for run in config["runs"]))
+
+
+def _check_pair(config: Mapping[str, Any], dataset: str, pair: str) -> Iterator[Finding]:
+    """Check that both models can be had, share a tokenizer and hold a prompt with its response."""
+    settings, entry = config["pairs"][pair], config["datasets"][dataset]
+
+    def check() -> str:
+        tokenizer = load_tokenizer(settings)
+        context = min(context_length(model) for model in own_models(settings).values())
+        asked = prompt_of(load_task(entry["task"]))
+        check_shots(asked, entry["shots"], entry["task"])
+        prompt = encode_chat(asked.messages("x " * 100, entry["shots"]), tokenizer)
+        needed = len(prompt) + entry["max_new_tokens"]
+        if needed > context:
+            raise InputError(
+                f"a prompt of {len(prompt)} tokens and max_new_tokens {entry['max_new_tokens']} exceed the models' "
+                f"context of {context}; lower `datasets.{dataset}.max_new_tokens` or `shots`"
+            )
+        return f"one tokenizer of {len(tokenizer)} tokens; about {needed} tokens of a context of {context}"
+
+    yield from _attempt(f"models of {pair} on {dataset}", check)
+    memory = config["mining"].get("memory_mb") or settings["mem_mb"]
+    yield from _attempt(f"weights of {pair}", lambda: _check_weights(settings, pair, memory))
+
+
+def _check_weights(pair: Mapping[str, Any], name: str, memory_mb: int) -> str:
+    """Return how large the weights are that lie here; raise InputError where they are cut off or beyond the memory."""
+    models = list(own_models(pair).values())
+    sizes = [weight_bytes(model) for model in models]
+    here = [model["device"] == "cpu" and not model["device_map"] for model in models]
+    on_cpu = sum(size for size, on in zip(sizes, here, strict=True) if on)
+    needed = int(1.1 * on_cpu / 10**6) + 1000  # and the program itself
+    if on_cpu and needed > memory_mb:
+        raise InputError(
+            f"they take {_size(on_cpu)} of the memory, a mining job has {memory_mb} MB; set `pairs.{name}.mem_mb` "
+            f"(or `mining.memory_mb`) to more than {needed}"
+        )
+    return f"{_size(sum(sizes))} in local folders"
+
+
+def _check_dataset(entry: Mapping[str, Any], name: str) -> Iterator[Finding]:
+    """Check that its rows can be had and read, and that each split holds as many problems as are asked for."""
+
+    def check() -> str:
+        wanted, seen = dict(entry["problems"]), set[str]()
+        for example in load_task(entry["task"]).load_examples(entry["source"], wanted, 0):
+            problem_id = problem_hash(example.question)
+            split = choose_split(problem_id, example.origin)
+            if wanted[split] > 0 and problem_id not in seen:
+                wanted[split] -= 1
+                seen.add(problem_id)
+            if max(wanted.values()) <= 0:
+                break
+        if short := [f"{split} by {missing}" for split, missing in wanted.items() if missing > 0]:
+            raise InputError(
+                f"the dataset holds too few problems: {', '.join(short)}; lower `datasets.{name}.problems` "
+                "or give more rows"
+            )
+        return ", ".join(f"{count} {split}" for split, count in entry["problems"].items()) + " problems"
+
+    yield from _attempt(f"dataset {name}", check)
+
+
+def _check_gpus(pair: Mapping[str, Any], name: str, gpus: int | None) -> Finding:
+    wanted, what = pair["gpus"], f"GPUs of {name}"
+    on_gpu = any(m["device"] != "cpu" or m["device_map"] for m in own_models(pair).values())
+    if on_gpu and not wanted:
+        return Finding(FAULT, what, f"its models are on GPUs, but its jobs ask for none; set `pairs.{name}.gpus`")
+    if not wanted:
+        return Finding(OK, what, "none asked for")
+    if gpus is None:
+        return Finding(OK, what, f"{wanted} a job, given by the scheduler")
+    if gpus < wanted:
+        return Finding(
+            FAULT, what, f"{wanted} a job, {gpus} visible here; lower `pairs.{name}.gpus`, or run with --profile slurm"
+        )
+    return Finding(OK, what, f"{wanted} a job, {gpus} visible here")
+
+
+def _check_shards(config: Mapping[str, Any], dataset: str) -> Iterator[Finding]:
+    """Yield a fault where there are more mining jobs than problems."""
+    shards, problems = config["mining"]["shards"], mined_problems(config, dataset)
+    if 0 < problems < shards:
+        detail = f"{shards} mining jobs for {problems} problems; lower `mining.shards`"
+        yield Finding(FAULT, f"shards of {dataset}", detail)
+
+
+def _check_disk(config: Mapping[str, Any], results: Path) -> Finding:
+    needed = sum(estimate_bytes(config, *run) or 0 for run in _selected(config)) + SPARE_BYTES
+    free = free_bytes(results)
+    detail = f"about {_size(needed)} needed, {_size(free)} free in {results}"
+    if free < needed:
+        return Finding(FAULT, "disk", f"{detail}; free some, or link {results} to a larger disk")
+    return Finding(OK, "disk", detail)
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the free bytes of the disk that a folder, made or not, is on."""
+    while not folder.exists():
+        folder = folder.resolve().parent
+    return shutil.disk_usage(folder).free
+
+
+def _check_wandb(tracking: Mapping[str, Any]) -> Finding:
+    if tracking["mode"] != "online":
+        return Finding(OK, "W&B", f"mode {tracking['mode']}")
+    logged_in = bool(os.environ.get("WANDB_API_KEY")) or _has_login(Path.home() / ".netrc")
+    if not logged_in:
+        return Finding(FAULT, "W&B", "mode online, but no login here; `wandb login`, or `tracking: {mode: offline}`")
+    return Finding(OK, "W&B", "mode online, logged in")
+
+
+def _has_login(netrc: Path) -> bool:
+    return netrc.is_file() and "wandb" in netrc.read_text(errors="replace")
+
+
+def mined_problems(config: Mapping[str, Any], dataset: str) -> int:
+    """Return how many problems of a dataset are mined."""
+    counts = config["datasets"][dataset]["problems"]
+    if uses_labels(config):
+        return sum(counts.values())
+    return counts["train"] + counts["validation"] if uses_judge(config) else 0
+
+
+def estimate_bytes(config: Mapping[str, Any], dataset: str, pair: str) -> int | None:
+    """Return about how much disk the tables of a dataset and pair take; None where a model cannot be had."""
+    try:
+        widths = sum(hidden_size(model) for model in own_models(config["pairs"][pair]).values())
+    except InputError:
+        return None  # told by the check of the models
+    journals_shards_and_whole, blocks_of_a_model, bytes_of_a_number = 4 / 3 + 2, 3, 2  # journals are in base64
+    features = round(MISMATCHES * widths * blocks_of_a_model * bytes_of_a_number * journals_shards_and_whole)
+    return (
+        mined_problems(config, dataset) * features + sum(config["datasets"][dataset]["problems"].values()) * OTHER_BYTES
+    )
+
+
+def plan(config: Mapping[str, Any], benchmarks: Path) -> str:
+    """Return what will run as a table: jobs, problems, and how long mining takes by earlier runs or by the paper."""
+    rows = []
+    for dataset, pair in _selected(config):
+        problems, settings = mined_problems(config, dataset), config["pairs"][pair]
+        seconds, basis = mining_seconds(benchmarks / "mine_labels" / dataset / pair, config, problems, settings["gpus"])
+        fits = len(config["judge"]["feature_sets"]) * (1 + config["judge"]["folds"]) if uses_judge(config) else 0
+        unit = "GPU-hours" if settings["gpus"] else "core-hours"
+        hours = seconds and problems * seconds * (settings["gpus"] or settings["threads"]) / 3600
+        rows.append(
+            {
+                "dataset": dataset,
+                "pair": pair,
+                "mining jobs": config["mining"]["shards"] if problems else 0,
+                "problems mined": problems,
+                "fits": fits,
+                "sweep jobs": config["decoding"]["shards"],
+                "mining": "unknown" if hours is None else f"{hours:,.1f} {unit}",
+                "by": basis,
+                "disk": _size(estimate_bytes(config, dataset, pair)),
+            }
+        )
+    return tabulate(rows, "keys", "github")
+
+
+def mining_seconds(
+    folder: Path, config: Mapping[str, Any], problems: int, gpus: int
+) -> tuple[float, str] | tuple[None, str]:
+    """Return the seconds of a mining job for each of its problems, and what they are taken from."""
+    files = sorted(folder.glob("*.tsv"))
+    if files and problems:
+        seconds = sum(float(pd.read_csv(file, sep="\t")["s"].iloc[-1]) for file in files) / len(files)
+        share = problems / config["mining"]["shards"]
+        return seconds / share, f"{len(files)} earlier jobs ({folder})"
+    return (PAPER_SECONDS, PAPER) if gpus else (None, "no earlier job, and no GPU as the paper's")
+
+
+def describe(findings: Sequence[Finding]) -> str:
+    """Return the findings as a table, faults last so that they are seen."""
+    rows = [vars(finding) for finding in sorted(findings, key=lambda f: f.state == FAULT)]
+    return tabulate(rows, "keys", "plain", maxcolwidths=[None, 40, 90])
+
+
+def _size(count: float | None) -> str:
+    if count is None:
+        return "unknown"
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
