@@ -22,6 +22,7 @@ include: "rules/decode.smk"
 include: "rules/report.smk"
 include: "rules/testbed.smk"
 include: "rules/preflight.smk"
+include: "rules/store.smk"
 
 
 rule all:

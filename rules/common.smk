@@ -1,4 +1,3 @@
-import os
 import re
 import sys
 from functools import cache
@@ -11,8 +10,10 @@ WORKFLOW_SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 sys.path.insert(0, str(WORKFLOW_SCRIPTS))
 
 from autojudge.workflow.configuration import check_config, datasets_of, left_in, pairs_of, uses_judge, uses_labels
-from autojudge.engine.settings import own_models
-from autojudge.workflow.dependencies import library_of
+from autojudge.judging.classifiers import CLASSIFIERS
+from autojudge.rules import RULES
+from autojudge.tasks import TASKS
+from autojudge.workflow.fingerprints import code_digest, identify_models, identify_source
 from autojudge.errors import InputError
 
 try:
@@ -37,51 +38,53 @@ scattergather:
     sweep=config["decoding"]["shards"],
 
 
-def code(script, *registry_members):
-    """A script and the library modules it imports; members of registries as functions of the wildcards' config."""
+def code(script, *members):
+    """Digest of what a script and the library that it reaches mean; members of registries as functions of the wildcards."""
 
-    def files(wildcards):
-        members = tuple(member(wildcards) if callable(member) else member for member in registry_members)
-        path = WORKFLOW_SCRIPTS / f"{script}.py"
-        return [os.path.relpath(file) for file in (path, *library_of(path, members))]
+    def of_job(wildcards):
+        files = (file for member in members for file in member(wildcards))
+        return code_digest(WORKFLOW_SCRIPTS / f"{script}.py", tuple(files))
 
-    return files
-
-
-def rule_modules():
-    return [f"rules.{rule}" for rule in config["decoding"]["rules"]]
+    return of_job
 
 
-def swept_rules():
-    """Thresholds of each swept rule."""
+def task_member(wildcards):
+    return [TASKS.path(config["datasets"][wildcards.dataset]["task"])]
+
+
+def rule_members(wildcards):
+    return [RULES.path(rule) for rule in config["decoding"]["rules"]]
+
+
+def classifier_members(wildcards):
+    return [CLASSIFIERS.path(classifier) for classifier in config["judge"]["classifiers"]]
+
+
+def swept_thresholds():
+    """Given thresholds of each swept rule."""
     return {rule: config["rules"][rule]["thresholds"] for rule in config["decoding"]["rules"]}
 
 
-def task_module(wildcards):
-    return f"tasks.{config['datasets'][wildcards.dataset]['task']}"
-
-
-def task_modules():
-    """The modules of all tasks of the runs."""
-    return sorted({f"tasks.{config['datasets'][run['dataset']]['task']}" for run in config["runs"]})
-
-
 @cache
-def files_of_pair(pair):
-    """Files of a pair's local model folders, and of its chat template; models of the hub have none."""
-    folders = [Path(model["model"]).expanduser() for model in own_models(config["pairs"][pair]).values()]
-    files = [str(file) for folder in folders if folder.is_dir() for file in folder.iterdir() if file.is_file()]
-    return sorted([*files, *filter(None, [config["pairs"][pair]["target"]["chat_template"]])])
+def models_of(pair):
+    return identify_models(config["pairs"][pair])
 
 
-def model_files(wildcards):
-    return files_of_pair(wildcards.pair)
+def models_of_pair(wildcards):
+    """What identifies a pair's models: their contents, not their places or dates, and no resource of the pair's jobs."""
+    return models_of(wildcards.pair)
 
 
-def dataset_files(wildcards):
-    """Local files of a dataset; a dataset of the hub, or a generated one, has none."""
-    source = config["datasets"][wildcards.dataset]["source"]
-    return [part for part in source.values() if isinstance(part, str)] if isinstance(source, dict) else []
+def models_of_runs():
+    """What identifies the models of every pair of the runs."""
+    return {pair: models_of(pair) for run in config["runs"] for pair in run["pairs"]}
+
+
+def described_dataset(wildcards):
+    """A dataset's settings that its problems depend on; local files by their contents."""
+    settings = config["datasets"][wildcards.dataset]
+    kept = {key: settings[key] for key in ("task", "problems", "shots", "max_new_tokens")}
+    return kept | {"source": identify_source(settings["source"])}
 
 
 def mined_splits():
@@ -127,20 +130,11 @@ def tracked_config(wildcards):
     """What defines the runs of a dataset on W&B."""
     return {key: config[key] for key in ("seed", "mining", "judge", "decoding", "rules")} | {
         "dataset": config["datasets"][wildcards.dataset],
-        "pairs": {pair: config["pairs"][pair] for pair in figure_pairs(wildcards)},
+        "pairs": {pair: models_of(pair) for pair in figure_pairs(wildcards)},
     }
 
 
 # Functions and not snakemake's `lookup`, which walks the whole config for every job: ten thousand shards take a minute more.
-def pair_settings(wildcards):
-    """A pair's models; not its resources, which change no result and may be raised without running anything again."""
-    return {role: config["pairs"][wildcards.pair][role] for role in ("draft", "target")}
-
-
-def dataset_settings(wildcards):
-    return config["datasets"][wildcards.dataset]
-
-
 def dataset_value(name):
     """A value of the dataset's config entry."""
     return lambda wildcards: config["datasets"][wildcards.dataset][name]

@@ -1,9 +1,5 @@
 rule prepare_problems:
     """Draw a dataset's problems, split them, and build a pair's prompts."""
-    input:
-        models=model_files,
-        sources=dataset_files,
-        code=code("prepare_problems", task_module),
     output:
         "results/{dataset}/{pair}/problems.parquet",
     log:
@@ -17,8 +13,9 @@ rule prepare_problems:
         mem_mb=growing(2000),
         runtime=20,
     params:
-        dataset=dataset_settings,
-        pair=pair_settings,
+        code=code("prepare_problems", task_member),
+        dataset=described_dataset,
+        models=models_of_pair,
         seed=config["seed"],
     script:
         "../workflow_scripts/prepare_problems.py"

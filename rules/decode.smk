@@ -4,8 +4,6 @@ rule sweep_thresholds:
         problems="results/{dataset}/{pair}/problems.parquet",
         judge=judge_artifact,
         labels=mined_labels,
-        models=model_files,
-        code=code("sweep_thresholds", task_module, *rule_modules()),
     output:
         "results/{dataset}/{pair}/sweep/{scatteritem}.parquet",
     log:
@@ -20,12 +18,12 @@ rule sweep_thresholds:
         runtime=growing_pair_resource("runtime"),
         gpu=pair_resource("gpus"),
     params:
+        code=code("sweep_thresholds", task_member, rule_members),
         task=dataset_value("task"),
         max_new_tokens=dataset_value("max_new_tokens"),
-        pair=pair_settings,
-        rules=swept_rules(),
+        models=models_of_pair,
+        thresholds=swept_thresholds(),
         decoding={key: config["decoding"][key] for key in ("window", "branches", "temperature", "top_p")},
-        journal="results/{dataset}/{pair}/journal/sweep/{scatteritem}.jsonl",
     script:
         "../workflow_scripts/sweep_thresholds.py"
 
@@ -34,7 +32,6 @@ rule gather_sweep:
     """Gather the shards of the sweep."""
     input:
         shards=gather.sweep("results/{{dataset}}/{{pair}}/sweep/{scatteritem}.parquet"),
-        code=code("gather_sweep"),
     output:
         "results/{dataset}/{pair}/sweep.parquet",
     log:
@@ -48,7 +45,7 @@ rule gather_sweep:
         mem_mb=growing(4000),
         runtime=30,
     params:
-        journals="results/{dataset}/{pair}/journal/sweep",
+        code=code("gather_sweep"),
     script:
         "../workflow_scripts/gather_sweep.py"
 
@@ -59,8 +56,6 @@ rule measure_speed:
         problems="results/{dataset}/{pair}/problems.parquet",
         summary="results/{dataset}_summary.csv",
         judge=judge_artifact,
-        models=model_files,
-        code=code("measure_speed", task_module, *rule_modules()),
     output:
         csv="results/{dataset}/{pair}/speed.csv",
         pdf="results/{dataset}/{pair}/speed.pdf",
@@ -77,8 +72,9 @@ rule measure_speed:
         runtime=growing_pair_resource("runtime"),
         gpu=pair_resource("gpus"),
     params:
+        code=code("measure_speed", task_member, rule_members),
         task=dataset_value("task"),
-        pair=pair_settings,
+        models=models_of_pair,
         settings=lambda wildcards: config["speed"]
         | {
             "window": config["decoding"]["window"],

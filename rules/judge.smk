@@ -3,7 +3,6 @@ rule train_judge:
     input:
         labels="results/{dataset}/{pair}/labels.parquet",
         features="results/{dataset}/{pair}/features.parquet",
-        code=code("train_judge"),
     output:
         grid="results/{dataset}/{pair}/grid/{feature_set}/{fold}.parquet",
         scores="results/{dataset}/{pair}/scores/{feature_set}/{fold}.parquet",
@@ -18,6 +17,7 @@ rule train_judge:
         mem_mb=growing(config["judge"]["mem_mb"]),
         runtime=120,
     params:
+        code=code("train_judge"),
         mismatches=used_mismatches(),
         blocks=blocks_of_set,
         classifiers=config["judge"]["classifiers"],
@@ -31,7 +31,6 @@ rule gather_grid:
     input:
         grid=of_each_fit("results/{{dataset}}/{{pair}}/grid/{feature_set}/{fold}.parquet"),
         scores=of_each_fit("results/{{dataset}}/{{pair}}/scores/{feature_set}/{fold}.parquet"),
-        code=code("gather_grid"),
     output:
         grid="results/{dataset}/{pair}/grid.parquet",
         scores="results/{dataset}/{pair}/scores.parquet",
@@ -45,6 +44,8 @@ rule gather_grid:
     resources:
         mem_mb=growing(4000),
         runtime=30,
+    params:
+        code=code("gather_grid"),
     script:
         "../workflow_scripts/gather_grid.py"
 
@@ -56,7 +57,6 @@ rule select_judge:
         scores="results/{dataset}/{pair}/scores.parquet",
         labels="results/{dataset}/{pair}/labels.parquet",
         features="results/{dataset}/{pair}/features.parquet",
-        code=code("select_judge", task_module),
     output:
         tensors="results/{dataset}/{pair}/judge/judge.safetensors",
         info="results/{dataset}/{pair}/judge/judge.json",
@@ -72,10 +72,11 @@ rule select_judge:
         mem_mb=growing(config["judge"]["mem_mb"]),
         runtime=60,
     params:
+        code=code("select_judge", task_member),
         mismatches=used_mismatches(),
         judge={key: config["judge"][key] for key in ("feature_sets", "select")},
         task=dataset_value("task"),
-        pair=pair_settings,
+        models=models_of_pair,
         seed=config["seed"],
     script:
         "../workflow_scripts/select_judge.py"
@@ -89,7 +90,6 @@ rule report_judges:
         grid="results/{dataset}/{pair}/grid.parquet",
         scores="results/{dataset}/{pair}/scores.parquet",
         judge=["results/{dataset}/{pair}/judge/judge.safetensors", "results/{dataset}/{pair}/judge/judge.json"],
-        code=code("report_judges"),
     output:
         markdown="results/{dataset}/{pair}/judges.md",
         csv="results/{dataset}/{pair}/judges.csv",
@@ -106,6 +106,7 @@ rule report_judges:
         mem_mb=growing(config["judge"]["mem_mb"]),
         runtime=60,
     params:
+        code=code("report_judges"),
         judge={key: config["judge"][key] for key in ("feature_sets", "select")},
         exclude_cut_off=config["judge"]["exclude_cut_off"],
         title="{dataset}, {pair}",
@@ -121,7 +122,6 @@ rule plot_learning_curve:
         features="results/{dataset}/{pair}/features.parquet",
         grid="results/{dataset}/{pair}/grid.parquet",
         judge=["results/{dataset}/{pair}/judge/judge.safetensors", "results/{dataset}/{pair}/judge/judge.json"],
-        code=code("plot_learning_curve"),
     output:
         csv="results/{dataset}/{pair}/learning_curve.csv",
         pdf="results/{dataset}/{pair}/learning_curve.pdf",
@@ -137,6 +137,7 @@ rule plot_learning_curve:
         mem_mb=growing(config["judge"]["mem_mb"]),
         runtime=60,
     params:
+        code=code("plot_learning_curve"),
         mismatches=used_mismatches(),
         judge={key: config["judge"][key] for key in ("feature_sets", "select")},
         title="{dataset}, {pair}",
@@ -152,7 +153,6 @@ rule plot_transfer:
         tensors=of_each_dataset("results/{dataset}/{pair}/judge/judge.safetensors"),
         labels=of_each_dataset("results/{dataset}/{pair}/labels.parquet"),
         features=of_each_dataset("results/{dataset}/{pair}/features.parquet"),
-        code=code("plot_transfer"),
     output:
         csv="results/{pair}_transfer.csv",
         pdf="results/{pair}_transfer.pdf",
@@ -168,6 +168,7 @@ rule plot_transfer:
         mem_mb=growing(config["judge"]["mem_mb"]),
         runtime=60,
     params:
+        code=code("plot_transfer"),
         mismatches=used_mismatches(),
         datasets=lambda wildcards: datasets_of(config, wildcards.pair),
         seed=config["seed"],

@@ -2,8 +2,6 @@ rule mine_labels:
     """Mine labels, features and responses of one shard of the problems."""
     input:
         problems="results/{dataset}/{pair}/problems.parquet",
-        models=model_files,
-        code=code("mine_labels", task_module),
     output:
         labels="results/{dataset}/{pair}/labels/{scatteritem}.parquet",
         features="results/{dataset}/{pair}/features/{scatteritem}.parquet",
@@ -20,11 +18,11 @@ rule mine_labels:
         runtime=growing_pair_resource("runtime"),
         gpu=pair_resource("gpus"),
     params:
+        code=code("mine_labels", task_member),
         task=dataset_value("task"),
         max_new_tokens=dataset_value("max_new_tokens"),
-        pair=pair_settings,
+        models=models_of_pair,
         splits=mined_splits(),
-        journal="results/{dataset}/{pair}/journal/mine/{scatteritem}.jsonl",
     script:
         "../workflow_scripts/mine_labels.py"
 
@@ -35,7 +33,6 @@ rule gather_labels:
         labels=gather.mine("results/{{dataset}}/{{pair}}/labels/{scatteritem}.parquet"),
         features=gather.mine("results/{{dataset}}/{{pair}}/features/{scatteritem}.parquet"),
         responses=gather.mine("results/{{dataset}}/{{pair}}/responses/{scatteritem}.parquet"),
-        code=code("gather_labels"),
     output:
         labels="results/{dataset}/{pair}/labels.parquet",
         features="results/{dataset}/{pair}/features.parquet",
@@ -51,6 +48,6 @@ rule gather_labels:
         mem_mb=growing(4000),
         runtime=30,
     params:
-        journals="results/{dataset}/{pair}/journal/mine",
+        code=code("gather_labels"),
     script:
         "../workflow_scripts/gather_labels.py"

@@ -4,8 +4,6 @@ localrules:
 
 rule preflight:
     """Check what could end a long run, and tell what will run: jobs, problems, hours, disk."""
-    input:
-        code=code("preflight", *task_modules()),
     log:
         "logs/preflight.log",
     retries: 0

@@ -3,7 +3,6 @@ rule build_pareto:
     input:
         sweeps=of_each_pair("results/{dataset}/{pair}/sweep.parquet"),
         judges=judges_of_figure("results/{dataset}/{pair}/judge/judge.json"),
-        code=code("build_pareto", task_module, *rule_modules()),
     output:
         csv="results/{dataset}_pareto.csv",
         pdf="results/{dataset}_pareto.pdf",
@@ -23,10 +22,11 @@ rule build_pareto:
         mem_mb=growing(4000),
         runtime=30,
     params:
+        code=code("build_pareto", task_member, rule_members),
         dataset="{dataset}",
         task=dataset_value("task"),
         pairs=figure_pairs,
-        rules=swept_rules(),
+        thresholds=swept_thresholds(),
         tolerance=config["decoding"]["tolerance"],
         seed=config["seed"],
     script:
@@ -39,7 +39,6 @@ rule report_answers:
         problems="results/{dataset}/{pair}/problems.parquet",
         responses=mined_responses,
         sweep="results/{dataset}/{pair}/sweep.parquet",
-        code=code("report_answers", task_module),
     output:
         "results/{dataset}/{pair}/answers.md",
     log:
@@ -53,9 +52,10 @@ rule report_answers:
         mem_mb=growing(4000),
         runtime=30,
     params:
+        code=code("report_answers", task_member),
         title="{dataset}, {pair}",
         task=dataset_value("task"),
-        pair=pair_settings,
+        models=models_of_pair,
     script:
         "../workflow_scripts/report_answers.py"
 
@@ -68,7 +68,6 @@ rule show_tokens:
         features="results/{dataset}/{pair}/features.parquet",
         responses="results/{dataset}/{pair}/responses.parquet",
         judge=["results/{dataset}/{pair}/judge/judge.safetensors", "results/{dataset}/{pair}/judge/judge.json"],
-        code=code("show_tokens"),
     output:
         "results/{dataset}/{pair}/tokens.html",
     log:
@@ -82,8 +81,9 @@ rule show_tokens:
         mem_mb=growing(4000),
         runtime=30,
     params:
+        code=code("show_tokens"),
         title="{dataset}, {pair}",
-        pair=pair_settings,
+        models=models_of_pair,
     script:
         "../workflow_scripts/show_tokens.py"
 
@@ -96,7 +96,6 @@ rule log_to_wandb:
         sweeps=of_each_pair("results/{dataset}/{pair}/sweep.parquet"),
         judges=judges_of_figure("results/{dataset}/{pair}/judge/judge.json"),
         tensors=judges_of_figure("results/{dataset}/{pair}/judge/judge.safetensors"),
-        code=code("log_to_wandb"),
     output:
         "results/{dataset}_wandb.json",
     log:
@@ -110,6 +109,7 @@ rule log_to_wandb:
         mem_mb=growing(2000),
         runtime=30,
     params:
+        code=code("log_to_wandb"),
         dataset="{dataset}",
         pairs=figure_pairs,
         config=tracked_config,

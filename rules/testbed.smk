@@ -3,8 +3,6 @@
 
 rule train_testbed:
     """Train both embedded models from nothing into results/testbed: over an hour on two cores (AMD EPYC, AVX-512)."""
-    input:
-        code=code("train_testbed"),
     output:
         draft=directory("results/testbed/draft"),
         target=directory("results/testbed/target"),
@@ -19,6 +17,7 @@ rule train_testbed:
         mem_mb=growing(4000),
         runtime=240,
     params:
+        code=code("train_testbed"),
         models=lookup(within=config, dpath="testbed/models"),
     script:
         "../workflow_scripts/train_testbed.py"
@@ -26,9 +25,6 @@ rule train_testbed:
 
 rule evaluate_testbed:
     """Measure both embedded models: greedy accuracy on problems that they were not trained on."""
-    input:
-        models=files_of_pair("testbed"),
-        code=code("evaluate_testbed", "tasks.arith"),
     output:
         "results/testbed_accuracy.json",
     log:
@@ -42,7 +38,8 @@ rule evaluate_testbed:
         mem_mb=growing(4000),
         runtime=30,
     params:
-        pair=lookup(within=config, dpath="pairs/testbed"),
+        code=code("evaluate_testbed", lambda wildcards: [TASKS.path("arith")]),
+        models=lambda wildcards: models_of("testbed"),
         problems=lookup(within=config, dpath="testbed/evaluate/problems"),
         seed=lookup(within=config, dpath="testbed/evaluate/seed"),
     script:

@@ -1,6 +1,5 @@
 """Rule gather_labels: one table of all shards, for labels, features and responses."""
 
-from autojudge.jobs.shards import remove_journals
 from autojudge.tables import schemas
 
 if __name__ == "__main__":
@@ -9,4 +8,3 @@ if __name__ == "__main__":
     with job_log(snakemake.log[0]):
         outputs = dict(snakemake.output.items())
         schemas.gather_tables({table: list(snakemake.input[table]) for table in outputs}, outputs)
-        remove_journals(snakemake.params.journals)

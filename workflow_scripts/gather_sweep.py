@@ -1,6 +1,5 @@
 """Rule gather_sweep: one table of all shards of the sweep."""
 
-from autojudge.jobs.shards import remove_journals
 from autojudge.tables import schemas
 
 if __name__ == "__main__":
@@ -8,4 +7,3 @@ if __name__ == "__main__":
 
     with job_log(snakemake.log[0]):
         schemas.concatenate_tables("sweep", list(snakemake.input.shards), snakemake.output[0])
-        remove_journals(snakemake.params.journals)

@@ -1,18 +1,20 @@
 """Rule mine_labels: labels, features and responses of one shard of the problems."""
 
 import logging
+from pathlib import Path
 
 import torch
 
 from autojudge.engine.memory import memory_budget
 from autojudge.engine.models import load_pair
 from autojudge.jobs.gpus import claim_gpus
-from autojudge.jobs.journal import Journal, describe_work
-from autojudge.jobs.progress import Progress
+from autojudge.jobs.mining_work import Models
 from autojudge.jobs.shards import take_shard
+from autojudge.jobs.store import Store
 from autojudge.mining.miner import Mined, Miner
 from autojudge.tables import schemas
 from autojudge.tasks import load_task
+from autojudge.workflow.work import mining_work
 
 logger = logging.getLogger("autojudge")
 
@@ -20,44 +22,38 @@ logger = logging.getLogger("autojudge")
 def mine_labels(
     problems: str,
     shard: str,
+    splits: list[str],
     task: str,
     max_new_tokens: int,
     pair: dict,
+    models: Models,
     batch: int,
     memory_mb: int,
-    splits: list[str],
-    code: list[str],
-    journal: str,
     outputs: dict[str, str],
 ) -> None:
-    """Mine the problems of some splits in a shard such as "3-of-8", but for those in its journal."""
+    """Mine the problems of some splits in a shard such as "3-of-8", but for those in the store."""
     table = schemas.read_table("problems", problems)
     rows = take_shard(schemas.records(table[table["split"].isin(splits)]), shard)
-    log = Journal(journal, describe_work(task, max_new_tokens, pair, rows, code))
-    progress = Progress(len(rows), "problem", resumed=len(log.finished))
-    mined = [Mined.from_json(entry) for entry in log.finished]
-    known = {m.response["problem_id"] for m in mined}
-    if known:
-        logger.info("resumes with %d finished problems", len(known))
-    remaining = [row for row in rows if row["problem_id"] not in known]
-    if remaining:
-        models = load_pair(pair)
-        budget = memory_budget([models.draft, models.target], memory_mb)
-        miner = Miner(models, load_task(task), max_new_tokens, batch, budget)
-        for result in miner.mine(remaining):
-            log.append(result.to_json())
-            mined.append(result)
-            progress.advance()
-    write_tables(sorted(mined, key=lambda m: m.response["problem_id"]), outputs)
+    work = mining_work(task, max_new_tokens, models)
+
+    def open_miner() -> Miner:
+        loaded = load_pair(pair)
+        budget = memory_budget([loaded.draft, loaded.target], memory_mb)
+        return Miner(loaded, load_task(task), max_new_tokens, batch, budget)
+
+    with Store(Path(outputs["labels"]).parents[1] / "store/mining", shard) as kept:
+        mined = work.mine(rows, kept, open_miner)
+    write_tables(mined, {row["problem_id"]: row["split"] for row in rows}, outputs)
 
 
-def write_tables(mined: list[Mined], outputs: dict[str, str]) -> None:
-    """Write the three tables of a shard and log what is in them."""
-    labels = [label for m in mined for label in m.labels]
-    schemas.write_table("responses", [m.response for m in mined], outputs["responses"])
+def write_tables(mined: list[Mined], splits: dict[str, str], outputs: dict[str, str]) -> None:
+    """Write the three tables of a shard, each problem with its present split, and log what is in them."""
+    responses = [m.response | {"split": splits[m.response["problem_id"]]} for m in mined]
+    labels = [label | {"split": splits[label["problem_id"]]} for m in mined for label in m.labels]
+    schemas.write_table("responses", responses, outputs["responses"])
     schemas.write_table("labels", labels, outputs["labels"])
     schemas.write_table("features", [row for m in mined for row in m.features], outputs["features"])
-    unanswered = sum(m.response["target_answer"] is None for m in mined)
+    unanswered = sum(response["target_answer"] is None for response in responses)
     important = sum(label["important"] for label in labels)
     message = "%d problems, %d mismatches, %d important; %d target responses without an answer"
     logger.info(message, len(mined), len(labels), important, unanswered)
@@ -68,9 +64,16 @@ if __name__ == "__main__":
 
     with job_log(snakemake.log[0]), claim_gpus(snakemake.resources.get("gpu", 0)):
         torch.set_num_threads(snakemake.threads)
-        params, outputs = snakemake.params, dict(snakemake.output.items())
-        shard = (snakemake.input.problems, snakemake.wildcards.scatteritem)
-        mining = snakemake.config["mining"]
-        sizes = (mining["batch"], mining["memory_mb"] or snakemake.resources.mem_mb)  # which grows with attempts
-        settings = (params.task, params.max_new_tokens, params.pair, *sizes, params.splits)
-        mine_labels(*shard, *settings, list(snakemake.input.code), params.journal, outputs)
+        params, config = snakemake.params, snakemake.config
+        mine_labels(
+            problems=snakemake.input.problems,
+            shard=snakemake.wildcards.scatteritem,
+            splits=params.splits,
+            task=params.task,
+            max_new_tokens=params.max_new_tokens,
+            pair=config["pairs"][snakemake.wildcards.pair],
+            models=params.models,
+            batch=config["mining"]["batch"],
+            memory_mb=config["mining"]["memory_mb"] or snakemake.resources.mem_mb,  # which grows with attempts
+            outputs=dict(snakemake.output.items()),
+        )

@@ -5,18 +5,18 @@ from pathlib import Path
 import torch
 
 from autojudge.decoding.decoder import Decoder
-from autojudge.decoding.sweep import read_labels, sweep
+from autojudge.decoding.sweep import read_labels
 from autojudge.decoding.thresholds import expand_thresholds
 from autojudge.engine.models import load_pair
 from autojudge.engine.sampling import Sampling
-from autojudge.engine.settings import describe_models
 from autojudge.jobs.gpus import claim_gpus
-from autojudge.jobs.journal import Journal, describe_work
-from autojudge.jobs.progress import Progress
+from autojudge.jobs.mining_work import Models
 from autojudge.jobs.shards import take_shard
+from autojudge.jobs.store import Store
 from autojudge.judging.artifact import load_judge
 from autojudge.tables import schemas
 from autojudge.tasks import load_task, prompt_of
+from autojudge.workflow.work import sweep_work
 
 
 def sweep_thresholds(
@@ -25,39 +25,31 @@ def sweep_thresholds(
     judge_folder: Path | None,
     labels: str | None,
     pair: dict,
+    models: Models,
     task: str,
     max_new_tokens: int,
-    rules: dict,
+    thresholds: dict,
     decoding: dict,
     batch: int,
-    code: list[str],
-    journal: str,
     output: str,
 ) -> None:
-    """Decode validation and test problems, but for those in the journal, alone and with each rule at each threshold."""
+    """Decode validation and test problems alone and with each rule at each threshold, but for what is in the store."""
     table = schemas.read_table("problems", problems)
     rows = take_shard(schemas.records(table[table["split"] != "train"]), shard)
-    judge, scoring = load_judge(judge_folder) if judge_folder else None, load_task(task)
-    given, known = expand_thresholds(rules, judge.info["thresholds"] if judge else None), {}
-    if labels:
-        known = {name: mined for name, mined in read_labels(labels).items() if name in {r["problem_id"] for r in rows}}
-    settings = {"decoding": decoding, "rules": given, "judge": judge.digest() if judge else None, "labels": known}
-    log = Journal(journal, describe_work(task, max_new_tokens, pair, rows, code) | settings)
-    found = {entry["job"]: entry["rows"] for entry in log.finished}
-    progress = Progress(2 * len(rows), "response tree", resumed=len(found))
-    if len(found) < 2 * len(rows):
-        sampling = Sampling(decoding["temperature"], decoding["top_p"]) if decoding["temperature"] else None
-        sizes = (decoding["window"], max_new_tokens, batch)
-        stop = prompt_of(scoring).stop
-        models = load_pair(pair)
+    judge = load_judge(judge_folder) if judge_folder else None
+    given = expand_thresholds(thresholds, judge.info["thresholds"] if judge else None)
+    work = sweep_work(task, max_new_tokens, models, decoding, given, judge, read_labels(labels) if labels else {})
+    scoring = load_task(task)
+
+    def open_decoder() -> Decoder:
+        loaded, stop = load_pair(pair), prompt_of(scoring).stop
         if judge:
-            judge.check_pair(describe_models(pair), models.hidden_sizes)
-        decoder = Decoder(models, judge, *sizes, stop, sampling, decoding["branches"])
-        for job, responses in sweep(decoder, rows, given, known, scoring, found):
-            log.append({"job": job, "rows": responses})
-            found[job] = responses
-            progress.advance()
-    schemas.write_table("sweep", [row for job in sorted(found) for row in found[job]], output)
+            judge.check_pair(models, loaded.hidden_sizes)
+        sampling = Sampling(decoding["temperature"], decoding["top_p"]) if decoding["temperature"] else None
+        return Decoder(loaded, judge, decoding["window"], max_new_tokens, batch, stop, sampling, decoding["branches"])
+
+    with Store(Path(output).parents[1] / "store/sweep", shard) as kept:
+        schemas.write_table("sweep", work.decode(rows, kept, scoring, open_decoder), output)
 
 
 if __name__ == "__main__":
@@ -65,10 +57,18 @@ if __name__ == "__main__":
 
     with job_log(snakemake.log[0]), claim_gpus(snakemake.resources.get("gpu", 0)):
         torch.set_num_threads(snakemake.threads)
-        given, params = snakemake.input, snakemake.params
-        judge = Path(given.judge[0]).parent if given.get("judge") else None
-        labels = given.labels[0] if given.get("labels") else None
-        shard = (given.problems, snakemake.wildcards.scatteritem)
-        batch = snakemake.config["decoding"]["batch"]
-        settings = (params.pair, params.task, params.max_new_tokens, params.rules, params.decoding, batch)
-        sweep_thresholds(*shard, judge, labels, *settings, list(given.code), params.journal, snakemake.output[0])
+        inputs, params, config = snakemake.input, snakemake.params, snakemake.config
+        sweep_thresholds(
+            problems=inputs.problems,
+            shard=snakemake.wildcards.scatteritem,
+            judge_folder=Path(inputs.judge[0]).parent if inputs.get("judge") else None,
+            labels=inputs.labels[0] if inputs.get("labels") else None,
+            pair=config["pairs"][snakemake.wildcards.pair],
+            models=params.models,
+            task=params.task,
+            max_new_tokens=params.max_new_tokens,
+            thresholds=params.thresholds,
+            decoding=params.decoding,
+            batch=config["decoding"]["batch"],
+            output=snakemake.output[0],
+        )

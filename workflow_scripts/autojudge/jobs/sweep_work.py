@@ -1,0 +1,172 @@
+"""The work of a sweep job: on what exactly a decoded problem depends, and decoding what the store does not have.
+
+A problem's pieces are the target's response, and per rule its curve: the responses at every threshold. Where a rule has
+too many of these, that finding is a piece, and so is the response at each given threshold.
+"""
+
+import logging
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from autojudge.decoding.decoder import Decoder, Job
+from autojudge.decoding.sweep import TARGET, build_job, rows_by_rule
+from autojudge.decoding.thresholds import EVERY, INFINITY, Points, Thresholds
+from autojudge.jobs.mining_work import Models, describe_problem
+from autojudge.jobs.progress import Progress
+from autojudge.jobs.store import Store, piece_key
+from autojudge.tasks import Task
+
+logger = logging.getLogger("autojudge")
+
+
+@dataclass(frozen=True)
+class SweepWork:
+    """What all decoded problems depend on; what is not named here (shards, batches, devices, splits) changes no result.
+
+    Attributes
+    ----------
+    code : str
+        Digest of the decoder's and the task's code, acceptance rules left out.
+    max_new_tokens : int
+        Longest response.
+    models : mapping
+        What identifies draft and target.
+    sampling : mapping
+        `temperature` and `top_p`.
+    window : int
+        Tokens that are proposed per cycle.
+    branches : int
+        Most responses per rule, beyond which only given thresholds are decoded.
+    rules : mapping of str to str
+        Digest of each swept rule's code and, where it asks a judge, of the judge.
+    given : mapping of str to sequence of float
+        Each swept rule's given thresholds, ascending.
+    labels : mapping of str to mapping of str to mapping of int to bool
+        Of rules that read mined labels: these, by problem and position.
+    """
+
+    code: str
+    max_new_tokens: int
+    models: Models
+    sampling: Mapping[str, float]
+    window: int
+    branches: int
+    rules: Mapping[str, str]
+    given: Mapping[str, Sequence[float]]
+    labels: Mapping[str, Mapping[str, Mapping[int, bool]]] = field(default_factory=dict)
+
+    def decode(
+        self, problems: Sequence[Mapping[str, Any]], store: Store, task: Task, open_decoder: Callable[[], Decoder]
+    ) -> list[dict[str, Any]]:
+        """Return the rows of sweep.parquet of some problems, from the store and by decoding what it does not have.
+
+        Parameters
+        ----------
+        problems : sequence of mapping
+            Rows of problems.parquet.
+        open_decoder : callable
+            Loads the models; called where something has to be decoded.
+        """
+        swept = [SweptProblem(self, problem) for problem in problems]
+        pieces = store.take_all(key for problem in swept for key in problem.all_keys())
+        jobs = [(problem, job) for problem in swept for job in problem.missing_jobs(pieces)]
+        computed = sum(max(1, len(job.thresholds)) for _, job in jobs)  # of the target alone: no rule, one piece
+        if jobs:
+            decoder, progress = open_decoder(), Progress(len(jobs), "response tree")
+            for number, responses in decoder.decode([job for _, job in jobs]):
+                problem = jobs[number][0]
+                found = problem.to_pieces(rows_by_rule(problem.row, responses, decoder, task))
+                store.add(found)
+                pieces |= found
+                progress.advance()
+        logger.info("store: %d taken, %d computed", len(swept) * (1 + len(self.given)) - computed, computed)
+        return [row for problem in swept for row in problem.to_rows(pieces)]
+
+
+class SweptProblem:
+    """A problem of a sweep, and the keys of its pieces.
+
+    Parameters
+    ----------
+    work : SweepWork
+        What the pieces depend on beside the problem.
+    row : mapping
+        Its row of problems.parquet.
+    """
+
+    def __init__(self, work: SweepWork, row: Mapping[str, Any]) -> None:
+        self.work, self.row, name = work, row, row["problem_id"]
+        common = {"code": work.code, "max_new_tokens": work.max_new_tokens, "sampling": dict(work.sampling)}
+        problem = piece_key(common | describe_problem(row))
+        models, labels = piece_key(dict(work.models)), {rule: work.labels[rule].get(name, {}) for rule in work.labels}
+        self._target = piece_key({"problem": problem, "target": work.models["target"]})
+        self._of_rule = {
+            rule: {"problem": problem, "models": models, "window": work.window, "rule": rule, "code": work.rules[rule]}
+            | ({"labels": sorted(labels[rule].items())} if rule in labels else {})
+            for rule in work.given
+        }
+        self.labels = next(iter(labels.values()), {})
+
+    def all_keys(self) -> Iterator[str]:
+        """Yield the keys of all pieces that the problem may have."""
+        yield self._target
+        for rule, thresholds in self.work.given.items():
+            yield self._curve(rule)
+            yield self._overflow(rule)
+            yield from (self._point(rule, threshold) for threshold in (*thresholds, INFINITY))
+
+    def missing_jobs(self, pieces: Container[str]) -> Iterator[Job]:
+        """Yield the jobs that decode what is not among some pieces: by the target alone, and by rules together."""
+        if self._target not in pieces:
+            yield build_job(self.row, {}, self.work.given, self.labels)
+        parts = {rule: self._missing(rule, pieces) for rule in self.work.given}
+        if missing := {rule: part for rule, part in parts.items() if part is not None}:
+            yield build_job(self.row, missing, self.work.given, self.labels)
+
+    def to_pieces(self, found: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
+        """Return the pieces that rows of `rows_by_rule` are kept as, by key."""
+        pieces: dict[str, Any] = {}
+        for rule, rows in found.items():
+            if rule == TARGET:
+                pieces[self._target] = rows
+            elif rows[0]["exact"]:
+                pieces[self._curve(rule)] = rows
+            else:
+                message = "problem %s, rule %s: more than %d responses, decoded at the given thresholds only"
+                logger.warning(message, self.row["problem_id"], rule, self.work.branches)
+                pieces[self._overflow(rule)] = []
+                pieces |= {self._point(rule, row["threshold"]): [row] for row in rows}
+        return pieces
+
+    def to_rows(self, pieces: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the rows of sweep.parquet that the pieces give: the target's, then each rule's."""
+        rows = list(pieces[self._target])
+        for rule, thresholds in self.work.given.items():
+            curve = pieces.get(self._curve(rule))
+            rows += self._points(rule, [*thresholds, INFINITY], pieces) if curve is None else curve
+        return [row | {"split": self.row["split"]} for row in rows]
+
+    def _points(self, rule: str, thresholds: Sequence[float], pieces: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return a row per given threshold, which stands for those from the one before it on."""
+        found = [pieces[self._point(rule, threshold)][0] for threshold in thresholds]
+        return [row | {"threshold_low": low} for row, low in zip(found, [-INFINITY, *thresholds], strict=False)]
+
+    def _missing(self, rule: str, pieces: Container[str]) -> Thresholds | None:
+        """Return what is still to be decoded by a rule."""
+        if self._curve(rule) in pieces:
+            return None
+        if self._overflow(rule) not in pieces:
+            return EVERY
+        given = (*self.work.given[rule], INFINITY)
+        points = tuple(threshold for threshold in given if self._point(rule, threshold) not in pieces)
+        return Points(points) if points else None
+
+    def _curve(self, rule: str) -> str:
+        return piece_key(self._of_rule[rule])
+
+    def _overflow(self, rule: str) -> str:
+        return piece_key(self._of_rule[rule] | {"branches": self.work.branches})
+
+    def _point(self, rule: str, threshold: float) -> str:
+        return piece_key(self._of_rule[rule] | {"threshold": threshold})

@@ -1,0 +1,235 @@
+"""Fingerprints: what a stage's result depends on, as digests that change with meaning and with nothing else.
+
+Code counts by its syntax trees and not by its text; models and data files count by their contents and not by their
+dates. So a comment, a reformatting, a fresh checkout or a copied folder makes nothing stale.
+"""
+
+import ast
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from autojudge.engine.settings import own_models
+from autojudge.jobs.store import piece_key
+from autojudge.registry import LIBRARY
+
+MEANINGLESS = ("jobs", "workflow")  # rooms that tell how a job runs, never what it computes
+OF_MODELS = {".json", ".safetensors", ".gguf", ".model", ".txt", ".jinja", ".tiktoken", ".py"}  # what loading may read
+SMALL = 2**24  # bytes; smaller files are read whole
+SAMPLES, SAMPLE = 64, 2**16  # of larger ones: how many, of how many bytes
+REMEMBERED = Path(".snakemake/autojudge/digests.json")  # of files, by path, size and date
+
+
+@cache
+def code_digest(script: Path, members: tuple[Path, ...] = ()) -> str:
+    """Return a digest of the meaning of a script, and of all in the library that it reaches by imports.
+
+    Names and places of modules do not count, so moving one changes nothing. Left out are the rooms `jobs` and
+    `workflow`, and what `describe_meaning` leaves out.
+
+    Parameters
+    ----------
+    script : Path
+        A Python file.
+    members : tuple of Path
+        Files of members of registries, which it loads by name.
+    """
+    waiting = [script, *members]
+    found: set[Path] = set()
+    while waiting:
+        module = waiting.pop()
+        if module not in found:
+            found.add(module)
+            waiting += _imported(module)
+    return piece_key({"modules": sorted(meaning for module in found for meaning in _meanings(module))})
+
+
+@cache
+def _tree(module: Path) -> ast.Module:
+    return ast.parse(module.read_text(encoding="utf-8"))
+
+
+def _imported(module: Path) -> list[Path]:
+    """Return the library's modules that a module imports, but for the rooms that mean nothing."""
+    names: set[str] = set()
+    for node in ast.walk(_without_type_checking(_tree(module))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "autojudge":
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names if alias.name.split(".")[0] == "autojudge"}
+    places = [name.split(".")[1:] for name in names]
+    paths = [LIBRARY.joinpath(*parts) for parts in places if parts and parts[0] not in MEANINGLESS]
+    files = [path / "__init__.py" if path.is_dir() else path.with_suffix(".py") for path in paths]
+    return [file for file in files if file.is_file()]
+
+
+@cache
+def _meanings(module: Path) -> list[str]:
+    """Return the meaning of a module, and of the data files that lie beside it under its name."""
+    beside = [file for file in sorted(module.parent.glob(f"{module.stem}.*")) if file.suffix not in (".py", ".pyc")]
+    return [describe_meaning(_tree(module)), *(_describe_data(file) for file in beside if file.is_file())]
+
+
+def _describe_data(file: Path) -> str:
+    if file.suffix == ".yaml":
+        return json.dumps(yaml.safe_load(file.read_text(encoding="utf-8")), sort_keys=True, default=str)
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def describe_meaning(tree: ast.Module) -> str:
+    """Return what a module means as text, the same for every version of Python.
+
+    Left out are comments and formatting, docstrings, annotations, keyword arguments named `doc`, messages of errors and
+    calls of `logger`; of imports from the library, where a name comes from.
+    """
+    tree = _without_type_checking(tree)
+    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    others = [node for node in tree.body if node not in imports]
+    return "\n".join([*sorted(map(_describe, imports)), *map(_describe, _statements(others))])
+
+
+def _describe(node: Any) -> str:
+    """Return a node's meaning: of its fields those that hold something, as versions of Python differ in empty ones."""
+    if isinstance(node, list):
+        return "[" + ",".join(map(_describe, node)) + "]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    parts = [f"{name}={_describe(value)}" for name, value in _fields(node) if value is not None and value != []]
+    return f"{type(node).__name__}({','.join(parts)})"
+
+
+def _fields(node: ast.AST) -> Iterator[tuple[str, Any]]:
+    """Yield what counts of a node's fields."""
+    left_out = {"annotation", "returns", "type_comment", "kind", "ctx"}
+    if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+        yield "exc", node.exc.func
+        return
+    if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "autojudge":
+        yield "names", sorted((alias.name, alias.asname) for alias in node.names)
+        return
+    for name, value in ast.iter_fields(node):
+        if name in left_out:
+            continue
+        if name in ("body", "orelse", "finalbody") and isinstance(value, list):
+            value = _statements(value)
+        if name == "keywords":
+            value = [keyword for keyword in value if keyword.arg != "doc"]
+        yield name, value
+
+
+def _statements(body: Iterable[ast.stmt]) -> list[ast.stmt]:
+    """Return the statements that do something: no docstrings, no calls of `logger`."""
+    return [node for node in body if not isinstance(node, ast.Pass) and not _says_only(node)]
+
+
+def _says_only(node: ast.stmt) -> bool:
+    if not isinstance(node, ast.Expr):
+        return False
+    if isinstance(node.value, ast.Constant):
+        return True
+    call = node.value.func if isinstance(node.value, ast.Call) else None
+    return isinstance(call, ast.Attribute) and isinstance(call.value, ast.Name) and call.value.id == "logger"
+
+
+def _without_type_checking(tree: ast.Module) -> ast.Module:
+    """Return a module without its blocks `if TYPE_CHECKING:`."""
+
+    def for_types(node: ast.stmt) -> bool:
+        return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+    return ast.Module([node for node in tree.body if not for_types(node)], [])
+
+
+def identify_models(pair: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what a pair's results depend on of its models, by role: contents and dtype, or how the draft is made.
+
+    A local folder counts by its contents and not by its place, a model of the hub by name and revision.
+
+    Parameters
+    ----------
+    pair : mapping
+        An entry of `pairs` in the config.
+    """
+    draft = {key: pair["draft"].get(key) for key in ("first_layers", "prompt_lookup") if pair["draft"].get(key)}
+    return {"draft": draft} | {role: _identify_model(model) for role, model in own_models(pair).items()}
+
+
+def _identify_model(model: Mapping[str, Any]) -> dict[str, Any]:
+    folder = Path(model["model"]).expanduser()
+    of_hub = {"model": model["model"], "revision": model.get("revision")}
+    origin = {"contents": folder_digest(folder)} if folder.is_dir() else of_hub
+    template = model.get("chat_template")
+    return (
+        origin
+        | {key: model[key] for key in ("dtype", "gguf_file") if model.get(key)}
+        | ({"chat_template": file_digest(Path(template).expanduser())} if template else {})
+    )
+
+
+def folder_digest(folder: Path) -> str:
+    """Return a digest of a model folder: names and contents of the files that loading a model may read."""
+    files = [file for file in sorted(folder.iterdir()) if file.suffix in OF_MODELS and file.is_file()]
+    return piece_key({file.name: file_digest(file) for file in files})
+
+
+def identify_source(source: Any) -> Any:
+    """Return what a dataset's config entry `source` stands for; local files count by contents in place of paths."""
+    if isinstance(source, Mapping):
+        return {key: identify_source(part) if key in ("train", "test") else part for key, part in source.items()}
+    if isinstance(source, str) and Path(source).expanduser().is_file():
+        return {"contents": file_digest(Path(source).expanduser())}
+    return source
+
+
+def file_digest(file: Path) -> str:
+    """Return a digest of a file's contents; it is remembered by path, size and date, and so are those of other runs.
+
+    Files of more than 16 MiB stand for themselves by their size, their first and last bytes, and samples at even
+    distances (4 MiB in all): of a .safetensors file the header is among them, which tells each tensor's name, shape and
+    dtype. Weights that were trained on differ everywhere, so this finds another model, and not a single changed number.
+    """
+    state = file.stat()
+    key = f"{file.resolve()} {state.st_size} {state.st_mtime_ns}"
+    known = _remembered()
+    if key not in known:
+        known[key] = _read_digest(file, state.st_size)
+        _remember(known)
+    return known[key]
+
+
+def _read_digest(file: Path, size: int) -> str:
+    found = hashlib.sha256(str(size).encode())
+    with file.open("rb") as opened:
+        if size <= SMALL:
+            found.update(opened.read())
+        else:
+            for number in range(SAMPLES):
+                opened.seek((size - SAMPLE) * number // (SAMPLES - 1))
+                found.update(opened.read(SAMPLE))
+    return found.hexdigest()
+
+
+@cache
+def _remembered() -> dict[str, str]:
+    """Return the digests that earlier runs in this folder left; they are a convenience, so a damaged file is none."""
+    try:
+        known = json.loads(REMEMBERED.read_text())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _remember(known: Mapping[str, str]) -> None:
+    partial = REMEMBERED.with_name(f"{REMEMBERED.name}.{os.getpid()}")
+    try:
+        REMEMBERED.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(known))
+        os.replace(partial, REMEMBERED)
+    except OSError:  # read-only, or full: then it is read again next time
+        return

@@ -1,0 +1,108 @@
+"""What the store of finished work holds, and which of it a config uses."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from autojudge.decoding.sweep import read_labels
+from autojudge.decoding.thresholds import expand_thresholds
+from autojudge.jobs.mining_work import Models
+from autojudge.jobs.store import Store, describe_bytes
+from autojudge.jobs.sweep_work import SweptProblem
+from autojudge.judging.artifact import load_judge
+from autojudge.tables.schemas import read_table, records
+from autojudge.workflow.work import mining_work, sweep_work
+
+STAGES = ("mining", "sweep")
+NO_RUN = "of no run of this config"
+
+
+@dataclass
+class Stock:
+    """A store of a dataset and pair.
+
+    Attributes
+    ----------
+    folder : Path
+        Its files.
+    store : Store
+        Open to be read.
+    used : set of str or None
+        Keys that the config uses; None where that cannot be told.
+    note : str
+        Why not.
+    """
+
+    folder: Path
+    store: Store
+    used: set[str] | None
+    note: str
+
+    @property
+    def unused(self) -> set[str]:
+        """Keys of the pieces that the config does not use; none where that cannot be told."""
+        return set() if self.used is None else set(self.store.places) - self.used
+
+    def bytes(self, keys: set[str]) -> int:
+        """Return what some pieces take on disk."""
+        return sum(self.store.places[key].bytes for key in keys)
+
+
+def find_stocks(config: Mapping[str, Any], models: Mapping[str, Models], results: Path) -> list[Stock]:
+    """Return every store below a folder of results, with what the config's runs use of it.
+
+    Parameters
+    ----------
+    models : mapping of str
+        `identify_models` of each pair of the runs.
+    """
+    runs = {(run["dataset"], pair) for run in config["runs"] for pair in run["pairs"]}
+    stocks = []
+    for folder in sorted(path for stage in STAGES for path in results.glob(f"*/*/store/{stage}")):
+        pair, dataset = folder.parents[1].name, folder.parents[2].name
+        if (dataset, pair) in runs:
+            used, note = _used(config, dataset, models[pair], folder)
+        else:
+            used, note = None, NO_RUN
+        stocks.append(Stock(folder, Store(folder), used, note))
+    return stocks
+
+
+def _used(config: Mapping[str, Any], dataset: str, models: Models, folder: Path) -> tuple[set[str] | None, str]:
+    """Return the keys that a run uses, all acceptance rules of the config counted, or why that cannot be told."""
+    made, entry = folder.parents[1], config["datasets"][dataset]
+    needed = [made / "problems.parquet"]
+    if folder.name == "sweep":
+        needed += [made / "labels.parquet", made / "judge/judge.json"]
+    if absent := [str(file) for file in needed if not file.is_file()]:
+        return None, f"not told, as {', '.join(absent)} is not made yet"
+    problems = records(read_table("problems", needed[0]))
+    if folder.name == "mining":
+        mining = mining_work(entry["task"], entry["max_new_tokens"], models)
+        return {mining.key(problem) for problem in problems}, ""
+    judge = load_judge(made / "judge")
+    thresholds = {rule: settings["thresholds"] for rule, settings in config["rules"].items()}
+    given = expand_thresholds(thresholds, judge.info["thresholds"])
+    size = (entry["task"], entry["max_new_tokens"], models)
+    sweep = sweep_work(*size, config["decoding"], given, judge, read_labels(str(needed[1])))
+    return {key for problem in problems for key in SweptProblem(sweep, problem).all_keys()}, ""
+
+
+def describe_stocks(stocks: list[Stock]) -> str:
+    """Return what stores hold as a table."""
+    rows = []
+    for stock in stocks:
+        held, unused = set(stock.store.places), stock.unused
+        told = stock.note or f"{len(unused)} pieces, {describe_bytes(stock.bytes(unused))}"
+        rows.append(
+            {
+                "store": stock.folder,
+                "pieces": len(held),
+                "size": describe_bytes(stock.bytes(held)),
+                "not used by this config": told,
+            }
+        )
+    return tabulate(rows, "keys", "github") if rows else "The store is empty."
