@@ -1,5 +1,6 @@
 import re
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +25,24 @@ except InputError as fault:
 validate(config, "../config/config.schema.yaml")
 for key in ("feature_sets", "classifiers"):
     config["judge"][key] = left_in(config["judge"][key])
+
+
+def keep_records_with_results():
+    """Let snakemake's records of what made each result lie beside the results, so that a copy of these is complete."""
+    records, link = Path("results/.snakemake"), Path(".snakemake/metadata")
+    if link.is_dir() and not link.is_symlink():
+        if records.exists():
+            return
+        records.parent.mkdir(exist_ok=True)
+        link.rename(records)
+    records.mkdir(parents=True, exist_ok=True)
+    (link.parent / "incomplete").mkdir(parents=True, exist_ok=True)  # else snakemake takes the records for older ones
+    with suppress(FileExistsError):
+        link.symlink_to("../results/.snakemake")
+
+
+if Path(workflow.basedir).resolve() == WORKFLOW_SCRIPTS.resolve().parent:  # a module's records are the outer workflow's
+    keep_records_with_results()
 
 
 wildcard_constraints:

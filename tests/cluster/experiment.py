@@ -1,9 +1,7 @@
 """The small experiment that is disturbed: started, watched, struck, and compared with an undisturbed run."""
 
 import contextlib
-import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -75,10 +73,6 @@ class Experiment(Clone):
         """What snakemake printed so far, in all of its runs."""
         return (self.folder / "run.log").read_text()
 
-    def job_logs(self, rule: str) -> str:
-        """What the jobs of a rule logged; of each job the last attempt."""
-        return "".join(path.read_text() for path in sorted((self.folder / "logs" / rule).rglob("*.log")))
-
     def start(self, *arguments: str) -> subprocess.Popen:
         """Start snakemake in a process group of its own."""
         command = [sys.executable, "-m", "snakemake", "--cores", "all", *(["--profile", "slurm"] if self.slurm else [])]
@@ -112,22 +106,22 @@ class Experiment(Clone):
         """Run snakemake, which has to fail."""
         assert self.end(self.start(*arguments)) != 0, self.log[-6000:]
 
-    def journal(self, shard: str, stage: str = "mine") -> Path:
-        return self.folder / RESULTS / "journal" / stage / f"{shard}.jsonl"
+    def pieces(self, shard: str, stage: str = "mining") -> Path:
+        """The store's file that a shard adds to."""
+        return self.folder / RESULTS / "store" / stage / f"{shard}.pieces"
 
-    def finished(self, shard: str, stage: str = "mine") -> list[str]:
-        """Problems, or numbers of response trees, whose line in a shard's journal is whole, in order."""
+    def finished(self, shard: str, stage: str = "mining") -> list[str]:
+        """Keys of the pieces whose line in a shard's file is whole, in order."""
         try:
-            lines = self.journal(shard, stage).read_bytes().splitlines(keepends=True)[1:]
+            lines = self.pieces(shard, stage).read_bytes().splitlines(keepends=True)
         except FileNotFoundError:
             return []
-        entries = [json.loads(line) for line in lines if line.endswith(b"\n")]
-        return [entry["response"]["problem_id"] if stage == "mine" else str(entry["job"]) for entry in entries]
+        return [line.split()[0].decode() for line in lines if line.endswith(b"\n")]
 
     @property
     def resumed(self) -> int:
-        """Finished problems that mining shards were resumed with, by their last attempts."""
-        return sum(map(int, re.findall(r"resumes with (\d+) finished", self.job_logs("mine_labels"))))
+        """Finished problems that mining shards took from the store, by their last attempts."""
+        return self.counted("mine_labels")[0]
 
     def jobs(self, script: str = "") -> list[psutil.Process]:
         """Processes that run a rule's script in this folder."""
@@ -147,7 +141,7 @@ class Experiment(Clone):
                 with contextlib.suppress(psutil.Error):
                     paths = {file.path for file in process.open_files()}
                     for shard in SHARDS:
-                        if str(self.journal(shard)) in paths and len(self.finished(shard)) >= finished:
+                        if str(self.pieces(shard)) in paths and len(self.finished(shard)) >= finished:
                             process.suspend()
                             return process, shard, self.finished(shard)
             time.sleep(0.05)

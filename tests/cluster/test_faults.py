@@ -1,8 +1,8 @@
 """Faults without a scheduler: whatever ends a run, the same command ends with the tables of an undisturbed one."""
 
-import contextlib
 import os
 import random
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -15,7 +15,6 @@ from autojudge.tables.schemas import read_table
 pytestmark = pytest.mark.skipif("AUTOJUDGE_SLURM" not in os.environ, reason="run `make test-cluster`")
 
 KILLS = 30
-DONE = {"mine": "responses", "sweep": "sweep"}  # the last table of a shard
 
 
 @pytest.fixture
@@ -42,14 +41,15 @@ def test_a_killed_mining_process_is_resumed(experiment, undisturbed):
     agree(experiment.folder, undisturbed)
 
 
-def test_a_torn_journal_loses_its_torn_problem_only(experiment, undisturbed):
-    shard, finished = kill_mining(experiment)
-    journal = experiment.journal(shard)
-    journal.write_bytes(journal.read_bytes()[:-20])
+def test_a_torn_store_loses_its_torn_problem_only(experiment, undisturbed):
+    shard, _ = kill_mining(experiment)
+    pieces = experiment.pieces(shard)
+    pieces.write_bytes(pieces.read_bytes()[:-20])
+    whole = len(experiment.finished(shard))
     experiment.run("--unlock")
     experiment.run(MINED)
     log = (experiment.folder / f"logs/mine_labels/arith/testbed/{shard}.log").read_text()
-    assert f"resumes with {len(finished) - 1} finished" in log
+    assert f"store: {whole} taken" in log
     agree(experiment.folder, undisturbed)
 
 
@@ -64,7 +64,7 @@ def test_a_second_run_in_one_folder_is_refused(experiment, undisturbed):
 
 
 def test_a_full_disk_loses_no_finished_problem(experiment, undisturbed):
-    folder = experiment.journal(SHARDS[0]).parent
+    folder = experiment.pieces(SHARDS[0]).parent
     folder.mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=192k", "tmpfs", folder], check=True)
     try:
@@ -78,7 +78,7 @@ def test_a_full_disk_loses_no_finished_problem(experiment, undisturbed):
         subprocess.run(["umount", folder], check=True)
     for shard, problems in finished.items():
         log = (experiment.folder / f"logs/mine_labels/arith/testbed/{shard}.log").read_text()
-        assert not problems or f"resumes with {len(problems)} finished" in log
+        assert f"store: {len(problems)} taken" in log
     agree(experiment.folder, undisturbed)
 
 
@@ -103,46 +103,53 @@ def test_a_shard_whose_end_was_not_seen_is_not_mined_again(experiment, undisturb
     for file in shard:
         file.unlink()  # as snakemake does with the outputs of a job whose end it did not see
     experiment.run(MINED)
-    assert f"resumes with {len(mined)} finished" in experiment.job_logs("mine_labels")
-    assert sorted(mined) == sorted(read_table("responses", shard[-1])["problem_id"])
-    assert not experiment.journal(SHARDS[0]).parent.exists(), "gathered shards need none"
+    assert experiment.finished(SHARDS[0]) == mined
+    assert len(mined) == len(read_table("responses", shard[-1])) == experiment.resumed
     agree(experiment.folder, undisturbed)
 
 
-@pytest.mark.parametrize("file", ["autojudge/endings.py", "mine_labels.py"])
-def test_a_journal_of_other_code_is_refused(experiment, undisturbed, file):
-    shard, finished = kill_mining(experiment)
-    code = experiment.folder / "workflow_scripts" / file
-    text = code.read_text()
-    code.write_text(text + "\n")
+@pytest.mark.parametrize("edit, taken", [("\n# a comment\n", True), ("\nMORE = 1\n", False)])
+def test_an_edit_between_two_runs_costs_what_it_changes(experiment, undisturbed, edit, taken):
+    _, finished = kill_mining(experiment)
+    code = experiment.folder / "workflow_scripts/autojudge/engine/endings.py"
+    code.write_text(code.read_text() + edit)
     experiment.run("--unlock")
-    experiment.fail(MINED)
-    assert f"journal/mine/{shard}.jsonl: left by a run with other code; delete it" in experiment.log
-    code.write_text(text)
     experiment.run(MINED)
-    assert experiment.resumed >= len(finished)
+    assert (experiment.resumed >= len(finished)) if taken else (experiment.resumed == 0)
     agree(experiment.folder, undisturbed)
 
 
-def pieces(experiment: Experiment) -> int:
-    """Lines of journals and files of results: what a run has finished, fewer once journals are gathered."""
+def test_runs_with_other_shards_share_all_work(experiment, undisturbed):
+    experiment.run(MINED)
+    mined = experiment.counted("mine_labels")[1]
+    config = experiment.folder / "small.yaml"
+    config.write_text(config.read_text().replace("mining:\n", "mining:\n  shards: 3\n"))
+    experiment.run(MINED)
+    logs = [path.read_text() for path in (experiment.folder / "logs/mine_labels/arith/testbed").glob("*-of-3.log")]
+    counts = [re.search(r"store: (\d+) taken, (\d+) computed", log).groups() for log in logs]
+    assert len(counts) == 3 and all(computed == "0" for _, computed in counts)
+    assert sum(int(taken) for taken, _ in counts) == mined
+    agree(experiment.folder, undisturbed)
+
+
+def steps(experiment: Experiment) -> int:
+    """Pieces of the store and files of results: what a run has finished."""
     count = 0
     for folder, _, names in os.walk(experiment.folder / "results"):
         count += len(names)
         for name in names:
-            if name.endswith(".jsonl"):
-                with contextlib.suppress(FileNotFoundError):
-                    count += Path(folder, name).read_bytes().count(b"\n")
+            if name.endswith(".pieces"):
+                count += Path(folder, name).read_bytes().count(b"\n")
     return count
 
 
 def test_thirty_random_kills_over_a_whole_run_lose_no_finished_problem(experiment, undisturbed):
     rng, restarts = random.Random(0), 0
-    known = {(stage, shard): [] for stage in DONE for shard in SHARDS}
+    known = {(stage, shard): [] for stage in ("mining", "sweep") for shard in SHARDS}
     child = experiment.start(FIGURE, "--retries", str(KILLS))
     for count in range(KILLS):
-        begin, wanted = pieces(experiment), rng.randint(0, 4)
-        while not (jobs := experiment.jobs()) or pieces(experiment) in range(begin, begin + wanted):
+        begin, wanted = steps(experiment), rng.randint(0, 4)
+        while not (jobs := experiment.jobs()) or steps(experiment) in range(begin, begin + wanted):
             assert child.poll() is None, f"the run ended after {count} kills: {experiment.log[-6000:]}"
             time.sleep(0.02)
         time.sleep(rng.uniform(0, 0.2))
@@ -152,11 +159,10 @@ def test_thirty_random_kills_over_a_whole_run_lose_no_finished_problem(experimen
         else:
             kill(rng.choice(jobs))
         for (stage, shard), before in known.items():
-            now, gathered = experiment.finished(shard, stage), not experiment.journal(shard, stage).exists()
-            done = (experiment.folder / RESULTS / DONE[stage] / f"{shard}.parquet").exists()
-            assert now[: len(before)] == before or (gathered and done), "nothing finished is lost"
+            now = experiment.finished(shard, stage)
+            assert now[: len(before)] == before, "nothing finished is lost"
             assert len(set(now)) == len(now), "or done again"
-            known[stage, shard] = now or before
+            known[stage, shard] = now
         if child.poll() is not None:
             child = experiment.start(FIGURE, "--retries", str(KILLS), "--nolock")
     experiment.finish(child)

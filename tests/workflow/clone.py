@@ -1,6 +1,7 @@
 """A copy of the repository with a small config, in which tests run snakemake."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,10 +32,20 @@ speed: {problems: 2, rounds: 1, windows: [4]}
 
 
 class Clone:
-    """A copy of the repository's files with a small config."""
+    """A copy of the repository's files with a small config.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    folder : Path
+        Where it lies.
+    filled : bool
+        The files are there already.
+    """
+
+    def __init__(self, folder: Path, filled: bool = False) -> None:
         self.folder = folder
+        if filled:
+            return
         listed = subprocess.run(
             ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
         )
@@ -59,6 +70,15 @@ class Clone:
         rows = [line.split() for line in (result.stdout + result.stderr).splitlines()]
         counts = {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
         return {rule: count for rule, count in counts.items() if rule not in ("all", "total")}
+
+    def job_logs(self, rule: str) -> str:
+        """What the jobs of a rule logged; of each job the last attempt."""
+        return "".join(path.read_text() for path in sorted((self.folder / "logs" / rule).rglob("*.log")))
+
+    def counted(self, rule: str) -> tuple[int, int]:
+        """How many pieces the jobs of a rule took from the store and computed, by their last attempts."""
+        found = re.findall(r"store: (\d+) taken, (\d+) computed", self.job_logs(rule))
+        return sum(int(taken) for taken, _ in found), sum(int(computed) for _, computed in found)
 
     def table(self, name: str) -> pd.DataFrame:
         return read_table(name, self.folder / RESULTS / f"{name}.parquet")

@@ -1,27 +1,17 @@
 """Small real runs of the workflow in a copy of the repository."""
 
 import json
-import os
 import shutil
 
 import pandas as pd
 import pytest
 import yaml
-from clone import RESULTS, Clone
+from clone import RESULTS
 
 from autojudge.tables.schemas import arrow_schema
 from conftest import ROOT
 
 RULES = {"lossless", "always", "top_k", "kl_divergence", "fly", "judge", "oracle"}
-
-
-@pytest.fixture(scope="session")
-def clone(tmp_path_factory) -> Clone:
-    """A copy in which the whole small experiment has run."""
-    clone = Clone(tmp_path_factory.mktemp("clone"))
-    result = clone.snakemake("--cores", "all")
-    assert result.returncode == 0, result.stdout + result.stderr
-    return clone
 
 
 def test_the_experiment_makes_every_result(clone):
@@ -126,29 +116,6 @@ def test_other_resources_and_batches_rerun_nothing(clone):
     assert clone.planned(*overridden, small=False).keys() <= {"log_to_wandb"}
     (clone.folder / "other.yaml").write_text("datasets: {arith: {max_new_tokens: 99}}")
     assert "mine_labels" in clone.planned(*overridden, small=False)
-
-
-@pytest.mark.parametrize(
-    "module, reruns, spares",
-    [
-        ("statistics.py", {"build_pareto"}, {"mine_labels", "sweep_thresholds", "train_judge"}),
-        ("mining.py", {"mine_labels", "train_judge", "sweep_thresholds", "build_pareto"}, {"prepare_problems"}),
-        ("rules/top_k.py", {"sweep_thresholds", "build_pareto"}, {"mine_labels", "train_judge"}),
-        ("tokens_page.html.jinja", {"show_tokens"}, {"build_pareto"}),
-        ("tasks/gsm8k.py", set(), {"prepare_problems", "mine_labels"}),
-    ],
-)
-def test_editing_a_library_file_reruns_what_depends_on_it(clone, module, reruns, spares):
-    path = clone.folder / "workflow_scripts/autojudge" / module
-    content, times = path.read_bytes(), path.stat()
-    try:
-        path.write_bytes(content + b"\n")
-        planned = clone.planned("--cores", "all").keys()
-    finally:
-        path.write_bytes(content)
-        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert reruns <= planned and not spares & planned
-    assert clone.planned("--cores", "all") == {}, "the copy is as it was"
 
 
 def test_deleting_a_shard_reruns_it_alone_and_what_follows(clone):

@@ -1,24 +1,10 @@
-"""Journals go once their shards are gathered; one that cannot be deleted is told, as another config would refuse it."""
+"""Shards hold every item once."""
 
-import pytest
-
-from autojudge.jobs import shards
+from autojudge.jobs.shards import take_shard
 
 
-@pytest.fixture
-def journals(tmp_path):
-    folder = tmp_path / "journal/mine"
-    folder.mkdir(parents=True)
-    (folder / "1-of-2.jsonl").write_text("{}\n")
-    return folder
-
-
-def test_journals_are_deleted(journals, caplog):
-    shards.remove_journals(str(journals))
-    assert not journals.exists() and not caplog.records
-
-
-def test_journals_that_stay_are_told(journals, caplog, monkeypatch):
-    monkeypatch.setattr(shards.shutil, "rmtree", lambda *_, **__: None)
-    shards.remove_journals(str(journals))
-    assert f"{journals} cannot be deleted" in caplog.text
+def test_shards_hold_every_item_once_and_differ_by_one_in_size():
+    items = list(range(11))
+    shards = [take_shard(items, f"{i}-of-3") for i in (1, 2, 3)]
+    assert sorted(sum(shards, [])) == items
+    assert sorted(map(len, shards)) == [3, 4, 4]

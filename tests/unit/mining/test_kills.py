@@ -43,9 +43,8 @@ def job(tmp_path, problems, pair_settings):
             "batch": 6,
             "memory_mb": 4000,
             "splits": ["train", "validation"],
-            "code": [],
-            "journal": str(tmp_path / folder / "journal.jsonl"),
-            "outputs": {t: str(tmp_path / folder / f"{t}.parquet") for t in ("labels", "features", "responses")},
+            "models": {"draft": {}, "target": {}},
+            "outputs": {t: str(tmp_path / folder / t / "1.parquet") for t in ("labels", "features", "responses")},
         }
 
     return arguments
@@ -56,30 +55,30 @@ def start(arguments) -> subprocess.Popen:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def finished(journal) -> list[str]:
-    """Problems whose line in the journal is whole."""
-    lines = journal.read_bytes().splitlines(keepends=True)[1:] if journal.exists() else []
-    return [json.loads(line)["response"]["problem_id"] for line in lines if line.endswith(b"\n")]
+def finished(pieces) -> list[str]:
+    """Keys of the problems whose line in the store is whole."""
+    lines = pieces.read_bytes().splitlines(keepends=True) if pieces.exists() else []
+    return [line.split()[0].decode() for line in lines if line.endswith(b"\n")]
 
 
 def test_ten_kills_change_nothing_and_lose_only_problems_in_flight(tmp_path, job):
     undisturbed, killed = job("undisturbed"), job("killed")
     assert start(undisturbed).wait() == 0
-    journal = tmp_path / "killed/journal.jsonl"
+    pieces = tmp_path / "killed/store/mining/1-of-1.pieces"
     rng, kills, known = random.Random(0), 0, []
     while kills < KILLS:
         child = start(killed)
-        while len(finished(journal)) <= len(known) and child.poll() is None:
+        while len(finished(pieces)) <= len(known) and child.poll() is None:
             time.sleep(0.02)
         time.sleep(rng.uniform(0, 0.15))
         assert child.poll() is None, f"the shard ended after {kills} kills; give it more problems"
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
         kills += 1
-        now = finished(journal)
+        now = finished(pieces)
         assert now[: len(known)] == known and len(set(now)) == len(now), "no finished problem is lost or mined again"
         known = now
-    assert start(killed).wait() == 0 and len(finished(journal)) == N_PROBLEMS
+    assert start(killed).wait() == 0 and len(finished(pieces)) == N_PROBLEMS
     for table in ("labels", "responses", "features"):
         ours, theirs = (schemas.read_table(table, a["outputs"][table]) for a in (killed, undisturbed))
         keys = [c for c in ("problem_id", "position") if c in ours]
