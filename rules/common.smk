@@ -52,6 +52,10 @@ def rule_modules():
     return [f"rules.{rule}" for rule in config["decoding"]["rules"]]
 
 
+def classifier_modules():
+    return [f"judging.classifiers.{classifier}" for classifier in config["judge"]["classifiers"]]
+
+
 def swept_rules():
     """Thresholds of each swept rule."""
     return {rule: config["rules"][rule]["thresholds"] for rule in config["decoding"]["rules"]}

@@ -3,7 +3,7 @@ rule train_judge:
     input:
         labels="results/{dataset}/{pair}/labels.parquet",
         features="results/{dataset}/{pair}/features.parquet",
-        code=code("train_judge"),
+        code=code("train_judge", *classifier_modules()),
     output:
         grid="results/{dataset}/{pair}/grid/{feature_set}/{fold}.parquet",
         scores="results/{dataset}/{pair}/scores/{feature_set}/{fold}.parquet",
@@ -56,11 +56,10 @@ rule select_judge:
         scores="results/{dataset}/{pair}/scores.parquet",
         labels="results/{dataset}/{pair}/labels.parquet",
         features="results/{dataset}/{pair}/features.parquet",
-        code=code("select_judge", task_module),
+        code=code("select_judge", task_module, *classifier_modules()),
     output:
         tensors="results/{dataset}/{pair}/judge/judge.safetensors",
-        info="results/{dataset}/{pair}/judge/judge.json",
-        card="results/{dataset}/{pair}/judge/README.md",
+        record="results/{dataset}/{pair}/judge/judge.json",
     log:
         "logs/select_judge/{dataset}/{pair}.log",
     benchmark:
@@ -73,7 +72,7 @@ rule select_judge:
         runtime=60,
     params:
         mismatches=used_mismatches(),
-        judge={key: config["judge"][key] for key in ("feature_sets", "select")},
+        settings={key: config["judge"][key] for key in ("feature_sets", "select")},
         task=dataset_value("task"),
         pair=pair_settings,
         seed=config["seed"],
@@ -81,20 +80,39 @@ rule select_judge:
         "../workflow_scripts/select_judge.py"
 
 
+rule write_model_card:
+    """Tell what the judge is, what it was chosen by and how to use it."""
+    input:
+        judge=["results/{dataset}/{pair}/judge/judge.safetensors", "results/{dataset}/{pair}/judge/judge.json"],
+        code=code("write_model_card"),
+    output:
+        "results/{dataset}/{pair}/judge/README.md",
+    log:
+        "logs/write_model_card/{dataset}/{pair}.log",
+    benchmark:
+        "benchmarks/write_model_card/{dataset}/{pair}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=10,
+    script:
+        "../workflow_scripts/write_model_card.py"
+
+
 rule report_judges:
-    """Compare all candidate judges and the rules that need no training, and draw the ablation figure."""
+    """Compare all candidate judges and the rules that need no training."""
     input:
         labels="results/{dataset}/{pair}/labels.parquet",
         features="results/{dataset}/{pair}/features.parquet",
         grid="results/{dataset}/{pair}/grid.parquet",
         scores="results/{dataset}/{pair}/scores.parquet",
         judge=["results/{dataset}/{pair}/judge/judge.safetensors", "results/{dataset}/{pair}/judge/judge.json"],
-        code=code("report_judges"),
+        code=code("report_judges", *classifier_modules()),
     output:
         markdown="results/{dataset}/{pair}/judges.md",
         csv="results/{dataset}/{pair}/judges.csv",
-        pdf="results/{dataset}/{pair}/ablation.pdf",
-        png="results/{dataset}/{pair}/ablation.png",
     log:
         "logs/report_judges/{dataset}/{pair}.log",
     benchmark:
@@ -106,7 +124,8 @@ rule report_judges:
         mem_mb=growing(config["judge"]["mem_mb"]),
         runtime=60,
     params:
-        judge={key: config["judge"][key] for key in ("feature_sets", "select")},
+        feature_sets=config["judge"]["feature_sets"],
+        recall=config["judge"]["select"]["recall"],
         exclude_cut_off=config["judge"]["exclude_cut_off"],
         title="{dataset}, {pair}",
         seed=config["seed"],
@@ -114,16 +133,71 @@ rule report_judges:
         "../workflow_scripts/report_judges.py"
 
 
-rule plot_learning_curve:
-    """Show how good the judge is with fewer mined problems."""
+rule plot_ablation:
+    """Draw how judges differ by what they read and how they decide, and how reliable the chosen one is."""
+    input:
+        labels="results/{dataset}/{pair}/labels.parquet",
+        features="results/{dataset}/{pair}/features.parquet",
+        grid="results/{dataset}/{pair}/grid.parquet",
+        scores="results/{dataset}/{pair}/scores.parquet",
+        judge=["results/{dataset}/{pair}/judge/judge.safetensors", "results/{dataset}/{pair}/judge/judge.json"],
+        code=code("plot_ablation", *classifier_modules()),
+    output:
+        pdf="results/{dataset}/{pair}/ablation.pdf",
+        png="results/{dataset}/{pair}/ablation.png",
+    log:
+        "logs/plot_ablation/{dataset}/{pair}.log",
+    benchmark:
+        "benchmarks/plot_ablation/{dataset}/{pair}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(config["judge"]["mem_mb"]),
+        runtime=30,
+    params:
+        feature_sets=config["judge"]["feature_sets"],
+        exclude_cut_off=config["judge"]["exclude_cut_off"],
+        title="{dataset}, {pair}",
+    script:
+        "../workflow_scripts/plot_ablation.py"
+
+
+rule measure_learning_curve:
+    """Measure how good the judge is with fewer mined problems."""
     input:
         labels="results/{dataset}/{pair}/labels.parquet",
         features="results/{dataset}/{pair}/features.parquet",
         grid="results/{dataset}/{pair}/grid.parquet",
         judge=["results/{dataset}/{pair}/judge/judge.safetensors", "results/{dataset}/{pair}/judge/judge.json"],
+        code=code("measure_learning_curve", *classifier_modules()),
+    output:
+        "results/{dataset}/{pair}/learning_curve.csv",
+    log:
+        "logs/measure_learning_curve/{dataset}/{pair}.log",
+    benchmark:
+        "benchmarks/measure_learning_curve/{dataset}/{pair}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(config["judge"]["mem_mb"]),
+        runtime=60,
+    params:
+        mismatches=used_mismatches(),
+        feature_sets=config["judge"]["feature_sets"],
+        linear_set=config["judge"]["select"]["feature_sets"][0],
+        seed=config["seed"],
+    script:
+        "../workflow_scripts/measure_learning_curve.py"
+
+
+rule plot_learning_curve:
+    """Draw how good the judge is with fewer mined problems."""
+    input:
+        csv="results/{dataset}/{pair}/learning_curve.csv",
         code=code("plot_learning_curve"),
     output:
-        csv="results/{dataset}/{pair}/learning_curve.csv",
         pdf="results/{dataset}/{pair}/learning_curve.pdf",
         png="results/{dataset}/{pair}/learning_curve.png",
     log:
@@ -134,33 +208,28 @@ rule plot_learning_curve:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=growing(config["judge"]["mem_mb"]),
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=10,
     params:
-        mismatches=used_mismatches(),
-        judge={key: config["judge"][key] for key in ("feature_sets", "select")},
         title="{dataset}, {pair}",
-        seed=config["seed"],
     script:
         "../workflow_scripts/plot_learning_curve.py"
 
 
-rule plot_transfer:
-    """Show each dataset's judge on each dataset's mismatches, for one pair."""
+rule measure_transfer:
+    """Measure each dataset's judge on each dataset's mismatches, for one pair."""
     input:
         judges=of_each_dataset("results/{dataset}/{pair}/judge/judge.json"),
         tensors=of_each_dataset("results/{dataset}/{pair}/judge/judge.safetensors"),
         labels=of_each_dataset("results/{dataset}/{pair}/labels.parquet"),
         features=of_each_dataset("results/{dataset}/{pair}/features.parquet"),
-        code=code("plot_transfer"),
+        code=code("measure_transfer", *classifier_modules()),
     output:
-        csv="results/{pair}_transfer.csv",
-        pdf="results/{pair}_transfer.pdf",
-        png="results/{pair}_transfer.png",
+        "results/{pair}_transfer.csv",
     log:
-        "logs/plot_transfer/{pair}.log",
+        "logs/measure_transfer/{pair}.log",
     benchmark:
-        "benchmarks/plot_transfer/{pair}.tsv"
+        "benchmarks/measure_transfer/{pair}.tsv"
     conda:
         "../envs/cpu.yaml"
     threads: 1
@@ -171,5 +240,27 @@ rule plot_transfer:
         mismatches=used_mismatches(),
         datasets=lambda wildcards: datasets_of(config, wildcards.pair),
         seed=config["seed"],
+    script:
+        "../workflow_scripts/measure_transfer.py"
+
+
+rule plot_transfer:
+    """Draw each dataset's judge on each dataset's mismatches, for one pair."""
+    input:
+        csv="results/{pair}_transfer.csv",
+        code=code("plot_transfer"),
+    output:
+        pdf="results/{pair}_transfer.pdf",
+        png="results/{pair}_transfer.png",
+    log:
+        "logs/plot_transfer/{pair}.log",
+    benchmark:
+        "benchmarks/plot_transfer/{pair}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=10,
     script:
         "../workflow_scripts/plot_transfer.py"

@@ -38,7 +38,7 @@ def sweep_thresholds(
     table = schemas.read_table("problems", problems)
     rows = take_shard(schemas.records(table[table["split"] != "train"]), shard)
     judge, scoring = load_judge(judge_folder) if judge_folder else None, load_task(task)
-    given, known = expand_thresholds(rules, judge.info["thresholds"] if judge else None), {}
+    given, known = expand_thresholds(rules, judge.record.thresholds if judge else None), {}
     if labels:
         known = {name: mined for name, mined in read_labels(labels).items() if name in {r["problem_id"] for r in rows}}
     settings = {"decoding": decoding, "rules": given, "judge": judge.digest() if judge else None, "labels": known}
