@@ -2,7 +2,7 @@ rule train_judge:
     """Fit the classifiers of one feature set on one fold, and measure them on what they have not seen."""
     input:
         labels="results/{dataset}/{pair}/labels.parquet",
-        features="results/{dataset}/{pair}/features.parquet",
+        features=ancient("results/{dataset}/{pair}/features.parquet"),
     output:
         grid="results/{dataset}/{pair}/grid/{feature_set}/{fold}.parquet",
         scores="results/{dataset}/{pair}/scores/{feature_set}/{fold}.parquet",
@@ -17,7 +17,7 @@ rule train_judge:
         mem_mb=growing(config["judge"]["mem_mb"]),
         runtime=120,
     params:
-        code=code("train_judge"),
+        code=code("train_judge", classifier_members),
         mismatches=used_mismatches(),
         blocks=blocks_of_set,
         classifiers=config["judge"]["classifiers"],
@@ -56,11 +56,10 @@ rule select_judge:
         grid="results/{dataset}/{pair}/grid.parquet",
         scores="results/{dataset}/{pair}/scores.parquet",
         labels="results/{dataset}/{pair}/labels.parquet",
-        features="results/{dataset}/{pair}/features.parquet",
+        features=ancient("results/{dataset}/{pair}/features.parquet"),
     output:
         tensors="results/{dataset}/{pair}/judge/judge.safetensors",
-        info="results/{dataset}/{pair}/judge/judge.json",
-        card="results/{dataset}/{pair}/judge/README.md",
+        record="results/{dataset}/{pair}/judge/judge.json",
     log:
         "logs/select_judge/{dataset}/{pair}.log",
     benchmark:
@@ -72,9 +71,9 @@ rule select_judge:
         mem_mb=growing(config["judge"]["mem_mb"]),
         runtime=60,
     params:
-        code=code("select_judge", task_member),
+        code=code("select_judge", task_member, classifier_members),
         mismatches=used_mismatches(),
-        judge={key: config["judge"][key] for key in ("feature_sets", "select")},
+        settings={key: config["judge"][key] for key in ("feature_sets", "select")},
         task=dataset_value("task"),
         models=models_of_pair,
         seed=config["seed"],
@@ -82,19 +81,39 @@ rule select_judge:
         "../workflow_scripts/select_judge.py"
 
 
+rule write_model_card:
+    """Tell what the judge is, what it was chosen by and how to use it."""
+    input:
+        judge=["results/{dataset}/{pair}/judge/judge.safetensors", "results/{dataset}/{pair}/judge/judge.json"],
+    output:
+        "results/{dataset}/{pair}/judge/README.md",
+    log:
+        "logs/write_model_card/{dataset}/{pair}.log",
+    benchmark:
+        "benchmarks/write_model_card/{dataset}/{pair}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=10,
+    params:
+        code=code("write_model_card"),
+    script:
+        "../workflow_scripts/write_model_card.py"
+
+
 rule report_judges:
-    """Compare all candidate judges and the rules that need no training, and draw the ablation figure."""
+    """Compare all candidate judges and the rules that need no training."""
     input:
         labels="results/{dataset}/{pair}/labels.parquet",
-        features="results/{dataset}/{pair}/features.parquet",
+        features=ancient("results/{dataset}/{pair}/features.parquet"),
         grid="results/{dataset}/{pair}/grid.parquet",
         scores="results/{dataset}/{pair}/scores.parquet",
         judge=["results/{dataset}/{pair}/judge/judge.safetensors", "results/{dataset}/{pair}/judge/judge.json"],
     output:
         markdown="results/{dataset}/{pair}/judges.md",
         csv="results/{dataset}/{pair}/judges.csv",
-        pdf="results/{dataset}/{pair}/ablation.pdf",
-        png="results/{dataset}/{pair}/ablation.png",
     log:
         "logs/report_judges/{dataset}/{pair}.log",
     benchmark:
@@ -106,8 +125,9 @@ rule report_judges:
         mem_mb=growing(config["judge"]["mem_mb"]),
         runtime=60,
     params:
-        code=code("report_judges"),
-        judge={key: config["judge"][key] for key in ("feature_sets", "select")},
+        code=code("report_judges", classifier_members),
+        feature_sets=config["judge"]["feature_sets"],
+        recall=config["judge"]["select"]["recall"],
         exclude_cut_off=config["judge"]["exclude_cut_off"],
         title="{dataset}, {pair}",
         seed=config["seed"],
@@ -115,15 +135,70 @@ rule report_judges:
         "../workflow_scripts/report_judges.py"
 
 
-rule plot_learning_curve:
-    """Show how good the judge is with fewer mined problems."""
+rule plot_ablation:
+    """Draw how judges differ by what they read and how they decide, and how reliable the chosen one is."""
     input:
         labels="results/{dataset}/{pair}/labels.parquet",
-        features="results/{dataset}/{pair}/features.parquet",
+        features=ancient("results/{dataset}/{pair}/features.parquet"),
+        grid="results/{dataset}/{pair}/grid.parquet",
+        scores="results/{dataset}/{pair}/scores.parquet",
+        judge=["results/{dataset}/{pair}/judge/judge.safetensors", "results/{dataset}/{pair}/judge/judge.json"],
+    output:
+        pdf="results/{dataset}/{pair}/ablation.pdf",
+        png="results/{dataset}/{pair}/ablation.png",
+    log:
+        "logs/plot_ablation/{dataset}/{pair}.log",
+    benchmark:
+        "benchmarks/plot_ablation/{dataset}/{pair}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(config["judge"]["mem_mb"]),
+        runtime=30,
+    params:
+        code=code("plot_ablation", classifier_members),
+        feature_sets=config["judge"]["feature_sets"],
+        exclude_cut_off=config["judge"]["exclude_cut_off"],
+        title="{dataset}, {pair}",
+    script:
+        "../workflow_scripts/plot_ablation.py"
+
+
+rule measure_learning_curve:
+    """Measure how good the judge is with fewer mined problems."""
+    input:
+        labels="results/{dataset}/{pair}/labels.parquet",
+        features=ancient("results/{dataset}/{pair}/features.parquet"),
         grid="results/{dataset}/{pair}/grid.parquet",
         judge=["results/{dataset}/{pair}/judge/judge.safetensors", "results/{dataset}/{pair}/judge/judge.json"],
     output:
+        "results/{dataset}/{pair}/learning_curve.csv",
+    log:
+        "logs/measure_learning_curve/{dataset}/{pair}.log",
+    benchmark:
+        "benchmarks/measure_learning_curve/{dataset}/{pair}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(config["judge"]["mem_mb"]),
+        runtime=60,
+    params:
+        code=code("measure_learning_curve", classifier_members),
+        mismatches=used_mismatches(),
+        feature_sets=config["judge"]["feature_sets"],
+        linear_set=config["judge"]["select"]["feature_sets"][0],
+        seed=config["seed"],
+    script:
+        "../workflow_scripts/measure_learning_curve.py"
+
+
+rule plot_learning_curve:
+    """Draw how good the judge is with fewer mined problems."""
+    input:
         csv="results/{dataset}/{pair}/learning_curve.csv",
+    output:
         pdf="results/{dataset}/{pair}/learning_curve.pdf",
         png="results/{dataset}/{pair}/learning_curve.png",
     log:
@@ -134,27 +209,48 @@ rule plot_learning_curve:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=growing(config["judge"]["mem_mb"]),
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=10,
     params:
         code=code("plot_learning_curve"),
-        mismatches=used_mismatches(),
-        judge={key: config["judge"][key] for key in ("feature_sets", "select")},
         title="{dataset}, {pair}",
-        seed=config["seed"],
     script:
         "../workflow_scripts/plot_learning_curve.py"
 
 
-rule plot_transfer:
-    """Show each dataset's judge on each dataset's mismatches, for one pair."""
+rule measure_transfer:
+    """Measure each dataset's judge on each dataset's mismatches, for one pair."""
     input:
         judges=of_each_dataset("results/{dataset}/{pair}/judge/judge.json"),
         tensors=of_each_dataset("results/{dataset}/{pair}/judge/judge.safetensors"),
         labels=of_each_dataset("results/{dataset}/{pair}/labels.parquet"),
         features=of_each_dataset("results/{dataset}/{pair}/features.parquet"),
     output:
+        "results/{pair}_transfer.csv",
+    log:
+        "logs/measure_transfer/{pair}.log",
+    benchmark:
+        "benchmarks/measure_transfer/{pair}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(config["judge"]["mem_mb"]),
+        runtime=60,
+    params:
+        code=code("measure_transfer", classifier_members),
+        mismatches=used_mismatches(),
+        datasets=lambda wildcards: datasets_of(config, wildcards.pair),
+        seed=config["seed"],
+    script:
+        "../workflow_scripts/measure_transfer.py"
+
+
+rule plot_transfer:
+    """Draw each dataset's judge on each dataset's mismatches, for one pair."""
+    input:
         csv="results/{pair}_transfer.csv",
+    output:
         pdf="results/{pair}_transfer.pdf",
         png="results/{pair}_transfer.png",
     log:
@@ -165,12 +261,9 @@ rule plot_transfer:
         "../envs/cpu.yaml"
     threads: 1
     resources:
-        mem_mb=growing(config["judge"]["mem_mb"]),
-        runtime=60,
+        mem_mb=growing(2000),
+        runtime=10,
     params:
         code=code("plot_transfer"),
-        mismatches=used_mismatches(),
-        datasets=lambda wildcards: datasets_of(config, wildcards.pair),
-        seed=config["seed"],
     script:
         "../workflow_scripts/plot_transfer.py"

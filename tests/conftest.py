@@ -8,6 +8,7 @@ import yaml
 
 from autojudge.engine.models import Pair, load_pair
 from autojudge.judging.artifact import Judge
+from autojudge.judging.record import Estimate, Record, Validation
 from autojudge.mining.problems import prepare_problems
 from autojudge.tasks import load_task
 
@@ -18,6 +19,34 @@ def model_settings(folder: str) -> dict:
     """Settings of a model, as the schema's defaults complete them."""
     options = {"revision": None, "dtype": "float32", "device": "cpu", "device_map": None, "trust_remote_code": False}
     return {"model": str(folder)} | options
+
+
+def make_record(**known) -> Record:
+    """A record of a linear judge; what is not given is made up."""
+    metrics = dict.fromkeys(
+        ("auc", "average_precision", "accepted_at_90", "accepted_at_95"), Estimate(0.9, 0.8, 1, 0.1)
+    )
+    return Record(
+        **{
+            "columns": ["kl_divergence"],
+            "sizes": [1],
+            "features_read": 1,
+            "feature_set": "made up",
+            "classifier": "logistic_regression",
+            "hyperparameter": "C",
+            "value": 0.1,
+            "threshold": 0.5,
+            "thresholds": [0.0, 0.5, 1.0],
+            "recall_at_thresholds": [1.0, 0.9, 0.0],
+            "accepted_at_thresholds": [0.0, 0.5, 1.0],
+            "validation": Validation(0.9, 0.9, 0.5, 100, 10, **metrics),
+            "dataset": "arith",
+            "task": "arith",
+            "models": {},
+            "provenance": {},
+        }
+        | known
+    )
 
 
 @pytest.fixture(scope="session")
@@ -54,5 +83,4 @@ def judge(pair):
     torch.manual_seed(0)
     sizes = [model.config.hidden_size for model in (pair.draft, pair.target)]
     tensors = {"weight": 0.1 * torch.randn(1, sum(sizes))[0], "bias": torch.tensor(0.0)}
-    columns = ["draft_at_draft", "target_at_draft"]
-    return Judge(tensors, {"columns": columns, "sizes": sizes, "classifier": "logistic_regression"})
+    return Judge(tensors, make_record(columns=["draft_at_draft", "target_at_draft"], sizes=sizes))

@@ -1,50 +1,53 @@
 """Rule select_judge: the judge that validation chooses, calibrated, with a threshold by recall, as an artifact."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from autojudge.engine.settings import describe_models
-from autojudge.jobs import provenance
+from autojudge.jobs.provenance import describe_run
 from autojudge.judging.choice import choose_point, fit_judge
 from autojudge.judging.mismatches import Mismatches
-from autojudge.reporting.model_card import write_card
 from autojudge.tables import schemas
 from autojudge.tasks import describe_task
 
 
 def select_judge(
     mismatches: Mismatches,
-    tables: dict[str, str],
-    judge: dict,
+    tables: Mapping[str, str],
+    settings: Mapping[str, Any],
     task: str,
     dataset: str,
-    pair: dict,
+    pair: Mapping[str, Any],
+    models: Mapping[str, Mapping[str, Any]],
     seed: int,
     folder: Path,
 ) -> None:
     """Choose among the configured grid points, fit once more on the training split, and write judge/."""
     grid, scores = (schemas.read_table(name, tables[name]) for name in ("grid", "scores"))
-    point = choose_point(grid, scores, judge["select"], seed)
-    fitted = fit_judge(mismatches, point, judge["feature_sets"], judge["select"], seed)
     origin = {
-        "feature_set": point["feature_set"],
-        "hyperparameter": {point["hyperparameter"]: point["value"]},
-        "grid_auc": point["auc"],
         "dataset": dataset,
         "task": describe_task(task),
-        "models": describe_models(pair),
-        "provenance": provenance.describe_run(seed, {"judge": judge, "pair": pair, "dataset": dataset}),
+        "models": {role: names | models[role] for role, names in describe_models(pair).items()},
+        "provenance": describe_run(seed, {"judge": settings, "models": models, "dataset": dataset}),
     }
-    fitted.info.update(origin)
-    fitted.save(folder)
-    write_card(fitted, folder)
+    point = choose_point(grid, scores, settings["select"], seed)
+    fit_judge(mismatches, point, settings["feature_sets"], settings["select"], origin, seed).save(folder)
 
 
 if __name__ == "__main__":
     from autojudge.jobs.progress import job_log
 
     with job_log(snakemake.log[0]):
-        given, params = snakemake.input, snakemake.params
-        data = Mismatches(given.labels, given.features, **params.mismatches)
-        tables = {"grid": given.grid, "scores": given.scores}
-        origin = (params.task, snakemake.wildcards.dataset, params.pair, params.seed)
-        select_judge(data, tables, params.judge, *origin, Path(snakemake.output.info).parent)
+        inputs, params = snakemake.input, snakemake.params
+        select_judge(
+            mismatches=Mismatches(inputs.labels, inputs.features, **params.mismatches),
+            tables={"grid": inputs.grid, "scores": inputs.scores},
+            settings=params.settings,
+            task=params.task,
+            dataset=snakemake.wildcards.dataset,
+            pair=snakemake.config["pairs"][snakemake.wildcards.pair],
+            models=params.models,
+            seed=params.seed,
+            folder=Path(snakemake.output.record).parent,
+        )

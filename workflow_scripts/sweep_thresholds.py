@@ -37,7 +37,7 @@ def sweep_thresholds(
     table = schemas.read_table("problems", problems)
     rows = take_shard(schemas.records(table[table["split"] != "train"]), shard)
     judge = load_judge(judge_folder) if judge_folder else None
-    given = expand_thresholds(thresholds, judge.info["thresholds"] if judge else None)
+    given = expand_thresholds(thresholds, judge.record.thresholds if judge else None)
     work = sweep_work(task, max_new_tokens, models, decoding, given, judge, read_labels(labels) if labels else {})
     scoring = load_task(task)
 

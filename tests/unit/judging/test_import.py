@@ -9,8 +9,8 @@ import torch
 from autojudge.errors import InputError
 from autojudge.judging.choice import fit_judge
 from autojudge.judging.mismatches import Mismatches
+from autojudge.mining.official_labels import import_labels
 from autojudge.tables.schemas import read_table
-from import_official_labels import import_labels
 
 DRAFT, TARGET = 6, 10
 
@@ -68,10 +68,11 @@ def test_the_published_structure_is_read_exactly(saved, tmp_path, wrapped):
 def test_imported_labels_train_a_judge(saved, tmp_path):
     import_labels([saved(make_samples(previous=False))], DRAFT, tmp_path)
     data = Mismatches(str(tmp_path / "labels.parquet"), str(tmp_path / "features.parquet"))
-    point = {"feature_set": "paper", "classifier": "logistic_regression", "value": 0.01}
-    sets = {"paper": ["draft_at_draft", "target_at_draft"]}
-    judge = fit_judge(data, point, sets, {"recall": 0.9, "thresholds": 26}, seed=0)
-    assert judge.info["sizes"] == [DRAFT, TARGET] and judge.info["validation"]["auc"]["value"] > 0.95
+    point = {"feature_set": "paper", "classifier": "logistic_regression", "hyperparameter": "C", "value": 0.01}
+    sets, origin = {"paper": ["draft_at_draft", "target_at_draft"]}, {"dataset": "gsm8k", "task": "gsm8k"}
+    origin |= {"models": {}, "provenance": {}}
+    record = fit_judge(data, point, sets, {"recall": 0.9, "thresholds": 26}, origin, seed=0).record
+    assert record.sizes == [DRAFT, TARGET] and record.validation.auc.value > 0.95
     with pytest.raises(InputError, match="column `kl_divergence` is empty, as in imported labels"):
         data.of_split("train").features(["kl_divergence"])
     with pytest.raises(InputError, match="column `draft_before` is empty"):

@@ -1,8 +1,12 @@
 """Judges: fits equal those of scikit-learn, artifacts predict what was fitted, choices use validation alone."""
 
 import json
+import os
+import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,8 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from autojudge.errors import InputError
-from autojudge.judging import classifiers
-from autojudge.judging.artifact import Judge, load_judge
+from autojudge.judging.artifact import load_judge
 from autojudge.judging.choice import (
     calibrate,
     candidate_thresholds,
@@ -26,11 +29,15 @@ from autojudge.judging.choice import (
     judge_scores,
     recommended_threshold,
 )
-from autojudge.judging.classifiers import fit_grid
+from autojudge.judging.classifiers import CLASSIFIERS, check_classifier, features_read, fit_grid, predict
+from autojudge.judging.grid import measure_grid
+from autojudge.judging.inner_folds import best_line
+from autojudge.judging.learning_curve import learning_curve
+from autojudge.judging.linear import line_tensors
 from autojudge.judging.logistic import LogisticPath
 from autojudge.judging.metrics import compare, draw_weights, estimate, measure
 from autojudge.judging.mismatches import Mismatches, fold_of, load_features
-from autojudge.reporting.judges_page import learning_curve
+from autojudge.reporting.model_card import build_card
 from autojudge.tables.feature_names import BLOCKS, SCALARS, expand_blocks
 from autojudge.tables.schemas import read_table, write_table
 from conftest import ROOT
@@ -38,8 +45,10 @@ from train_judge import train_judge
 
 SETS = {"all": ["draft_at_draft", "target_at_draft", "scalars"], "blocks": ["draft_at_draft", "target_at_draft"]}
 COLUMNS = expand_blocks(SETS["all"])
-SELECT = {"feature_sets": ["all", "blocks"], "classifiers": list(classifiers.HYPERPARAMETERS), "recall": 0.9}
+SELECT = {"feature_sets": ["all", "blocks"], "classifiers": CLASSIFIERS.names(), "recall": 0.9}
 SELECT |= {"thresholds": 26}
+MODELS = {"draft": {"model": "small", "dtype": "float32"}, "target": {"model": "large", "dtype": "float32"}}
+ORIGIN = {"dataset": "made_up", "task": "arith", "models": MODELS, "provenance": {"commit": "abc"}}
 GRID = {
     "logistic_regression": {"C": [0.001, 0.1]},
     "sparse_regression": {"features": [4]},
@@ -47,6 +56,10 @@ GRID = {
     "mlp": {"hidden_units": [8]},
     "random_forest": {"n_estimators": [16]},
 }
+
+
+WORKFLOW_ONLY = "numpy,pandas,pyarrow,sklearn,scipy,transformers,yaml,snakemake"
+FUNCTIONS = "def fit(values, part, x, columns, seed): ...\ndef logits(tensors, x): ...\n"
 
 
 @pytest.fixture
@@ -78,9 +91,14 @@ def train(tables):
 
 
 def fit(classifier, value, part, columns=COLUMNS):
-    """Fit one grid point and return its judge."""
+    """Fit one grid point and return its tensors."""
     ((_, tensors),) = fit_grid(classifier, [value], part, part.features(columns), columns, seed=0)
-    return Judge(tensors, {"columns": columns, "classifier": classifier})
+    return tensors
+
+
+def predicted(classifier, value, train, test):
+    """Fit one grid point and return its p(important) of other mismatches."""
+    return predict(classifier, fit(classifier, value, train), torch.from_numpy(test.features(COLUMNS))).numpy()
 
 
 @pytest.mark.parametrize("C", [1e-6, 1e-3, 0.1, 10.0])
@@ -118,37 +136,35 @@ def test_weights_with_folded_scaling_equal_the_pipeline():
     np.testing.assert_allclose(path.scale.numpy(), z.scale_, rtol=1e-6)
     standardised = line.weight * path.scale.numpy()
     bias = line.bias + float(path.mean.numpy() @ line.weight)
-    judge = Judge(
-        {"weight": torch.from_numpy(line.weight), "bias": torch.tensor(line.bias)},
-        {"columns": ["draft_at_draft"], "classifier": "logistic_regression"},
-    )
+    tensors = line_tensors(line.weight, line.bias)
     expected = 1 / (1 + np.exp(-(z.transform(x.astype(np.float64)) @ standardised + bias)))
-    np.testing.assert_allclose(judge.predict(torch.from_numpy(x)).numpy(), expected, atol=1e-6)
+    found = predict("logistic_regression", tensors, torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_trees_of_an_artifact_predict_what_scikit_learns_do(train):
     x = train.features(COLUMNS)
     forest = RandomForestClassifier(16, min_samples_leaf=2, random_state=0).fit(x, train.important, train.weight)
-    found = fit("random_forest", 16, train).predict(torch.from_numpy(x)).numpy()
+    found = predicted("random_forest", 16, train, train)
     np.testing.assert_allclose(found, np.clip(forest.predict_proba(x)[:, 1], 1e-6, 1 - 1e-6), atol=1e-6)
     boosting = fit("boosting", 20, train)
     scalars = x[:, -len(SCALARS) :]
-    score = x @ boosting.tensors["line_weight"].numpy() + boosting.tensors["line_bias"].numpy()
-    _, _, unseen = classifiers._best_line(train, x)
+    score = x @ boosting["line_weight"].numpy() + boosting["line_bias"].numpy()
+    _, _, unseen = best_line(train, x)
     settings = {"max_depth": 3, "learning_rate": 0.1, "subsample": 0.5, "min_samples_leaf": 5, "random_state": 0}
     model = GradientBoostingClassifier(n_estimators=20, **settings)
     model.fit(np.column_stack([unseen, scalars]), train.important, train.weight)
     expected = model.predict_proba(np.column_stack([score, scalars]))[:, 1]
-    np.testing.assert_allclose(boosting.predict(torch.from_numpy(x)).numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(predict("boosting", boosting, torch.from_numpy(x)).numpy(), expected, atol=1e-6)
 
 
 def test_the_trees_of_boosting_see_linear_scores_of_unseen_problems_alone(train):
     x = train.features(COLUMNS)
-    _, _, unseen = classifiers._best_line(train, x)
+    _, _, unseen = best_line(train, x)
     changed = train.important.copy()
     first = train.problem_id == train.problem_id[0]
     train.important = np.where(first, ~changed, changed)
-    _, _, other = classifiers._best_line(train, x)
+    _, _, other = best_line(train, x)
     np.testing.assert_array_equal(unseen[first], other[first])
     assert not np.array_equal(unseen[~first], other[~first])
 
@@ -158,11 +174,11 @@ def test_every_classifier_learns_and_on_shuffled_labels_does_not(tables, classif
     (values,) = GRID[classifier].values()
     data = Mismatches(*tables())
     test = data.of_split("test")
-    assert measure(judge_scores(fit(classifier, values[-1], data.of_split("train")), test), test.important)["auc"] > 0.8
+    assert measure(predicted(classifier, values[-1], data.of_split("train"), test), test.important)["auc"] > 0.8
     rng = np.random.default_rng(3)
     shuffled = Mismatches(*tables(lambda i: bool(rng.random() < 0.4)))
     test = shuffled.of_split("test")
-    score = judge_scores(fit(classifier, values[-1], shuffled.of_split("train")), test)
+    score = predicted(classifier, values[-1], shuffled.of_split("train"), test)
     found = estimate(score, test.important, draw_weights(test.problem_id, 0))["auc"]
     assert found.low < 0.5 < found.high
 
@@ -283,13 +299,20 @@ def test_the_grid_measures_what_was_not_fitted(grid):
         )
 
 
+def test_a_classifier_that_a_feature_set_cannot_serve_is_left_out_aloud(tables, caplog):
+    grid = {name: GRID[name] for name in ("logistic_regression", "boosting")}
+    with caplog.at_level("INFO", "autojudge"):
+        rows, _ = measure_grid(Mismatches(*tables()), "blocks", SETS["blocks"], grid, "validation", seed=0)
+    assert {row["classifier"] for row in rows} == {"logistic_regression"}
+    assert "boosting is left out: it needs a feature set that ends with scalars, and blocks does not" in caplog.text
+
+
 @pytest.mark.parametrize("classifier", GRID)
 def test_an_artifact_predicts_what_was_chosen(tables, tmp_path, classifier):
     data = Mismatches(*tables())
     (values,) = GRID[classifier].values()
     point = {"feature_set": "all", "classifier": classifier, "value": values[-1]}
-    judge = fit_judge(data, point, SETS, SELECT, seed=0)
-    judge.info["models"] = {"draft": {"model": "a"}, "target": {"model": "b"}}
+    judge = fit_judge(data, point | {"hyperparameter": next(iter(GRID[classifier]))}, SETS, SELECT, ORIGIN, seed=0)
     judge.save(tmp_path / "judge")
     loaded, validation = load_judge(tmp_path / "judge"), data.of_split("validation")
     found = judge_scores(loaded, validation)
@@ -297,12 +320,118 @@ def test_an_artifact_predicts_what_was_chosen(tables, tmp_path, classifier):
     named = {c: torch.from_numpy(validation.features([c])) for c in COLUMNS}
     named |= {c: named[c][:, 0] for c in SCALARS}
     torch.testing.assert_close(loaded.probability(named).numpy(), found)
-    assert loaded.info["sizes"] == [6, 6, *[1] * len(SCALARS)] and loaded.digest() == judge.digest()
-    info = loaded.info
-    place = info["thresholds"].index(info["threshold"])
-    assert info["recall_at_thresholds"][place] == info["validation"]["recall"] >= 0.9
-    assert (found[validation.important] >= info["threshold"]).mean() == info["validation"]["recall"]
-    assert info["validation"]["auc"]["low"] < info["validation"]["auc"]["value"] < info["validation"]["auc"]["high"]
+    record = loaded.record
+    assert record == judge.record and loaded.digest() == judge.digest()
+    assert record.sizes == [6, 6, *[1] * len(SCALARS)] and record.point.items() >= point.items()
+    place = record.thresholds.index(record.threshold)
+    assert record.recall_at_thresholds[place] == record.validation.recall >= 0.9
+    assert (found[validation.important] >= record.threshold).mean() == record.validation.recall
+    assert record.validation.auc.low < record.validation.auc.value < record.validation.auc.high
+    assert record.models["target"]["model"] in build_card(record)
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory):
+    """The folder of the library as `pip install .` leaves it."""
+    source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
+    shutil.copytree(
+        ROOT / "workflow_scripts", source / "workflow_scripts", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy2(ROOT / name, source / name)
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--target", str(folder)]
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, str(source)], check=True)
+    return folder
+
+
+SERVING = """
+import sys
+
+class OfTheWorkflow:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in sys.argv[2].split(","):
+            raise ModuleNotFoundError(f"{name} is not there where a judge is served")
+
+sys.meta_path.insert(0, OfTheWorkflow())
+sys.path.insert(0, sys.argv[1])
+import torch
+import autojudge
+from autojudge.judging.artifact import load_judge
+
+assert autojudge.__file__.startswith(sys.argv[1]), autojudge.__file__
+x = torch.load(sys.argv[3])
+for folder in sys.argv[4:]:
+    judge = load_judge(folder)
+    features = {c: part if n > 1 else part[:, 0] for c, n, part in
+                zip(judge.columns, judge.record.sizes, x.split(judge.record.sizes, dim=1))}
+    torch.save(judge.probability(features), f"{folder}/probability.pt")
+"""
+
+
+def test_a_judge_of_every_classifier_is_served_with_torch_and_safetensors_alone(tables, installed, tmp_path):
+    data, select = Mismatches(*tables()), SELECT | {"thresholds": 5}
+    x, expected = torch.from_numpy(data.of_split("test").features(COLUMNS)), {}
+    torch.save(x, tmp_path / "x.pt")
+    for classifier, ((hyperparameter, values),) in ((name, grid.items()) for name, grid in GRID.items()):
+        point = {"feature_set": "all", "classifier": classifier, "hyperparameter": hyperparameter, "value": values[-1]}
+        judge = fit_judge(data, point, SETS, select, ORIGIN, seed=0)
+        judge.save(tmp_path / classifier)
+        expected[str(tmp_path / classifier)] = judge.predict(x)
+    command = [sys.executable, "-c", SERVING, str(installed), WORKFLOW_ONLY, str(tmp_path / "x.pt"), *expected]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    for folder, probability in expected.items():
+        torch.testing.assert_close(torch.load(f"{folder}/probability.pt"), probability)
+
+
+def test_the_package_asks_for_torch_and_safetensors_and_holds_the_library_alone(installed):
+    (metadata,) = installed.glob("autojudge-*.dist-info/METADATA")
+    found = re.findall(r"^Requires-Dist: ([a-z]+)", metadata.read_text(), re.MULTILINE)
+    assert sorted(found) == ["safetensors", "torch"]
+    assert {path.name for path in installed.iterdir()} == {"autojudge", metadata.parent.name}
+    library = ROOT / "workflow_scripts/autojudge"
+    kept = {path.relative_to(library) for path in library.rglob("*") if path.suffix in (".py", ".yaml", ".jinja")}
+    files = {path.relative_to(installed / "autojudge") for path in (installed / "autojudge").rglob("*.*")}
+    assert {path for path in files if path.suffix != ".pyc"} - {Path("py.typed")} == kept
+
+
+def test_every_classifier_of_the_library_is_one():
+    for name in CLASSIFIERS.names():
+        assert check_classifier(name).hyperparameter
+    assert set(GRID) <= set(CLASSIFIERS.names())
+
+
+@pytest.mark.parametrize(
+    "source, message",
+    [
+        ("NEEDS = set()\n", "has no function `fit`"),
+        ("def fit(values, part, x): ...\n", "`fit` takes 3 arguments, not 5"),
+        (FUNCTIONS + "NEEDS = set()\n", "assigns a literal str to `HYPERPARAMETER` .here: none."),
+        (FUNCTIONS + 'HYPERPARAMETER = "alpha"\nNEEDS = []\n', r"assigns a literal set to `NEEDS` .here: NEEDS = \[\]"),
+        (FUNCTIONS + 'HYPERPARAMETER = "alpha"\nNEEDS = {"scalers"}\n', "NEEDS names 'scalers'.*known are scalars"),
+    ],
+)
+def test_a_slip_in_a_classifier_is_told(tmp_path, monkeypatch, source, message):
+    folder = tmp_path / CLASSIFIERS.package
+    folder.mkdir(parents=True)
+    (folder / "ridge.py").write_text(source)
+    monkeypatch.setattr("autojudge.registry.LIBRARY", tmp_path)
+    with pytest.raises(InputError, match=message):
+        check_classifier("ridge")
+
+
+def test_a_classifier_is_named_and_never_a_path(tmp_path):
+    (tmp_path / "ridge.py").write_text("")
+    with pytest.raises(InputError, match="put the module into workflow_scripts/autojudge/judging/classifiers"):
+        check_classifier(str(tmp_path / "ridge.py"))
+
+
+def test_a_judge_tells_how_many_numbers_it_reads(train):
+    width = 12 + len(SCALARS)
+    for classifier, ((_, values),) in ((name, grid.items()) for name, grid in GRID.items()):
+        wanted = values[-1] if classifier == "sparse_regression" else width
+        assert features_read(fit(classifier, values[-1], train), width) == wanted
 
 
 def test_candidates_run_from_lossless_to_always_accept():
@@ -314,10 +443,8 @@ def test_candidates_run_from_lossless_to_always_accept():
 
 @pytest.fixture
 def saved(tables, tmp_path):
-    point = {"feature_set": "blocks", "classifier": "logistic_regression", "value": 0.1}
-    judge = fit_judge(Mismatches(*tables()), point, SETS, SELECT, seed=0)
-    judge.info["models"] = {"draft": {"model": "small"}, "target": {"model": "large"}}
-    judge.save(tmp_path / "judge")
+    point = {"feature_set": "blocks", "classifier": "logistic_regression", "hyperparameter": "C", "value": 0.1}
+    fit_judge(Mismatches(*tables()), point, SETS, SELECT, ORIGIN, seed=0).save(tmp_path / "judge")
     return tmp_path / "judge"
 
 
@@ -326,13 +453,19 @@ def test_a_damaged_or_foreign_artifact_is_refused(saved, tmp_path):
         load_judge(tmp_path / "nowhere")
     info, tensors = (saved / "judge.json").read_text(), (saved / "judge.safetensors").read_bytes()
     for text, message in (
-        (json.dumps(json.loads(info) | {"format": 1}), "format 1 is not 3"),
-        ("[1]", "format None is not 3"),
+        (json.dumps(json.loads(info) | {"format": 3}), "format 3 is not 4"),
+        ("[1]", "format None is not 4"),
         (info[:50], "no readable judge"),
         (json.dumps({k: v for k, v in json.loads(info).items() if k != "sizes"}), "`sizes` is missing"),
         (json.dumps(json.loads(info) | {"sizes": [6, 7]}), "are not of one judge"),
         (json.dumps({k: v for k, v in json.loads(info).items() if k != "thresholds"}), "`thresholds` is missing"),
+        (json.dumps(json.loads(info) | {"sizes": [6, 6.5]}), r"`sizes\[1\]` is missing or of another type"),
+        (json.dumps(json.loads(info) | {"colour": "red"}), "unknown key `colour`"),
+        (json.dumps(json.loads(info) | {"digest": None}), "`digest` is missing"),
+        (info.replace('"recall_wanted"', '"recall_wished"'), "unknown key `validation.recall_wished`"),
+        (info.replace('"low"', '"least"', 1), "unknown key `validation.auc.least`"),
         (json.dumps(json.loads(info) | {"classifier": "svm"}), "no classifier svm is known"),
+        (json.dumps(json.loads(info) | {"classifier": str(saved / "svm.py")}), "no classifier .*svm.py is known"),
         (json.dumps(json.loads(info) | {"classifier": "mlp"}), "are not of one judge"),
         (json.dumps(json.loads(info) | {"columns": json.loads(info)["columns"][::-1]}), "are not of one judge"),
         (json.dumps(json.loads(info) | {"threshold": "high"}), "`threshold` is missing or of another type"),
@@ -351,29 +484,17 @@ def test_a_damaged_or_foreign_artifact_is_refused(saved, tmp_path):
 
 def test_a_judge_for_other_models_or_sizes_is_refused(saved):
     judge = load_judge(saved)
-    models, sizes = {"draft": {"model": "small"}, "target": {"model": "large"}}, {"draft": 6, "target": 6}
-    judge.check_pair(models, sizes)
+    sizes = {"draft": 6, "target": 6}
+    judge.check_pair(MODELS, sizes)
     with pytest.raises(InputError, match="trained for target large, not for huge"):
-        judge.check_pair(models | {"target": {"model": "huge"}}, sizes)
+        judge.check_pair(MODELS | {"target": {"model": "huge"}}, sizes)
     with pytest.raises(InputError, match="reads `draft_at_draft` of 6 numbers, and the draft here has states of 8"):
-        judge.check_pair(models, sizes | {"draft": 8})
+        judge.check_pair(MODELS, sizes | {"draft": 8})
     features = {column: torch.zeros(3, 6) for column in judge.columns}
     assert judge.probability(features).shape == (3,)
     for damaged in (features | {"draft_at_draft": torch.zeros(3, 8)}, {"target_at_draft": torch.zeros(3, 6)}):
         with pytest.raises(InputError, match=r"the judge reads `draft_at_draft` of shape \(n, 6\)"):
             judge.probability(damaged)
-
-
-def test_loading_a_judge_needs_torch_and_safetensors_alone(saved):
-    program = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from autojudge.judging.artifact import load_judge\n"
-        "import torch; load_judge(sys.argv[2]).predict(torch.zeros(2, 12))\n"
-        "print([m for m in ('pandas', 'pyarrow', 'sklearn', 'transformers', 'snakemake') if m in sys.modules])\n"
-    )
-    command = [sys.executable, "-c", program, str(ROOT / "workflow_scripts"), str(saved)]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "[]"
 
 
 def test_labels_of_cut_off_responses_can_be_left_out(tables):
@@ -390,8 +511,8 @@ def test_near_ties_can_be_weighted_down_and_left_out_of_a_fit(tables):
     assert set(half.weight) == {0.5, 1.0} and set(whole.weight) == {1.0}
     without = whole.thin(~whole.rows["near_tie"].to_numpy(dtype=bool))
     left_out, thinned = fit("logistic_regression", 0.1, none), fit("logistic_regression", 0.1, without)
-    torch.testing.assert_close(left_out.tensors, thinned.tensors)
-    assert not torch.equal(fit("logistic_regression", 0.1, half).tensors["weight"], left_out.tensors["weight"])
+    torch.testing.assert_close(left_out, thinned)
+    assert not torch.equal(fit("logistic_regression", 0.1, half)["weight"], left_out["weight"])
 
 
 def test_features_are_read_by_column_and_row(tables):

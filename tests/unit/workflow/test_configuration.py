@@ -74,11 +74,33 @@ def test_the_default_config_is_right(config):
         ("decoding.rules", ["lossless", "magic"], r"`decoding.rules`: `magic` is not defined under `rules`"),
         ("judge.select.feature_sets", ["all_tokens"], r"`all_tokens` holds draft_at_target, target_at_target"),
         ("judge.select.classifiers", ["svm"], r"`svm` is not defined under `judge.classifiers`"),
+        (
+            "judge.classifiers.ridge",
+            {"alpha": [1]},
+            r"`judge.classifiers.ridge`: classifier `ridge` is unknown.*; known are boosting, ",
+        ),
+        (
+            "judge.classifiers.mlp",
+            {"units": [64]},
+            r"`judge.classifiers.mlp`: its hyperparameter is `hidden_units`, and the config gives `units`; list values",
+        ),
+        ("judge.classifiers.mlp", {}, r"its hyperparameter is `hidden_units`, and the config gives none"),
+        (
+            "judge.classifiers.mlp",
+            {"hidden_units": [0]},
+            r"`judge.classifiers.mlp.hidden_units\[0\]`: 0 is less than or",
+        ),
+        ("judge.classifiers.mlp", {"hidden_units": 64}, r"`judge.classifiers.mlp.hidden_units`: 64 is not of type"),
+        (
+            "judge.select",
+            {"feature_sets": ["target_at_draft"], "classifiers": ["boosting"]},
+            r"`judge.select`: none of its classifiers can be trained .* ends with scalars",
+        ),
         ("datasets.arith.problems", {"train": 1, "validation": 1}, r"`datasets.arith.problems`: 'test' is a required"),
         (
             "judge.feature_sets.mine",
             ["draft_at_drft"],
-            r"`judge.feature_sets.mine\[0\]`: 'draft_at_drft' is not one of",
+            r"`judge.feature_sets.mine`: no block `draft_at_drft` of features is known; known are draft_at_draft, ",
         ),
     ],
 )
@@ -105,8 +127,7 @@ def incomplete_keys(node, path):
     for name, child in node.get("properties", {}).items():
         if "description" not in child:
             yield f"{path}.{name}: description"
-        left_out_means_none = path.endswith(".classifiers")
-        if name not in node.get("required", []) and "default" not in child and not left_out_means_none:
+        if name not in node.get("required", []) and "default" not in child:
             yield f"{path}.{name}: default"
         yield from incomplete_keys(child, f"{path}.{name}")
     for key in ("items", "additionalProperties"):

@@ -1,4 +1,4 @@
 """From labels to a judge: mismatches as matrices, classifiers, the choice among them, metrics, the judge's artifact.
 
-Serving a judge needs `artifact` and `classifiers` alone, with torch and safetensors.
+Serving a judge needs `artifact` alone, with torch and safetensors.
 """

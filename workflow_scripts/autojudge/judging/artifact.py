@@ -1,6 +1,6 @@
 """The judge's artifact: features of a mismatch -> probability that it is important. No pickle.
 
-Needs torch and safetensors alone, so that an engine can serve a judge with this file, `feature_names` and `errors`.
+Needs torch and safetensors alone, so that an engine can serve a judge.
 """
 
 import hashlib
@@ -13,21 +13,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save, save_file
+from safetensors.torch import load, save
 
 from autojudge.errors import InputError
+from autojudge.judging.classifiers import CLASSIFIERS, predict
+from autojudge.judging.record import Record, read_record, write_record
 from autojudge.tables.feature_names import BLOCKS, SCALARS
-
-FORMAT = 3
-REQUIRED: dict[str, Any] = {
-    "columns": list,
-    "sizes": list,
-    "classifier": str,
-    "threshold": (int, float),
-    "thresholds": list,
-    "models": dict,
-    "digest": str,
-}
 
 
 @dataclass(frozen=True)
@@ -38,17 +29,17 @@ class Judge:
     ----------
     tensors : dict of str to Tensor
         Classifier, scaling folded in or beside it, and `calibration`; the names depend on the classifier.
-    info : dict
-        Contents of judge.json: `columns` in order, `sizes`, `classifier`, `threshold`, `thresholds`, metrics, origin.
+    record : Record
+        What judge.json tells: columns, classifier, thresholds, metrics, origin.
     """
 
     tensors: dict[str, torch.Tensor]
-    info: dict[str, Any]
+    record: Record
 
     @property
     def columns(self) -> list[str]:
         """Columns of features.parquet that the judge reads, in order."""
-        return self.info["columns"]
+        return self.record.columns
 
     @property
     def needs_scalars(self) -> bool:
@@ -61,14 +52,14 @@ class Judge:
         Parameters
         ----------
         features : mapping of str to Tensor
-            One entry a column of the judge: (n, hidden) for a block, (n,) for a scalar.
+            One entry per column of the judge: (n, hidden) for a block, (n,) for a scalar.
 
         Raises
         ------
         InputError
             A column is missing, or has another size than in training.
         """
-        for column, size in zip(self.columns, self.info["sizes"], strict=True):
+        for column, size in zip(self.columns, self.record.sizes, strict=True):
             found = features[column].shape[1:] if column in features else None
             if found != ((size,) if column in BLOCKS else ()):
                 shape = f"(n, {size})" if column in BLOCKS else "(n,)"
@@ -83,15 +74,11 @@ class Judge:
         ----------
         x : Tensor of shape (n, width), float32
         """
-        tensors = {name: tensor.to(x.device) for name, tensor in self.tensors.items()}
-        logit = _LOGITS[self.info["classifier"]](tensors, x)
-        slope, shift = tensors.get("calibration", torch.tensor([1.0, 0.0], device=x.device))
-        return torch.sigmoid(slope * logit + shift)
+        return predict(self.record.classifier, self.tensors, x)
 
     def digest(self) -> str:
         """Return a hash of what the judge's verdicts depend on."""
-        kind = [self.columns, self.info["sizes"], self.info["classifier"]]
-        return hashlib.sha256(json.dumps(kind).encode() + save(dict(sorted(self.tensors.items())))).hexdigest()
+        return _digest(self.record, save(self.tensors))
 
     def check_pair(self, models: Mapping[str, Mapping[str, Any]], hidden: Mapping[str, int]) -> None:
         """Refuse a pair that the judge was not trained for.
@@ -99,23 +86,23 @@ class Judge:
         Parameters
         ----------
         models : mapping
-            `describe_models` of the pair.
+            What identifies the pair's models, by role: `contents`, a digest of a local folder, or the hub's `model`.
         hidden : mapping of str to int
             Hidden size of each role's model.
 
         Raises
         ------
         InputError
-            A model's name or hidden size is another.
+            A model, or its hidden size, is another.
         """
-        for role, model in self.info["models"].items():
-            if model.get("model") != models.get(role, {}).get("model"):
+        for role, trained_for in self.record.models.items():
+            key = "contents" if "contents" in trained_for else "model"
+            if trained_for.get(key) != models.get(role, {}).get(key):
                 raise InputError(
-                    f"the judge was trained for {role} {model.get('model')}, not for "
-                    f"{models.get(role, {}).get('model')}; train one for this pair, or name the "
-                    "models as the judge does"
+                    f"the judge was trained for {role} {trained_for.get('model')}, and this pair's is another; train "
+                    "one for this pair, or name the models as the judge does"
                 )
-        for column, size in zip(self.columns, self.info["sizes"], strict=True):
+        for column, size in zip(self.columns, self.record.sizes, strict=True):
             role = column.split("_")[0]
             if column in BLOCKS and hidden.get(role) != size:
                 raise InputError(
@@ -125,10 +112,10 @@ class Judge:
 
     def save(self, folder: str | Path) -> None:
         """Write judge.safetensors and judge.json, each whole."""
-        folder = Path(folder)
+        folder, data = Path(folder), save(self.tensors)
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(self.tensors, folder / ".judge.safetensors.partial")
-        (folder / ".judge.json.partial").write_text(json.dumps(self.info | {"digest": self.digest()}, indent=2) + "\n")
+        (folder / ".judge.safetensors.partial").write_bytes(data)
+        (folder / ".judge.json.partial").write_text(write_record(self.record, _digest(self.record, data)))
         for name in ("judge.safetensors", "judge.json"):
             os.replace(folder / f".{name}.partial", folder / name)
 
@@ -136,60 +123,23 @@ class Judge:
 def load_judge(folder: str | Path) -> Judge:
     """Read a judge. Raises InputError for a folder without one, or a damaged or foreign file."""
     folder = Path(folder)
+    path = folder / "judge.json"
     try:
-        info = json.loads((folder / "judge.json").read_text())
-        tensors = load_file(folder / "judge.safetensors")
+        text, data = path.read_text(), (folder / "judge.safetensors").read_bytes()
+        (record, digest), tensors = read_record(text, str(path)), load(data)
+    except InputError:
+        raise
     except (OSError, ValueError, SafetensorError) as fault:
         raise InputError(
             f"{folder}: no readable judge ({fault}); delete the folder and run select_judge again"
         ) from fault
-    if not isinstance(info, dict) or info.get("format") != FORMAT:
-        found = info.get("format") if isinstance(info, dict) else None
-        raise InputError(f"{folder}/judge.json: format {found} is not {FORMAT}; train the judge again")
-    for key, kind in REQUIRED.items():
-        if not isinstance(info.get(key), kind):
-            raise InputError(f"{folder}/judge.json: `{key}` is missing or of another type; train the judge again")
-    if info["classifier"] not in _LOGITS:
-        raise InputError(f"{folder}/judge.json: no classifier {info['classifier']} is known; train the judge again")
-    judge = Judge(tensors, info)
-    if judge.digest() != info["digest"]:
+    if record.classifier not in CLASSIFIERS.names():  # never a path, which would be code to run
+        raise InputError(f"{path}: no classifier {record.classifier} is known; train the judge again")
+    if _digest(record, data) != digest:
         raise InputError(f"{folder}: judge.safetensors and judge.json are not of one judge; train the judge again")
-    return judge
+    return Judge(tensors, record)
 
 
-def _linear(tensors: Mapping[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-    return x @ tensors["weight"] + tensors["bias"]
-
-
-def _mlp(tensors: Mapping[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-    z = (x - tensors["mean"]) / tensors["scale"]
-    hidden = torch.relu(z @ tensors["weight_0"].T + tensors["bias_0"])
-    return (hidden @ tensors["weight_1"].T + tensors["bias_1"])[:, 0]
-
-
-def _forest(tensors: Mapping[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-    return torch.logit(_leaves(tensors, x).mean(1), eps=1e-6)
-
-
-def _boosting(tensors: Mapping[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-    score = x @ tensors["line_weight"] + tensors["line_bias"]
-    scalars = x[:, x.shape[1] - int(tensors["n_scalars"]) :]
-    return tensors["start"] + _leaves(tensors, torch.cat([score[:, None], scalars], dim=1)).sum(1)
-
-
-def _leaves(tensors: Mapping[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
-    """Return the value of the leaf that each row reaches in each tree, (n, trees)."""
-    node = tensors["roots"].expand(len(x), -1)
-    for _ in range(int(tensors["depth"])):
-        goes_left = x.gather(1, tensors["feature"][node]) <= tensors["cut"][node]
-        node = torch.where(goes_left, tensors["left"][node], tensors["right"][node])
-    return tensors["value"][node]
-
-
-_LOGITS = {
-    "logistic_regression": _linear,
-    "sparse_regression": _linear,
-    "boosting": _boosting,
-    "mlp": _mlp,
-    "random_forest": _forest,
-}
+def _digest(record: Record, data: bytes) -> str:
+    kind = [record.columns, record.sizes, record.classifier]
+    return hashlib.sha256(json.dumps(kind).encode() + data).hexdigest()

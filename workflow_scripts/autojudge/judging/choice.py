@@ -8,11 +8,12 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from autojudge.judging.artifact import FORMAT, Judge
-from autojudge.judging.classifiers import features_read, fit_grid
+from autojudge.judging.artifact import Judge
+from autojudge.judging.classifiers import features_read, fit_grid, predict
 from autojudge.judging.logistic import LogisticPath
-from autojudge.judging.metrics import Estimate, compare, draw_weights, estimate
+from autojudge.judging.metrics import compare, draw_weights, estimate
 from autojudge.judging.mismatches import VALIDATION, Mismatches, Part
+from autojudge.judging.record import Record, Validation
 from autojudge.tables.feature_names import expand_blocks
 
 POINT = ["feature_set", "classifier", "value"]
@@ -48,7 +49,7 @@ def choose_point(grid: pd.DataFrame, scores: pd.DataFrame, select: Mapping[str, 
     level = []
     for _, point in candidates.iterrows():
         other = scores_of(scores, point)["score"].to_numpy()
-        gap: Estimate = compare(best["score"].to_numpy(), other, important, weights)[metric]
+        gap = compare(best["score"].to_numpy(), other, important, weights)[metric]
         level.append(gap.value <= gap.error)
     return candidates[level].sort_values("features_read", kind="stable").iloc[0]
 
@@ -58,6 +59,7 @@ def fit_judge(
     point: Mapping[str, Any],
     feature_sets: Mapping[str, list[str]],
     select: Mapping[str, Any],
+    origin: Mapping[str, Any],
     seed: int,
 ) -> Judge:
     """Fit a grid point on train, calibrate it and choose its thresholds on validation.
@@ -65,44 +67,62 @@ def fit_judge(
     Parameters
     ----------
     point : mapping
-        `feature_set`, `classifier` and `value`.
+        `feature_set`, `classifier`, `hyperparameter` and `value`.
     feature_sets, select : mapping
         Those entries of `judge` in the config.
+    origin : mapping
+        `dataset`, `task`, `models` and `provenance` of the record.
     """
     columns = expand_blocks(feature_sets[point["feature_set"]])
     train, validation = mismatches.of_split("train"), mismatches.of_split(VALIDATION)
-    x = train.features(columns)
-    ((_, tensors),) = fit_grid(point["classifier"], [point["value"]], train, x, columns, seed)
-    info = {"format": FORMAT, "columns": columns, "classifier": point["classifier"]}
-    judge = Judge(tensors, info)
+    classifier, x = point["classifier"], train.features(columns)
+    ((_, tensors),) = fit_grid(classifier, [point["value"]], train, x, columns, seed)
     x_validation = torch.from_numpy(validation.features(columns))
-    calibration = calibrate(judge.predict(x_validation).numpy(), validation.important)
-    judge = Judge(tensors | {"calibration": calibration}, info)
-    probability = judge.predict(x_validation).numpy()
+    tensors["calibration"] = calibrate(predict(classifier, tensors, x_validation).numpy(), validation.important)
+    probability = predict(classifier, tensors, x_validation).numpy()
+    important, unimportant = probability[validation.important], probability[~validation.important]
     threshold = recommended_threshold(probability, validation.important, select["recall"])
     thresholds = candidate_thresholds(probability, select["thresholds"], threshold)
-    weights = draw_weights(validation.problem_id, seed)
-    found = estimate(probability, validation.important, weights)
-    judge.info.update(
+    record = Record(
+        columns=columns,
         sizes=[validation.width(column) for column in columns],
-        features_read=features_read(point["classifier"], tensors, x.shape[1]),
+        features_read=features_read(tensors, x.shape[1]),
+        feature_set=point["feature_set"],
+        classifier=classifier,
+        hyperparameter=point["hyperparameter"],
+        value=float(point["value"]),
         threshold=threshold,
         thresholds=thresholds,
-        recall_at_thresholds=[float((probability[validation.important] >= t).mean()) for t in thresholds],
-        accepted_at_thresholds=[float((probability[~validation.important] < t).mean()) for t in thresholds],
-        validation={
-            "recall_wanted": select["recall"],
-            "recall": float((probability[validation.important] >= threshold).mean()),
-            "unimportant_accepted": float((probability[~validation.important] < threshold).mean()),
-            "mismatches": len(validation),
-            "problems": len(set(validation.problem_id)),
-            **{name: vars(value) for name, value in found.items()},
-        },
+        recall_at_thresholds=[float((important >= t).mean()) for t in thresholds],
+        accepted_at_thresholds=[float((unimportant < t).mean()) for t in thresholds],
+        validation=_validate(probability, validation, threshold, select["recall"], seed),
+        **origin,
     )
-    return judge
+    return Judge(tensors, record)
 
 
-def calibrate(probability: NDArray[np.float32], important: NDArray[np.bool_]) -> torch.Tensor:
+def _validate(
+    probability: NDArray[np.float32],  # (n,)
+    part: Part,
+    threshold: float,
+    recall_wanted: float,
+    seed: int,
+) -> Validation:
+    metrics = estimate(probability, part.important, draw_weights(part.problem_id, seed))
+    return Validation(
+        recall_wanted=recall_wanted,
+        recall=float((probability[part.important] >= threshold).mean()),
+        unimportant_accepted=float((probability[~part.important] < threshold).mean()),
+        mismatches=len(part),
+        problems=len(set(part.problem_id)),
+        **metrics,
+    )
+
+
+def calibrate(
+    probability: NDArray[np.float32],  # (n,)
+    important: NDArray[np.bool_],  # (n,)
+) -> torch.Tensor:
     """Return slope and shift of Platt's scaling of the logit (Platt 1999), so that a probability is a frequency.
 
     A slope that is not positive would turn the ranking round: then the logit stays as it is.
@@ -131,7 +151,11 @@ def recommended_threshold(probability: NDArray[np.float32], important: NDArray[n
     return float(ranked[int(np.ceil(recall * len(ranked))) - 1])
 
 
-def candidate_thresholds(probability: NDArray[np.float32], count: int, recommended: float) -> list[float]:
+def candidate_thresholds(
+    probability: NDArray[np.float32],  # (n,)
+    count: int,
+    recommended: float,
+) -> list[float]:
     """Return `count` thresholds from lossless on: validation quantiles, the nearest replaced by the recommended one."""
     levels = np.quantile(probability, np.linspace(0, 1, count))
     levels[0], levels[-1] = 0.0, 1.0 + 1e-6

@@ -89,17 +89,27 @@ class LogisticPath:
             self._gram = _gram(self.x, self.mean, self.scale, self.share)
         matrix = self._gram * (self.base_rate * (1 - self.base_rate))
         matrix.diagonal().add_(ridge)
+        factor: torch.Tensor
         factor, info = torch.linalg.cholesky_ex(matrix)
         if info:  # single precision, hardly any regularisation: any sensible coordinates will do
             matrix.diagonal().add_(1e-5 * float(matrix.diagonal().mean()))
             factor = torch.linalg.cholesky(matrix)
         return factor
 
-    def _weights(self, u: NDArray[np.float64], factor: torch.Tensor) -> tuple[torch.Tensor, float]:
+    def _weights(
+        self,
+        u: NDArray[np.float64],  # (width + 1,), the last the intercept
+        factor: torch.Tensor,  # (width, width)
+    ) -> tuple[torch.Tensor, float]:
         coordinates = torch.from_numpy(u[:-1]).float()[:, None]
         return torch.linalg.solve_triangular(factor.T, coordinates, upper=True)[:, 0], float(u[-1])
 
-    def _loss(self, u: NDArray[np.float64], factor: torch.Tensor, C: float) -> tuple[float, NDArray[np.float64]]:
+    def _loss(
+        self,
+        u: NDArray[np.float64],  # (width + 1,), the last the intercept
+        factor: torch.Tensor,  # (width, width)
+        C: float,
+    ) -> tuple[float, NDArray[np.float64]]:
         """Return the regularised mean loss and its gradient in the solver's coordinates."""
         weight, bias = self._weights(u, factor)
         raw = weight / self.scale
@@ -113,7 +123,9 @@ class LogisticPath:
         return loss, np.append(gradient.double().numpy(), total)
 
 
-def _moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _moments(
+    x: torch.Tensor,  # (n, width)
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return mean and standard deviation of each column, as StandardScaler has them (1 for a constant column)."""
     total, square = torch.zeros(2, x.shape[1], dtype=torch.float64)
     for part in x.split(CHUNK):
@@ -125,7 +137,12 @@ def _moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return mean.float(), torch.where(scale > 1e-7 * mean.abs().clamp(min=1e-7), scale, 1.0).float()
 
 
-def _gram(x: torch.Tensor, mean: torch.Tensor, scale: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+def _gram(
+    x: torch.Tensor,  # (n, width)
+    mean: torch.Tensor,  # (width,)
+    scale: torch.Tensor,  # (width,)
+    share: torch.Tensor,  # (n,)
+) -> torch.Tensor:
     """Return the lower triangle of the weighted mean of z z' over the standardised rows z, (width, width)."""
     gram = np.zeros((x.shape[1], x.shape[1]), dtype=np.float32, order="F")
     for part, rows in zip(x.split(CHUNK), share.split(CHUNK), strict=True):

@@ -4,27 +4,15 @@ Mismatches of one problem resemble one another, so the bootstrap draws problems,
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autojudge.judging.record import Estimate
+
 RESAMPLES = 1000
 CHUNK = 2**22  # weights that are held at a time
 METRICS = ("auc", "average_precision", "accepted_at_90", "accepted_at_95")
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A metric with its 95 % interval, and the standard error of the resampled values."""
-
-    value: float
-    low: float
-    high: float
-    error: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
 def measure(
@@ -56,13 +44,18 @@ def measure(
     return {name: np.concatenate([part[name] for part in parts]) for name in METRICS}
 
 
-def _chunks(rows: NDArray[np.floating], width: int) -> list[NDArray[np.floating]]:
+def _chunks(
+    rows: NDArray[np.floating],  # (m, width)
+    width: int,
+) -> list[NDArray[np.floating]]:
     step = max(1, CHUNK // max(width, 1))
     return [rows[start : start + step] for start in range(0, len(rows), step)]
 
 
 def _measure_sorted(
-    weights: NDArray[np.floating], important: NDArray[np.bool_], ends: NDArray[np.intp]
+    weights: NDArray[np.floating],  # (m, n)
+    important: NDArray[np.bool_],  # (n,)
+    ends: NDArray[np.intp],  # (groups,)
 ) -> dict[str, NDArray[np.float64]]:
     """Return METRICS of mismatches sorted by falling score; `ends` are the last places of equal scores."""
     hits = np.cumsum(weights * important, axis=1, dtype=np.float64)[:, ends]  # refused and important
@@ -82,7 +75,11 @@ def _measure_sorted(
     return found
 
 
-def draw_weights(problem_id: Sequence[str] | NDArray[np.object_], seed: int, resamples: int = RESAMPLES) -> NDArray:
+def draw_weights(
+    problem_id: Sequence[str] | NDArray[np.object_],  # (n,)
+    seed: int,
+    resamples: int = RESAMPLES,
+) -> NDArray[np.float32]:
     """Return how often each mismatch is drawn when problems are resampled, float32 of shape (resamples, n)."""
     problems, of = np.unique(np.asarray(problem_id, dtype=str), return_inverse=True)
     shares = np.full(len(problems), 1 / len(problems))
@@ -91,7 +88,9 @@ def draw_weights(problem_id: Sequence[str] | NDArray[np.object_], seed: int, res
 
 
 def estimate(
-    score: NDArray[np.floating], important: NDArray[np.bool_], weights: NDArray[np.floating]
+    score: NDArray[np.floating],  # (n,)
+    important: NDArray[np.bool_],  # (n,)
+    weights: NDArray[np.floating],  # (m, n)
 ) -> dict[str, Estimate]:
     """Return each metric with its interval over weightings of `draw_weights`."""
     point, drawn = measure(score, important), measure(score, important, weights)
@@ -99,10 +98,10 @@ def estimate(
 
 
 def compare(
-    score: NDArray[np.floating],
-    other: NDArray[np.floating],
-    important: NDArray[np.bool_],
-    weights: NDArray[np.floating],
+    score: NDArray[np.floating],  # (n,)
+    other: NDArray[np.floating],  # (n,)
+    important: NDArray[np.bool_],  # (n,)
+    weights: NDArray[np.floating],  # (m, n)
 ) -> dict[str, Estimate]:
     """Return how much `score` is better than `other` in each metric, problem by problem the same draws for both."""
     point, drawn = measure(score, important), measure(score, important, weights)
@@ -110,6 +109,9 @@ def compare(
     return {n: _summarise(float((point[n] - other_point[n])[0]), drawn[n] - other_drawn[n]) for n in METRICS}
 
 
-def _summarise(value: float, drawn: NDArray[np.float64]) -> Estimate:
+def _summarise(
+    value: float,
+    drawn: NDArray[np.float64],  # (m,)
+) -> Estimate:
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Estimate(value, float(low), float(high), float(drawn.std()))

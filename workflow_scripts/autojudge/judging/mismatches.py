@@ -98,7 +98,13 @@ class Part:
         For errors.
     """
 
-    def __init__(self, path: str, rows: pd.DataFrame, weight: NDArray[np.float64], name: str) -> None:
+    def __init__(
+        self,
+        path: str,
+        rows: pd.DataFrame,
+        weight: NDArray[np.float64],  # (n,)
+        name: str,
+    ) -> None:
         self._path, self.rows, self.weight, self.name = path, rows, weight, name
         self.important = rows["important"].to_numpy(dtype=bool)
         self.problem_id = rows["problem_id"].to_numpy()
@@ -132,7 +138,10 @@ class Part:
         """Return how many numbers a column holds."""
         return _width(pq.ParquetFile(self._path), self._path, column)
 
-    def thin(self, kept: NDArray[np.bool_]) -> "Part":
+    def thin(
+        self,
+        kept: NDArray[np.bool_],  # (n,)
+    ) -> "Part":
         """Return those that are kept."""
         return Part(self._path, self.rows[kept].reset_index(drop=True), self.weight[kept], self.name)
 
@@ -147,7 +156,11 @@ def fold_of(problem_id: pd.Series, count: int, purpose: str) -> NDArray[np.int64
     return problem_id.map(folds).to_numpy()
 
 
-def load_features(path: str | Path, columns: list[str], places: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+def load_features(
+    path: str | Path,
+    columns: list[str],
+    places: NDArray[np.int64] | None = None,  # (rows,)
+) -> NDArray[np.float32]:
     """Read columns of features.parquet side by side, (rows, width), all rows or some given in rising order.
 
     Raises

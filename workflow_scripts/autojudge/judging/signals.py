@@ -55,7 +55,8 @@ class Signals:
     @cached_property
     def target_entropy(self) -> torch.Tensor:
         """The entropy H(p) of the target, (n,), in nats; needs `target_logits`."""
-        return torch.special.entr(self.target_probability).sum(-1)
+        entropy: torch.Tensor = torch.special.entr(self.target_probability).sum(-1)
+        return entropy
 
     def chosen(self, values: torch.Tensor) -> torch.Tensor:
         """Return the entry (n,) of each mismatch's draft token in values (n, vocabulary)."""

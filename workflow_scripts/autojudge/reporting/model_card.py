@@ -1,9 +1,6 @@
 """The model card of a judge: what it is, what it was chosen by, how to use it."""
 
-import os
-from pathlib import Path
-
-from autojudge.judging.artifact import Judge
+from autojudge.judging.record import Record
 
 CARD = """# Judge for {draft} and {target}
 
@@ -25,38 +22,32 @@ Probabilities are calibrated on validation (Platt). Meant for these two models a
 those it was trained on; hidden states are those after the final norm, of a model in {dtype}.
 
 ```python
-from autojudge.judging.artifact import load_judge# of workflow_scripts; needs torch and safetensors alone
+from autojudge.judging.artifact import load_judge  # after `pip install .`, which needs torch and safetensors alone
 
 judge = load_judge("judge")
-keep = judge.probability(features) < judge.info["threshold"]  # features: column -> (n, size), a scalar (n,)
+keep = judge.probability(features) < judge.record.threshold  # features: column -> (n, size), a scalar (n,)
 ```
 """
 
 
-def write_card(judge: Judge, folder: Path) -> None:
-    """Write README.md beside a judge's files."""
-    info, validation = judge.info, judge.info["validation"]
-    ((hyperparameter, value),) = info["hyperparameter"].items()
-    auc = validation["auc"]
-    models = info["models"]
-    text = CARD.format(
+def build_card(record: Record) -> str:
+    """Return the Markdown of a judge's card."""
+    validation, models = record.validation, record.models
+    return CARD.format(
         draft=models["draft"].get("model") or f"its own first {models['draft'].get('first_layers')} layers",
         target=models["target"]["model"],
-        dataset=info["dataset"],
-        task=info["task"],
-        classifier=info["classifier"].replace("_", " "),
-        hyperparameter=f"{hyperparameter} = {value:.3g}",
-        columns=", ".join(info["columns"]),
-        features_read=info["features_read"],
-        threshold=info["threshold"],
-        recall=validation["recall"],
-        accepted=validation["unimportant_accepted"],
-        auc=f"{auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f})",
-        mismatches=validation["mismatches"],
-        problems=validation["problems"],
-        commit=info["provenance"]["commit"],
+        dataset=record.dataset,
+        task=record.task,
+        classifier=record.classifier.replace("_", " "),
+        hyperparameter=f"{record.hyperparameter} = {record.value:.3g}",
+        columns=", ".join(record.columns),
+        features_read=record.features_read,
+        threshold=record.threshold,
+        recall=validation.recall,
+        accepted=validation.unimportant_accepted,
+        auc=validation.auc,
+        mismatches=validation.mismatches,
+        problems=validation.problems,
+        commit=record.provenance.get("commit"),
         dtype=models["target"]["dtype"],
     )
-    partial = folder / ".README.md.partial"
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, folder / "README.md")

@@ -9,7 +9,9 @@ import yaml
 
 from autojudge.engine.settings import check_model_folder, own_models
 from autojudge.errors import InputError
+from autojudge.judging.classifiers import check_classifier
 from autojudge.rules import rule_needs
+from autojudge.tables.feature_names import BLOCKS
 from autojudge.tasks import check_task
 
 KNOWN_ONLY_TO_MINING = {"draft_at_target", "target_at_target"}  # a decoder has not placed the target's token
@@ -116,16 +118,46 @@ def _check_draft(pair: Mapping[str, Any], name: str, config: Mapping[str, Any]) 
 
 
 def _check_judge(judge: Mapping[str, Any]) -> None:
-    select = judge.get("select", {})
     sets, classifiers = left_in(judge["feature_sets"]), left_in(judge["classifiers"])
-    _check_names(select.get("feature_sets", []), sets, "judge.select.feature_sets", "judge.feature_sets")
-    _check_names(select.get("classifiers", []), classifiers, "judge.select.classifiers", "judge.classifiers")
-    for name in select.get("feature_sets", []):
+    for name, blocks in sets.items():
+        _check_blocks(name, blocks)
+    for name, grid in classifiers.items():
+        _check_classifier(name, grid)
+    selected = {key: judge.get("select", {}).get(key, []) for key in ("feature_sets", "classifiers")}
+    _check_names(selected["feature_sets"], sets, "judge.select.feature_sets", "judge.feature_sets")
+    _check_names(selected["classifiers"], classifiers, "judge.select.classifiers", "judge.classifiers")
+    for name in selected["feature_sets"]:
         if unknown := KNOWN_ONLY_TO_MINING.intersection(sets[name]):
             raise InputError(
                 f"config key `judge.select.feature_sets`: `{name}` holds {', '.join(sorted(unknown))}, which a decoder "
                 "does not know; choose sets of other blocks"
             )
+    unmet = [check_classifier(c).missing(sets[s]) for s in selected["feature_sets"] for c in selected["classifiers"]]
+    if unmet and all(unmet):
+        raise InputError(
+            "config key `judge.select`: none of its classifiers can be trained on any of its feature sets; name a set "
+            f"that ends with {', '.join(sorted(set().union(*unmet)))}, or a classifier that needs none"
+        )
+
+
+def _check_blocks(name: str, blocks: Iterable[str]) -> None:
+    known = {*BLOCKS, "scalars"}
+    if unknown := [block for block in blocks if block not in known]:
+        raise InputError(
+            f"config key `judge.feature_sets.{name}`: no block {', '.join(f'`{block}`' for block in unknown)} of "
+            f"features is known; known are {', '.join(sorted(known))}"
+        )
+
+
+def _check_classifier(name: str, grid: Mapping[str, Any]) -> None:
+    _check_member(check_classifier, name, f"judge.classifiers.{name}")
+    hyperparameter = check_classifier(name).hyperparameter
+    if set(grid) != {hyperparameter}:
+        given = ", ".join(f"`{key}`" for key in grid) or "none"
+        raise InputError(
+            f"config key `judge.classifiers.{name}`: its hyperparameter is `{hyperparameter}`, and the config gives "
+            f"{given}; list values of `{hyperparameter}`, and of nothing else"
+        )
 
 
 def _check_template(template: str | None, key: str) -> None:

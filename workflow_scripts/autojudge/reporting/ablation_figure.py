@@ -1,4 +1,4 @@
-"""Figures of judges at a column's width: ablation, learning curve, transfer."""
+"""The ablation figure: ROC curves of judges by what they read and by how they decide, and reliability."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,13 +14,10 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from autojudge.judging.choice import best_values, scores_of
-from autojudge.reporting.figures import RC, save_figure
+from autojudge.reporting.figures import save_figure
+from autojudge.reporting.judge_style import COLOURS, COLUMN, SMALL, short_name
 
-COLUMN = 3.5  # inches
-SMALL = RC | {"font.size": 7, "axes.titlesize": 7.5, "legend.fontsize": 5.8, "axes.labelsize": 7}
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINEAR = "logistic_regression"
-LEAST_SPAN = 0.2  # of a learning curve's axis: noise is not to look like a trend
 OF_DRAFT_TOKEN, OF_TARGET_TOKEN = ["draft_at_draft", "target_at_draft"], ["draft_at_target", "target_at_target"]
 SOURCES = {  # the paper's appendix: what a judge reads, in groups
     "token": {
@@ -37,7 +34,7 @@ def plot_ablation(
     scores: pd.DataFrame,
     feature_sets: Mapping[str, Sequence[str]],
     chosen: Mapping[str, Any],
-    calibrated: tuple[NDArray, NDArray, NDArray[np.bool_]],
+    calibrated: tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.bool_]],
     split: str,
     title: str,
     outputs: Mapping[str, str],
@@ -46,7 +43,7 @@ def plot_ablation(
 
     Parameters
     ----------
-    calibrated : (array, array, array)
+    calibrated : three arrays of shape (n,)
         p(important) of the chosen judge before and after calibration, and labels, on the split.
     split : str
         That all panels show.
@@ -64,7 +61,7 @@ def plot_ablation(
             rows = {str(name): row for name, row in linear.iterrows()}
             points = {label: rows[name] for label, name in known.items() if name in rows}
             _draw_roc(axes, f"by {source}", {k: scores_of(scores, p, split) for k, p in points.items()})
-        sets = {_short(str(name)): scores_of(scores, point, split) for name, point in linear.iterrows()}
+        sets = {short_name(str(name)): scores_of(scores, point, split) for name, point in linear.iterrows()}
         _draw_roc(panels[1, 1], "by feature set", sets)
         of_set = best[best["feature_set"] == chosen["feature_set"]]
         kinds = {p["classifier"].replace("_", " "): scores_of(scores, p, split) for _, p in of_set.iterrows()}
@@ -72,13 +69,9 @@ def plot_ablation(
         _draw_reliability(panels[2, 1], *calibrated)
         figure.suptitle(f"{title}, {split} split", fontsize=8)
         note = "logistic regression, but by classifier; by C and by classifier:\n"
-        note += f"{_short(chosen['feature_set'])}. dd: draft_at_draft, td: target_at_draft"
+        note += f"{short_name(chosen['feature_set'])}. dd: draft_at_draft, td: target_at_draft"
         figure.supxlabel(note, fontsize=6, color="#444444")
         save_figure(figure, outputs["pdf"], outputs["png"], dpi=300)
-
-
-def _short(name: str) -> str:
-    return name.replace("draft_at_draft", "dd").replace("target_at_draft", "td").replace("_", " ")
 
 
 def _by_strength(grid: pd.DataFrame, scores: pd.DataFrame, feature_set: str, split: str) -> dict[str, pd.DataFrame]:
@@ -112,7 +105,12 @@ def _put_legend_below(axes: Axes) -> None:
     axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.4, -0.3), handlelength=1, labelspacing=0.25)
 
 
-def _draw_reliability(axes: Axes, before: NDArray, after: NDArray, important: NDArray[np.bool_]) -> None:
+def _draw_reliability(
+    axes: Axes,
+    before: NDArray[np.floating],  # (n,)
+    after: NDArray[np.floating],  # (n,)
+    important: NDArray[np.bool_],  # (n,)
+) -> None:
     axes.plot([0, 1], [0, 1], color="#BBBBBB", linewidth=0.7)
     bins = max(3, min(10, len(important) // 40))
     for label, colour, probability in (("before", COLOURS[1], before), ("calibrated", COLOURS[0], after)):
@@ -122,61 +120,3 @@ def _draw_reliability(axes: Axes, before: NDArray, after: NDArray, important: ND
         title="reliability of the judge", xlabel="p(important)", ylabel="share important", xlim=(0, 1), ylim=(0, 1)
     )
     _put_legend_below(axes)
-
-
-def plot_learning_curve(table: pd.DataFrame, title: str, outputs: Mapping[str, str]) -> None:
-    """Draw acceptance at 90 % and AUC on validation against mined training problems, a dot a draw, a line a judge."""
-    with matplotlib.rc_context(SMALL):
-        figure = Figure(figsize=(COLUMN, 2.9), layout="constrained")
-        FigureCanvasAgg(figure)
-        panels = figure.subplots(1, 2)
-        for axes, metric, label in zip(
-            panels, ("accepted_at_90", "auc"), ("accepted at 90 % recall", "AUC"), strict=True
-        ):
-            for colour, (name, rows) in zip(COLOURS, table.groupby(_title(table), sort=False), strict=False):
-                mean = rows.groupby("problems")[metric].mean()
-                axes.plot(rows["problems"], rows[metric], "o", color=colour, alpha=0.3, markersize=2)
-                axes.plot(mean.index, mean, color=colour, linewidth=1, label=name)
-            axes.set_xscale("log", base=2)
-            axes.set_xticks(mean.index, [str(n) for n in mean.index], rotation=45)
-            axes.minorticks_off()
-            low, high = table[metric].min(), table[metric].max()
-            spare = max(0.0, LEAST_SPAN - (high - low)) / 2 + 0.02
-            axes.set(
-                xlabel="training problems", ylabel=f"{label}, validation", ylim=(low - spare, min(1.01, high + spare))
-            )
-        handles, names = panels[0].get_legend_handles_labels()
-        figure.legend(handles, names, frameon=False, loc="outside lower center", title="mean over draws (dots)")
-        figure.suptitle(title, fontsize=8)
-        save_figure(figure, outputs["pdf"], outputs["png"], dpi=300)
-
-
-def _title(table: pd.DataFrame) -> pd.Series:
-    """Return a name of each row's judge."""
-    return table["feature_set"].map(_short) + ", " + table["classifier"].str.replace("_", " ")
-
-
-def plot_transfer(table: pd.DataFrame, title: str, outputs: Mapping[str, str]) -> None:
-    """Draw the acceptance at 90 % recall of each dataset's judge on each dataset, with its interval."""
-    with matplotlib.rc_context(SMALL):
-        names = list(dict.fromkeys(table["trained_on"]))
-        size = max(COLUMN, 1.2 * len(names) + 1.2)
-        figure = Figure(figsize=(size, 0.8 * size), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.subplots()
-        matrix = table.pivot(index="trained_on", columns="tested_on", values="accepted_at_90").loc[names, names]
-        image = axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
-        for row in table.to_dict("records"):
-            at = names.index(row["tested_on"]), names.index(row["trained_on"])
-            text = (
-                f"{row['accepted_at_90']:.2f}\n({row['accepted_at_90_low']:.2f} to {row['accepted_at_90_high']:.2f})\n"
-                f"AUC {row['auc']:.2f}"
-            )
-            axes.text(*at, text, ha="center", va="center", color="white" if row["accepted_at_90"] > 0.55 else "black")
-        axes.set_xticks(range(len(names)), names)
-        axes.set_yticks(range(len(names)), names)
-        axes.spines[:].set_visible(False)
-        axes.set(xlabel="tested on", ylabel="trained on")
-        figure.colorbar(image, ax=axes, shrink=0.8, label="accepted at 90 % recall")
-        figure.suptitle(title, fontsize=8)
-        save_figure(figure, outputs["pdf"], outputs["png"], dpi=300)

@@ -1,0 +1,44 @@
+"""Rule plot_ablation: ROC curves of judges by what they read and by how they decide; the chosen one's reliability."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from autojudge.judging.artifact import Judge, load_judge
+from autojudge.judging.choice import judge_scores
+from autojudge.judging.comparison import report_split
+from autojudge.judging.mismatches import Mismatches
+from autojudge.reporting import ablation_figure
+from autojudge.tables import schemas
+
+
+def plot_ablation(
+    mismatches: Mismatches,
+    tables: Mapping[str, str],
+    judge: Judge,
+    feature_sets: Mapping[str, list[str]],
+    title: str,
+    outputs: Mapping[str, str],
+) -> None:
+    """Draw the figure."""
+    grid, scores = (schemas.read_table(name, tables[name]) for name in ("grid", "scores"))
+    split = report_split(scores)
+    part = mismatches.of_split(split)
+    plain = replace(judge, tensors={name: t for name, t in judge.tensors.items() if name != "calibration"})
+    reliability = judge_scores(plain, part), judge_scores(judge, part), part.important
+    ablation_figure.plot_ablation(grid, scores, feature_sets, judge.record.point, reliability, split, title, outputs)
+
+
+if __name__ == "__main__":
+    from autojudge.jobs.progress import job_log
+
+    with job_log(snakemake.log[0]):
+        inputs, params = snakemake.input, snakemake.params
+        plot_ablation(
+            mismatches=Mismatches(inputs.labels, inputs.features, params.exclude_cut_off),
+            tables={"grid": inputs.grid, "scores": inputs.scores},
+            judge=load_judge(Path(inputs.judge[0]).parent),
+            feature_sets=params.feature_sets,
+            title=params.title,
+            outputs=dict(snakemake.output.items()),
+        )
