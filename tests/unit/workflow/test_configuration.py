@@ -102,10 +102,11 @@ def test_a_judge_is_trained_whenever_a_swept_rule_asks_one(config):
 
 def incomplete_keys(node, path):
     """Yield schema keys that lack a description or, where they may be left out, a default."""
+    one_of_them = {name for choice in node.get("oneOf", []) for name in choice.get("required", [])}
     for name, child in node.get("properties", {}).items():
         if "description" not in child:
             yield f"{path}.{name}: description"
-        left_out_means_none = path.endswith(".classifiers")
+        left_out_means_none = path.endswith(".classifiers") or name in one_of_them
         if name not in node.get("required", []) and "default" not in child and not left_out_means_none:
             yield f"{path}.{name}: default"
         yield from incomplete_keys(child, f"{path}.{name}")
