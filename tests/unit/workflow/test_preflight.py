@@ -137,7 +137,7 @@ PLANTED = {
         "exceed the models' context of 512; lower",
     ),
     "an empty dataset file": (no_test_rows, "test.jsonl: holds no rows; check the file"),
-    "too few problems": (too_few_rows, r"dataset arith: config key `datasets.\*.problems`: .* hold: 300 test \(276 too many\); ask for fewer"),
+    "too few problems": (too_few_rows, r"`datasets.\*.problems`: .* hold: 300 test \(276 too many\); ask for fewer"),
     "too few GPUs": (
         set_pair(gpus=2),
         "2 per job, 0 visible here; lower `pairs.testbed.gpus`, or run with --profile slurm",

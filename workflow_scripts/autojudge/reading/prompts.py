@@ -51,7 +51,8 @@ class Prompt:
         try:
             data = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError) as fault:  # ValueError: no UTF-8, or no such date
-            raise InputError(f"{path}: no readable YAML file ({fault}); a task's wording belongs there") from fault
+            reason = " ".join(str(fault).split())
+            raise InputError(f"{path}: no readable YAML file ({reason}); a task's wording belongs there") from fault
         _check_wording(data, path)
         shots = tuple((shot["question"], shot["answer"]) for shot in data.get("shots", ()))
         return Prompt(data["question"], data["system"], tuple(data["stop"]), shots)

@@ -84,8 +84,8 @@ def check_task(name: str) -> None:
         Prompt.load(path)
     elif name in TASKS.names() and path.with_suffix(".yaml").exists():
         raise InputError(
-            f"{path.with_suffix('.yaml')}: the task beside it does not read it; set `PROMPT = Prompt.load(__file__)` "
-            f"in {path.name}, or delete it"
+            f"{path}: does not read the file {path.stem}.yaml beside it; set `PROMPT = Prompt.load(__file__)`, or delete "
+            "that file"
         )
 
 

@@ -14,7 +14,7 @@ PROMPT = Prompt.load(__file__)
 same_answer = same_number
 
 
-def load_examples(source: Any, counts: Mapping[str, int], seed: int) -> Iterator[Example]:
+def load_examples(source: Any, _counts: Mapping[str, int], _seed: int) -> Iterator[Example]:
     """Yield the rows of the train and test files or hub splits."""
     for origin, place, row in load_rows(source, {"question": str, "answer": str}, hub_config="main"):
         yield Example(row["question"], _read_gold(row["answer"], place), origin)

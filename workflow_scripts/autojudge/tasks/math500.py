@@ -19,7 +19,7 @@ PROMPT = Prompt.load(__file__)
 SLOW_CHECKS = True
 
 
-def load_examples(source: Any, counts: Mapping[str, int], seed: int) -> Iterator[Example]:
+def load_examples(source: Any, _counts: Mapping[str, int], _seed: int) -> Iterator[Example]:
     """Yield the rows of the train and test files or hub splits."""
     for origin, place, row in load_rows(source, {"problem": str, "solution": str}):
         yield Example(row["problem"], _read_gold(row, place), origin)
