@@ -20,10 +20,10 @@ def library_of(script: Path, members: tuple[str, ...] = ()) -> list[str]:
     script : Path
         A Python file.
     members : tuple of str
-        Members of registries that it loads by name, such as "rules.judge".
+        Members of registries that it loads by name, such as "rules.judge", or by path, such as "tasks.my/own.py".
     """
     found: set[Path] = set()
-    waiting = [script, *(_module(f"autojudge.{member}") for member in members)]
+    waiting = [script, *map(_member, members)]
     found.update(waiting[1:])
     while waiting:
         for module in _imports(waiting.pop()) - found:
@@ -43,6 +43,11 @@ def _imports(path: Path) -> frozenset[Path]:
             names |= {alias.name for alias in node.names if alias.name.startswith("autojudge.")}
     modules = {_module(name) for name in names}
     return frozenset(module for module in modules if module.exists())
+
+
+def _member(name: str) -> Path:
+    outside = name.partition(".")[2]
+    return Path(outside).expanduser() if outside.endswith(".py") else _module(f"autojudge.{name}")
 
 
 def _module(name: str) -> Path:
