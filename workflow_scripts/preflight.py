@@ -6,13 +6,11 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-HUB = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-
 
 def hub_answers() -> bool:
     """Tell whether the hub answers within seconds, be it with an error."""
     try:
-        urllib.request.urlopen(HUB, timeout=5)
+        urllib.request.urlopen(os.environ.get("HF_ENDPOINT", "https://huggingface.co"), timeout=5)
     except urllib.error.HTTPError:
         return True
     except OSError:
@@ -20,20 +18,19 @@ def hub_answers() -> bool:
     return True
 
 
-if "HF_HUB_OFFLINE" not in os.environ and not hub_answers():
-    os.environ["HF_HUB_OFFLINE"] = "1"  # before it is read: else every model waits for retries of its own
-
-import torch  # noqa: E402
-
-from autojudge.workflow import preflight  # noqa: E402
-
-
-def main(config: dict, results: Path, benchmarks: Path, local: bool) -> tuple[str, int]:
+def preflight(config: dict, results: Path, benchmarks: Path, local: bool) -> tuple[str, int]:
     """Return the findings and the plan as text, and the number of faults."""
-    found = list(preflight.check_all(config, results, torch.cuda.device_count() if local else None))
-    faults = sum(finding.state == preflight.FAULT for finding in found)
-    verdict = f"{faults} faults; mend them before a run." if faults else "No fault found."
-    return "\n\n".join([preflight.describe(found), preflight.plan(config, benchmarks), verdict]), faults
+    if "HF_HUB_OFFLINE" not in os.environ and not hub_answers():
+        os.environ["HF_HUB_OFFLINE"] = "1"  # before the imports that read it: else every model waits for retries
+
+    import torch
+
+    from autojudge.workflow.preflight import FAULT, check_all, describe, plan
+
+    found = list(check_all(config, results, torch.cuda.device_count() if local else None))
+    faults = sum(finding.state == FAULT for finding in found)
+    verdict = f"{faults} faults; fix them before a run." if faults else "No fault found."
+    return "\n\n".join([describe(found), plan(config, benchmarks), verdict]), faults
 
 
 if __name__ == "__main__":
@@ -41,8 +38,12 @@ if __name__ == "__main__":
 
     log = Path(snakemake.log[0])
     with job_log(log):
-        params = snakemake.params
-        text, faults = main(params.config, Path("results"), Path("benchmarks"), params.local)
+        text, faults = preflight(
+            config=snakemake.params.config,
+            results=Path("results"),
+            benchmarks=Path("benchmarks"),
+            local=snakemake.params.local,
+        )
     log.write_text(f"{text}\n")
     if faults:
         sys.exit(1)  # snakemake shows the log

@@ -13,9 +13,13 @@ logger = logging.getLogger("autojudge")
 
 def prepare_problems(dataset: dict, pair: dict, seed: int, output: str) -> None:
     """Check the pair's tokenizers, draw the problems, and write them."""
-    tokenizer = load_tokenizer(pair)
-    context = min(context_length(model) for model in own_models(pair).values())
-    rows = problems.prepare_problems(load_task(dataset["task"]), dataset, tokenizer, context, seed)
+    rows = problems.prepare_problems(
+        task=load_task(dataset["task"]),
+        dataset=dataset,
+        tokenizer=load_tokenizer(pair),
+        context=min(context_length(model) for model in own_models(pair).values()),
+        seed=seed,
+    )
     schemas.write_table("problems", rows, output)
     logger.info("%d problems, prompts of up to %d tokens", len(rows), max(len(r["prompt_tokens"]) for r in rows))
 
@@ -24,4 +28,10 @@ if __name__ == "__main__":
     from autojudge.jobs.progress import job_log
 
     with job_log(snakemake.log[0]):
-        prepare_problems(snakemake.params.dataset, snakemake.params.pair, snakemake.params.seed, snakemake.output[0])
+        config, wildcards = snakemake.config, snakemake.wildcards
+        prepare_problems(
+            dataset=config["datasets"][wildcards.dataset],
+            pair=config["pairs"][wildcards.pair],
+            seed=snakemake.params.seed,
+            output=snakemake.output[0],
+        )

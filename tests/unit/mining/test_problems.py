@@ -83,7 +83,7 @@ class FewProblems:
 
 def test_a_short_split_is_refused(pair):
     dataset = {"source": None, "problems": {"train": 1, "validation": 1, "test": 4}, "max_new_tokens": 5}
-    with pytest.raises(InputError, match=r"`datasets\.\*\.problems\.test`: 4 asked for, 4 more than the dataset's"):
+    with pytest.raises(InputError, match=r"`datasets\.\*\.problems`: .* hold: 4 test \(4 too many\); ask for"):
         prepare_problems(FewProblems, dataset, pair.tokenizer, 512, seed=0)
 
 

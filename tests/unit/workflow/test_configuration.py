@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import yaml
+from snakemake.utils import validate
 
 from autojudge.errors import InputError
 from autojudge.workflow.configuration import check_config, pairs_of, uses_judge
@@ -139,5 +140,31 @@ def test_every_key_of_the_schema_has_a_description_and_every_optional_one_a_defa
     schema = yaml.safe_load(SCHEMA.read_text())
     missing = list(incomplete_keys(schema, ""))
     for name, definition in schema["$defs"].items():
-        missing += incomplete_keys(definition, name)
+        one_of_them = [key for choice in definition.get("oneOf", []) for key in choice.get("required", [])]
+        missing += incomplete_keys(definition | {"required": definition.get("required", []) + one_of_them}, name)
     assert missing == []
+
+
+def test_defaults_reach_both_models_and_a_draft_gets_no_key_of_another_kind(config):
+    """As snakemake completes the config."""
+    own = {"draft": {"first_layers": 2}, "target": {"model": "resources/testbed/target"}}
+    config = changed(config, "pairs.own_layers", own)
+    check_config(config, SCHEMA)
+    validate(config, str(SCHEMA))
+    loading = {"gguf_file": None, "revision": None, "dtype": "float32", "device": "cpu", "device_map": None}
+    loading["trust_remote_code"] = False
+    pair = config["pairs"]["own_layers"]
+    assert pair["draft"] == {"first_layers": 2} | loading
+    assert pair["target"] == own["target"] | loading | {"chat_template": None}
+    assert config["pairs"]["testbed"]["draft"] == {"model": "resources/testbed/draft"} | loading
+
+
+@pytest.mark.parametrize("role", ["draft", "target"])
+def test_an_unknown_key_of_a_model_is_told_with_the_known_ones(config, role):
+    with pytest.raises(InputError, match=rf"`pairs.testbed.{role}`: unknown key `dtpe`; known are .*dtype, .*revision"):
+        check_config(changed(config, f"pairs.testbed.{role}.dtpe", "float32"), SCHEMA)
+
+
+def test_null_takes_back_what_another_config_drafts_with(config):
+    pair = {"draft": {"model": None, "prompt_lookup": True}, "target": {"model": "resources/testbed/target"}}
+    check_config(changed(config, "pairs.lookup", pair), SCHEMA)

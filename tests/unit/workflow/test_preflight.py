@@ -137,10 +137,10 @@ PLANTED = {
         "exceed the models' context of 512; lower",
     ),
     "an empty dataset file": (no_test_rows, "test.jsonl: holds no rows; check the file"),
-    "too few problems": (too_few_rows, "too few problems: test by .*; lower `datasets.arith.problems`"),
+    "too few problems": (too_few_rows, r"`datasets.\*.problems`: .* hold: 300 test \(276 too many\); ask for fewer"),
     "too few GPUs": (
         set_pair(gpus=2),
-        "2 a job, 0 visible here; lower `pairs.testbed.gpus`, or run with --profile slurm",
+        "2 per job, 0 visible here; lower `pairs.testbed.gpus`, or run with --profile slurm",
     ),
     "models on GPUs, jobs without": (on_gpu, "its jobs ask for none; set `pairs.testbed.gpus`"),
     "no login": (lambda s, p: s["tracking"].update(mode="online"), "mode online, but no login here; `wandb login`"),

@@ -1,14 +1,14 @@
 """Draw the problems of an experiment, split them by a hash of their text, and build their prompts."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from autojudge.errors import InputError
 from autojudge.reading.prompts import Prompt, encode_chat
-from autojudge.tasks import Task, prompt_of
+from autojudge.tasks import Example, Task, prompt_of
 
 VALIDATION_SHARE = 0.25  # of the problems that may be mined
 
@@ -32,6 +32,40 @@ def check_shots(asked: Prompt, shots: int, task: str) -> None:
             f"config key `datasets.*.shots`: {shots} asked for, but task `{task}` has {len(asked.shots)} worked "
             "examples; ask for fewer"
         )
+
+
+def draw_problems(task: Task, dataset: Mapping[str, Any], seed: int) -> Iterator[tuple[str, str, Example]]:
+    """Yield (id, split, example) of distinct problems, of each split as many as the config asks for.
+
+    Parameters
+    ----------
+    task : Task
+        Module that loads examples.
+    dataset : mapping
+        An entry of `datasets` in the config.
+    seed : int
+        For tasks that draw their problems.
+
+    Raises
+    ------
+    InputError
+        After the last problem: a split comes out short or empty.
+    """
+    missing, drawn = dict(dataset["problems"]), set[str]()
+    for example in task.load_examples(dataset["source"], dataset["problems"], seed):
+        problem_id = problem_hash(example.question)
+        split = choose_split(problem_id, example.origin)
+        if missing[split] and problem_id not in drawn:
+            missing[split] -= 1
+            drawn.add(problem_id)
+            yield problem_id, split, example
+        if not any(missing.values()):
+            return
+    short = [f"{dataset['problems'][split]} {split} ({count} too many)" for split, count in missing.items() if count]
+    raise InputError(
+        f"config key `datasets.*.problems`: asks for more problems than the dataset's splits hold: {', '.join(short)}; "
+        "ask for fewer or give more rows"
+    )
 
 
 def prepare_problems(
@@ -62,14 +96,9 @@ def prepare_problems(
         A split comes out short or empty, a prompt and its response would not fit the context, the target has no chat
         template, or more worked examples are asked for than there are.
     """
-    wanted, rows, asked, shots = dict(dataset["problems"]), {}, prompt_of(task), dataset.get("shots", 0)
+    rows, asked, shots = [], prompt_of(task), dataset.get("shots", 0)
     check_shots(asked, shots, dataset.get("task", ""))
-    for example in task.load_examples(dataset["source"], wanted, seed):
-        problem_id = problem_hash(example.question)
-        split = choose_split(problem_id, example.origin)
-        if wanted[split] == 0 or problem_id in rows:
-            continue
-        wanted[split] -= 1
+    for problem_id, split, example in draw_problems(task, dataset, seed):
         prompt = encode_chat(asked.messages(example.question, shots), tokenizer)
         if len(prompt) + dataset["max_new_tokens"] > context:
             raise InputError(
@@ -77,20 +106,6 @@ def prepare_problems(
                 f"{dataset['max_new_tokens']} new ones exceed the models' context of {context}; "
                 + ("lower max_new_tokens" if len(prompt) < context else "drop that row")
             )
-        rows[problem_id] = {
-            "problem_id": problem_id,
-            "question": example.question,
-            "gold": example.gold,
-            "prompt_tokens": prompt,
-            "split": split,
-        }
-        if not any(wanted.values()):
-            break
-    short = {split: missing for split, missing in wanted.items() if missing}
-    if short:
-        split, missing = next(iter(short.items()))
-        raise InputError(
-            f"config key `datasets.*.problems.{split}`: {dataset['problems'][split]} asked for, {missing} more than "
-            f"the dataset's {split} split holds; ask for fewer or give more rows"
-        )
-    return list(rows.values())
+        row = {"problem_id": problem_id, "question": example.question, "gold": example.gold}
+        rows.append(row | {"prompt_tokens": prompt, "split": split})
+    return rows

@@ -14,6 +14,7 @@ import sys
 import threading
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 logger = logging.getLogger("autojudge")
 SECONDS = 10.0  # for one comparison
@@ -90,7 +91,7 @@ def serve() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     from math_verify import LatexExtractionConfig, parse, verify
 
-    def read(answer: str) -> list:
+    def read(answer: str) -> Any:
         # Only LaTeX: math-verify's other reader evaluates text as Python.
         return parse(f"${answer}$", extraction_config=[LatexExtractionConfig()], parsing_timeout=None)
 

@@ -1,6 +1,6 @@
 """What a task asks a model: wording, worked examples and stop strings, as data in a YAML file beside its module."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,8 +50,9 @@ class Prompt:
         path = Path(module).with_suffix(".yaml")
         try:
             data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as fault:
-            raise InputError(f"{path}: no readable YAML file ({fault}); a task's wording belongs there") from fault
+        except (OSError, ValueError, yaml.YAMLError) as fault:  # ValueError: no UTF-8, or no such date
+            reason = " ".join(str(fault).split())
+            raise InputError(f"{path}: no readable YAML file ({reason}); a task's wording belongs there") from fault
         _check_wording(data, path)
         shots = tuple((shot["question"], shot["answer"]) for shot in data.get("shots", ()))
         return Prompt(data["question"], data["system"], tuple(data["stop"]), shots)
@@ -73,21 +74,11 @@ class Prompt:
 
 def _check_wording(data: Any, path: Path) -> None:
     """Raise InputError where the contents of a wording's file are not those of a Prompt."""
-
-    def texts(value: Any) -> bool:
-        return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-    def shots(value: Any) -> bool:
-        return isinstance(value, list) and all(
-            isinstance(shot, Mapping) and shot.keys() == {"question", "answer"} and texts(list(shot.values()))
-            for shot in value
-        )
-
-    wanted = {
+    wanted: dict[str, tuple[Callable[[Any], bool], str]] = {
         "system": (lambda value: value is None or isinstance(value, str), "a text, or null for the template's own"),
         "question": (lambda value: isinstance(value, str) and "{question}" in value, "a text with {question} in it"),
-        "stop": (texts, "a list of texts, [] for none"),
-        "shots": (shots, "a list of mappings with the texts `question` and `answer`; put quotes round yes and no"),
+        "stop": (_are_texts, "a list of texts, [] for none"),
+        "shots": (_are_shots, "a list of mappings with the texts `question` and `answer`; put quotes round yes and no"),
     }
     if not isinstance(data, Mapping):
         raise InputError(f"{path}: is no mapping; it needs the keys {', '.join(wanted)} (shots may be left out)")
@@ -96,8 +87,20 @@ def _check_wording(data: Any, path: Path) -> None:
     for key, (right, what) in wanted.items():
         if key not in data and key != "shots":
             raise InputError(f"{path}: has no key `{key}`; add it: {what}")
-        if key in data and not right(data[key]):
-            raise InputError(f"{path}: `{key}` is not right ({data[key]!r}); it is {what}")
+        if key in data and not right(value := data[key]):
+            wrong = next(item for item in value if not right([item])) if isinstance(value, list) else value
+            raise InputError(f"{path}: `{key}` is not right ({wrong!r:.200}); it is {what}")
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _are_shots(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(shot, Mapping) and shot.keys() == {"question", "answer"} and _are_texts(list(shot.values()))
+        for shot in value
+    )
 
 
 def encode_chat(messages: Sequence[dict[str, str]], tokenizer: "PreTrainedTokenizerBase") -> list[int]:
@@ -111,9 +114,8 @@ def encode_chat(messages: Sequence[dict[str, str]], tokenizer: "PreTrainedTokeni
     if tokenizer.chat_template is None:
         raise InputError(
             f"tokenizer of {tokenizer.name_or_path}: it has no chat template; choose an instruction-tuned model, or "
-            "name "
-            "a template in the target's config key `chat_template` (resources/chat_templates/plain.jinja suits base "
-            "models)"
+            "name a template in the target's config key `chat_template` (resources/chat_templates/plain.jinja suits "
+            "base models)"
         )
     try:
         text = tokenizer.apply_chat_template(
@@ -124,4 +126,5 @@ def encode_chat(messages: Sequence[dict[str, str]], tokenizer: "PreTrainedTokeni
             f"tokenizer of {tokenizer.name_or_path}: its chat template refuses the prompt ({fault}); name another one "
             "in the target's config key `chat_template`"
         ) from fault
-    return tokenizer.encode(text, add_special_tokens=False)
+    tokens: list[int] = tokenizer.encode(text, add_special_tokens=False)
+    return tokens

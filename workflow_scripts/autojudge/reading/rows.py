@@ -1,6 +1,7 @@
 """Read the rows of a dataset from local files or the hub."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ import pyarrow.parquet as pq
 
 from autojudge.errors import InputError
 
+KINDS = {str: "text", bool: "true or false", int: "whole number", float: "number"}  # what a column may hold
+
 
 def load_rows(
-    source: Any, columns: tuple[str, ...], hub_config: str = "default"
+    source: Any, columns: Mapping[str, type], hub_config: str = "default"
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield (origin, place, row); origin is "train" or "test", place names file and row for messages.
 
@@ -21,8 +24,9 @@ def load_rows(
     source : str or mapping
         A hub dataset, or {"train": part, "test": part}; a part is a local .jsonl or .parquet file, or a mapping with
         `hub`, and maybe `config`, `split` and `revision`.
-    columns : tuple of str
-        Columns that every row must have.
+    columns : mapping of str to type
+        Columns that every row must have, and what they hold: str (a text that is not blank), bool, int, or float
+        (any number).
     hub_config : str
         The hub dataset's configuration where none is named.
 
@@ -53,13 +57,21 @@ def load_rows(
             raise InputError(f"{name}: holds no rows; check the file and the config key `source`")
 
 
-def _check_row(row: Any, columns: tuple[str, ...], where: str) -> None:
+def _check_row(row: Any, columns: Mapping[str, type], where: str) -> None:
     if not isinstance(row, dict):
-        raise InputError(f"{where} is not an object with columns; mend or drop that row")
-    for column in columns:
-        if not isinstance(row.get(column), str) or not row[column].strip():
-            has = ", ".join(sorted(row)) or "none"
-            raise InputError(f"{where} has no text in column `{column}` (columns: {has}); mend or drop that row")
+        raise InputError(f"{where} is not an object with columns; fix or drop that row")
+    for column, kind in columns.items():
+        if not _holds(row.get(column), kind):
+            what, has = KINDS[kind], ", ".join(sorted(row)) or "none"
+            raise InputError(f"{where} has no {what} in column `{column}` (columns: {has}); fix or drop that row")
+
+
+def _holds(value: Any, kind: type) -> bool:
+    if kind is str:
+        return isinstance(value, str) and bool(value.strip())
+    if kind is float and type(value) is float:
+        return math.isfinite(value)
+    return type(value) is kind or (kind is float and type(value) is int)  # not isinstance: a bool is an int
 
 
 def _read_file(path: Path) -> Iterator[tuple[int, Any]]:
@@ -86,7 +98,7 @@ def _read_lines(path: Path) -> Iterator[tuple[int, Any]]:
             try:
                 yield number, json.loads(line)
             except json.JSONDecodeError as fault:
-                raise InputError(f"{path}: line {number} is not JSON ({fault}); mend or drop that line") from fault
+                raise InputError(f"{path}: line {number} is not JSON ({fault}); fix or drop that line") from fault
 
 
 def _read_hub(dataset: str, config: str, split: str, revision: str | None) -> Iterator[dict[str, Any]]:

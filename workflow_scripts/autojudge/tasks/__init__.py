@@ -1,4 +1,6 @@
-"""Datasets. A task is one module here with these three functions and a VERSION, bumped when its scoring changes.
+"""Datasets. A task is one module with these three functions and a VERSION, bumped when its scoring changes.
+
+It lies here, or anywhere: the config then names its path, which ends with .py.
 
 - ``load_examples(source, counts, seed)`` yields `Example`, of each origin as many as there are
 - ``extract_answer(text)`` returns the final answer of a response, None where none is found
@@ -15,14 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from autojudge.errors import InputError
 from autojudge.reading.prompts import Prompt
 from autojudge.registry import Registry
 
 TASKS = Registry(
     "tasks",
     "task",
-    functions={"load_examples": 3, "extract_answer": 1, "same_answer": 2},
-    constants={"VERSION": int},
+    functions={"load_examples": 3, "extract_answer": 1, "same_answer": 2, "read_answer": 1},
+    constants={"VERSION": int, "SLOW_CHECKS": bool},
+    optional={"read_answer", "SLOW_CHECKS"},
 )
 
 
@@ -62,15 +66,27 @@ def prompt_of(task: Task) -> Prompt:
 
 
 def describe_task(name: str) -> str:
-    """Return a task's name with the version of its scoring, as results name it."""
-    return f"{Path(name).stem}, scoring version {load_task(name).VERSION}"
+    """Return a task's name, or its file's, with the version of its scoring, as results name it."""
+    return f"{Path(name).name}, scoring version {TASKS.check(name)['VERSION']}"
 
 
 def check_task(name: str) -> None:
-    """Check a task without importing it. Raises InputError where the module, or the YAML file beside it, is not one."""
+    """Check a task without importing it.
+
+    Raises
+    ------
+    InputError
+        The module, or the YAML file beside it, is not what a task needs, or the one does not read the other.
+    """
     TASKS.check(name)
-    if TASKS.binds(name, "PROMPT"):
-        Prompt.load(TASKS.path(name))
+    path, wording = TASKS.path(name), TASKS.expression(name, "PROMPT") or ""
+    if wording.endswith("Prompt.load(__file__)"):
+        Prompt.load(path)
+    elif name in TASKS.names() and path.with_suffix(".yaml").exists():
+        raise InputError(
+            f"{path}: does not read the file {path.stem}.yaml beside it; set `PROMPT = Prompt.load(__file__)`, or delete "
+            "that file"
+        )
 
 
 def load_task(name: str) -> Task:

@@ -11,7 +11,7 @@ VERSION = 1
 FINAL = re.compile(r"The final answer is (-?\d+)")
 
 
-def load_examples(source: Any, counts: Mapping[str, int], seed: int) -> Iterator[Example]:
+def load_examples(_source: Any, _counts: Mapping[str, int], seed: int) -> Iterator[Example]:
     """Yield distinct problems without end; about every second one is a test problem."""
     for problem in generate_problems(seed, experiment=True):
         yield Example(problem.question, str(problem.answer), "test" if is_test_problem(problem.question) else "train")

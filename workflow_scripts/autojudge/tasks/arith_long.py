@@ -12,7 +12,7 @@ VERSION = 1
 LEAST_STEPS = 4
 
 
-def load_examples(source: Any, counts: Mapping[str, int], seed: int) -> Iterator[Example]:
+def load_examples(_source: Any, _counts: Mapping[str, int], seed: int) -> Iterator[Example]:
     """Yield distinct problems without end; about every second one is a test problem."""
     for problem in generate_problems(seed, experiment=True):
         if len(problem.steps) >= LEAST_STEPS:

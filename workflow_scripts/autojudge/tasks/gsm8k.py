@@ -14,9 +14,9 @@ PROMPT = Prompt.load(__file__)
 same_answer = same_number
 
 
-def load_examples(source: Any, counts: Mapping[str, int], seed: int) -> Iterator[Example]:
+def load_examples(source: Any, _counts: Mapping[str, int], _seed: int) -> Iterator[Example]:
     """Yield the rows of the train and test files or hub splits."""
-    for origin, place, row in load_rows(source, ("question", "answer"), hub_config="main"):
+    for origin, place, row in load_rows(source, {"question": str, "answer": str}, hub_config="main"):
         yield Example(row["question"], _read_gold(row["answer"], place), origin)
 
 
@@ -34,5 +34,5 @@ def extract_answer(text: str) -> str | None:
 def _read_gold(answer: str, place: str) -> str:
     gold = normalise_number(answer.rpartition("####")[2])
     if "####" not in answer or gold is None:
-        raise InputError(f"{place}: no number after #### in its answer {answer[-60:]!r}; mend or drop that row")
+        raise InputError(f"{place}: no number after #### in its answer {answer[-60:]!r}; fix or drop that row")
     return gold

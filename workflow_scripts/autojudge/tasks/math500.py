@@ -19,9 +19,9 @@ PROMPT = Prompt.load(__file__)
 SLOW_CHECKS = True
 
 
-def load_examples(source: Any, counts: Mapping[str, int], seed: int) -> Iterator[Example]:
+def load_examples(source: Any, _counts: Mapping[str, int], _seed: int) -> Iterator[Example]:
     """Yield the rows of the train and test files or hub splits."""
-    for origin, place, row in load_rows(source, ("problem", "solution")):
+    for origin, place, row in load_rows(source, {"problem": str, "solution": str}):
         yield Example(row["problem"], _read_gold(row, place), origin)
 
 
@@ -47,5 +47,5 @@ def _read_gold(row: Mapping[str, Any], place: str) -> str:
     if found and found[-1].strip():
         return found[-1]
     raise InputError(
-        f"{place}: neither an `answer` nor one boxed in its solution {row['solution'][-60:]!r}; mend or drop that row"
+        f"{place}: neither an `answer` nor one boxed in its solution {row['solution'][-60:]!r}; fix or drop that row"
     )

@@ -32,29 +32,15 @@ def check_config(config: Mapping[str, Any], schema: str | Path) -> None:
     InputError
         Names the key and the remedy.
     """
-    validator = jsonschema.Draft202012Validator(yaml.safe_load(Path(schema).read_text()))
-    fault = jsonschema.exceptions.best_match(validator.iter_errors(config))
-    if fault is not None:
-        fault = _closest(fault)
-        raise InputError(f"config key `{_key(fault.absolute_path)}`: {_explain(fault)}")
+    _check_schema(config, schema)
     for i, run in enumerate(config["runs"]):
         _check_names([run["dataset"]], config["datasets"], f"runs[{i}].dataset", "datasets")
         _check_names(run["pairs"], config["pairs"], f"runs[{i}].pairs", "pairs")
-    for name, dataset in config["datasets"].items():
-        _check_member(check_task, dataset["task"], f"datasets.{name}.task")
-        default = dataset.get("default_pairs", [])
-        _check_names(default, config["pairs"], f"datasets.{name}.default_pairs", "pairs")
-        used = [pair for run in config["runs"] if run["dataset"] == name for pair in run["pairs"]] or default
-        if used:
-            _check_files(dataset, f"datasets.{name}.source")
-        for pair in used:
-            for role, model in own_models(config["pairs"][pair]).items():
-                check_model_folder(model["model"], f"pairs.{pair}.{role}.model", model.get("gguf_file"))
-            _check_template(config["pairs"][pair]["target"].get("chat_template"), f"pairs.{pair}.target.chat_template")
-            _check_draft(config["pairs"][pair], pair, config)
     _check_names(config.get("decoding", {}).get("rules", []), config["rules"], "decoding.rules", "rules")
     for name in config["rules"]:
         _check_member(rule_needs, name, f"rules.{name}")
+    for name in config["datasets"]:
+        _check_dataset(config, name)
     _check_judge(config["judge"])
 
 
@@ -104,6 +90,35 @@ def datasets_of(config: Mapping[str, Any], pair: str) -> list[str]:
     if not datasets:
         raise InputError(f"pair `{pair}` is run on no dataset: name it in `runs` or in a dataset's `default_pairs`")
     return datasets
+
+
+def _check_schema(config: Mapping[str, Any], schema: str | Path) -> None:
+    validator = jsonschema.Draft202012Validator(yaml.safe_load(Path(schema).read_text()))
+    fault = jsonschema.exceptions.best_match(validator.iter_errors(config))
+    if fault is not None:
+        fault = _closest(fault)
+        raise InputError(f"config key `{_key(fault.absolute_path)}`: {_explain(fault)}")
+
+
+def _check_dataset(config: Mapping[str, Any], name: str) -> None:
+    """Check a dataset's task, and the files of it and of its pairs if it is run on any."""
+    dataset = config["datasets"][name]
+    _check_member(check_task, dataset["task"], f"datasets.{name}.task")
+    default = dataset.get("default_pairs", [])
+    _check_names(default, config["pairs"], f"datasets.{name}.default_pairs", "pairs")
+    used = [pair for run in config["runs"] if run["dataset"] == name for pair in run["pairs"]] or default
+    if used:
+        _check_files(dataset, f"datasets.{name}.source")
+    for pair in used:
+        _check_pair(config, pair)
+
+
+def _check_pair(config: Mapping[str, Any], name: str) -> None:
+    pair = config["pairs"][name]
+    for role, model in own_models(pair).items():
+        check_model_folder(model["model"], f"pairs.{name}.{role}.model", model.get("gguf_file"))
+    _check_template(pair["target"].get("chat_template"), f"pairs.{name}.target.chat_template")
+    _check_draft(pair, name, config)
 
 
 def _check_draft(pair: Mapping[str, Any], name: str, config: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +14,16 @@ from tabulate import tabulate
 from autojudge.engine.models import context_length, hidden_size, load_tokenizer, weight_bytes
 from autojudge.engine.settings import own_models
 from autojudge.errors import InputError
-from autojudge.mining.problems import check_shots, choose_split, problem_hash
+from autojudge.mining.problems import check_shots, draw_problems
 from autojudge.reading.prompts import encode_chat
 from autojudge.tasks import load_task, prompt_of
 from autojudge.workflow.configuration import pairs_of, uses_judge, uses_labels
 
 OK, FAULT = "ok", "FAULT"
-MISMATCHES = 20  # of a problem, about: the paper has 19.5 on GSM8K
-OTHER_BYTES = 40_000  # of a problem in all other tables, about
+MISMATCHES = 20  # per problem, about: the paper has 19.5 on GSM8K
+OTHER_BYTES = 40_000  # per problem in all other tables, about
 SPARE_BYTES = 2**30
-PAPER = "65.6 s a problem, the paper's code with a 1B/8B pair on an A100"
+PAPER = "65.6 s per problem, the paper's code with a 1B/8B pair on an A100"
 PAPER_SECONDS = 65.6
 
 
@@ -56,7 +57,7 @@ def check_all(config: Mapping[str, Any], results: Path, gpus: int | None) -> Ite
         GPUs that are visible here; None where a scheduler gives them.
     """
     for dataset in _datasets(config):
-        yield from _check_dataset(config["datasets"][dataset], dataset)
+        yield from _check_dataset(config["datasets"][dataset], dataset, config["seed"])
         yield from _check_shards(config, dataset)
     for dataset, pair in _selected(config):
         yield from _check_pair(config, dataset, pair)
@@ -119,25 +120,12 @@ def _check_weights(pair: Mapping[str, Any], name: str, memory_mb: int) -> str:
     return f"{_size(sum(sizes))} in local folders"
 
 
-def _check_dataset(entry: Mapping[str, Any], name: str) -> Iterator[Finding]:
+def _check_dataset(entry: Mapping[str, Any], name: str, seed: int) -> Iterator[Finding]:
     """Check that its rows can be had and read, and that each split holds as many problems as are asked for."""
 
     def check() -> str:
-        wanted, seen = dict(entry["problems"]), set[str]()
-        for example in load_task(entry["task"]).load_examples(entry["source"], wanted, 0):
-            problem_id = problem_hash(example.question)
-            split = choose_split(problem_id, example.origin)
-            if wanted[split] > 0 and problem_id not in seen:
-                wanted[split] -= 1
-                seen.add(problem_id)
-            if max(wanted.values()) <= 0:
-                break
-        if short := [f"{split} by {missing}" for split, missing in wanted.items() if missing > 0]:
-            raise InputError(
-                f"the dataset holds too few problems: {', '.join(short)}; lower `datasets.{name}.problems` "
-                "or give more rows"
-            )
-        return ", ".join(f"{count} {split}" for split, count in entry["problems"].items()) + " problems"
+        splits = Counter(split for _, split, _ in draw_problems(load_task(entry["task"]), entry, seed))
+        return ", ".join(f"{count} {split}" for split, count in splits.items()) + " problems"
 
     yield from _attempt(f"dataset {name}", check)
 
@@ -150,12 +138,11 @@ def _check_gpus(pair: Mapping[str, Any], name: str, gpus: int | None) -> Finding
     if not wanted:
         return Finding(OK, what, "none asked for")
     if gpus is None:
-        return Finding(OK, what, f"{wanted} a job, given by the scheduler")
+        return Finding(OK, what, f"{wanted} per job, given by the scheduler")
     if gpus < wanted:
-        return Finding(
-            FAULT, what, f"{wanted} a job, {gpus} visible here; lower `pairs.{name}.gpus`, or run with --profile slurm"
-        )
-    return Finding(OK, what, f"{wanted} a job, {gpus} visible here")
+        remedy = f"lower `pairs.{name}.gpus`, or run with --profile slurm"
+        return Finding(FAULT, what, f"{wanted} per job, {gpus} visible here; {remedy}")
+    return Finding(OK, what, f"{wanted} per job, {gpus} visible here")
 
 
 def _check_shards(config: Mapping[str, Any], dataset: str) -> Iterator[Finding]:
@@ -211,9 +198,8 @@ def estimate_bytes(config: Mapping[str, Any], dataset: str, pair: str) -> int | 
         return None  # told by the check of the models
     journals_shards_and_whole, blocks_of_a_model, bytes_of_a_number = 4 / 3 + 2, 3, 2  # journals are in base64
     features = round(MISMATCHES * widths * blocks_of_a_model * bytes_of_a_number * journals_shards_and_whole)
-    return (
-        mined_problems(config, dataset) * features + sum(config["datasets"][dataset]["problems"].values()) * OTHER_BYTES
-    )
+    problems: int = sum(config["datasets"][dataset]["problems"].values())
+    return mined_problems(config, dataset) * features + problems * OTHER_BYTES
 
 
 def plan(config: Mapping[str, Any], benchmarks: Path) -> str:
@@ -238,7 +224,7 @@ def plan(config: Mapping[str, Any], benchmarks: Path) -> str:
                 "disk": _size(estimate_bytes(config, dataset, pair)),
             }
         )
-    return tabulate(rows, "keys", "github")
+    return str(tabulate(rows, "keys", "github"))
 
 
 def mining_seconds(
@@ -256,7 +242,7 @@ def mining_seconds(
 def describe(findings: Sequence[Finding]) -> str:
     """Return the findings as a table, faults last so that they are seen."""
     rows = [vars(finding) for finding in sorted(findings, key=lambda f: f.state == FAULT)]
-    return tabulate(rows, "keys", "plain", maxcolwidths=[None, 40, 90])
+    return str(tabulate(rows, "keys", "plain", maxcolwidths=[None, 40, 90]))
 
 
 def _size(count: float | None) -> str:
