@@ -62,9 +62,7 @@ rule measure_speed:
         models=model_files,
         code=code("measure_speed", task_module, *rule_modules()),
     output:
-        csv="results/{dataset}/{pair}/speed.csv",
-        pdf="results/{dataset}/{pair}/speed.pdf",
-        png="results/{dataset}/{pair}/speed.png",
+        "results/{dataset}/{pair}/speed.csv",
     log:
         "logs/measure_speed/{dataset}/{pair}.log",
     benchmark:

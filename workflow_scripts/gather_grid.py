@@ -1,10 +1,11 @@
 """Rule gather_grid: one table of all feature sets and folds, for the grid and its scores."""
 
-from autojudge.tables import schemas
+from autojudge.tables.files import gather_shards
+from autojudge.tables.judging import GRID, SCORES
 
 if __name__ == "__main__":
     from autojudge.jobs.progress import job_log
 
     with job_log(snakemake.log[0]):
-        outputs = dict(snakemake.output.items())
-        schemas.gather_tables({table: list(snakemake.input[table]) for table in outputs}, outputs)
+        for table in (GRID, SCORES):
+            gather_shards(table, snakemake.input[table.name], snakemake.output[table.name])

@@ -11,7 +11,8 @@ from autojudge.jobs.journal import Journal, describe_work
 from autojudge.jobs.progress import Progress
 from autojudge.jobs.shards import take_shard
 from autojudge.mining.miner import Mined, Miner
-from autojudge.tables import schemas
+from autojudge.tables.files import read_table, records, write_table
+from autojudge.tables.mining import FEATURES, LABELS, PROBLEMS, RESPONSES
 from autojudge.tasks import load_task
 
 logger = logging.getLogger("autojudge")
@@ -31,8 +32,8 @@ def mine_labels(
     outputs: dict[str, str],
 ) -> None:
     """Mine the problems of some splits in a shard such as "3-of-8", but for those in its journal."""
-    table = schemas.read_table("problems", problems)
-    rows = take_shard(schemas.records(table[table["split"].isin(splits)]), shard)
+    table = read_table(PROBLEMS, problems)
+    rows = take_shard(records(table[table["split"].isin(splits)]), shard)
     log = Journal(journal, describe_work(task, max_new_tokens, pair, rows, code))
     progress = Progress(len(rows), "problem", resumed=len(log.finished))
     mined = [Mined.from_json(entry) for entry in log.finished]
@@ -54,9 +55,9 @@ def mine_labels(
 def write_tables(mined: list[Mined], outputs: dict[str, str]) -> None:
     """Write the three tables of a shard and log what is in them."""
     labels = [label for m in mined for label in m.labels]
-    schemas.write_table("responses", [m.response for m in mined], outputs["responses"])
-    schemas.write_table("labels", labels, outputs["labels"])
-    schemas.write_table("features", [row for m in mined for row in m.features], outputs["features"])
+    write_table(RESPONSES, [m.response for m in mined], outputs["responses"])
+    write_table(LABELS, labels, outputs["labels"])
+    write_table(FEATURES, [row for m in mined for row in m.features], outputs["features"])
     unanswered = sum(m.response["target_answer"] is None for m in mined)
     important = sum(label["important"] for label in labels)
     message = "%d problems, %d mismatches, %d important; %d target responses without an answer"

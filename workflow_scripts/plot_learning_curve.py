@@ -9,7 +9,9 @@ from autojudge.judging.choice import best_values
 from autojudge.judging.mismatches import Mismatches
 from autojudge.reporting import judge_figures as judge_plots
 from autojudge.reporting.judges_page import learning_curve
-from autojudge.tables import schemas
+from autojudge.tables.files import read_table, write_table
+from autojudge.tables.judging import GRID
+from autojudge.tables.reporting import LEARNING_CURVE
 
 DRAWS = 8  # random parts of each size
 
@@ -18,7 +20,7 @@ def plot_learning_curve(
     mismatches: Mismatches, grid: str, judge_folder: Path, judge: dict, title: str, seed: int, outputs: dict[str, str]
 ) -> None:
     """Write table and figure of the judge and of the paper's kind, a linear one on the first set of `select`."""
-    points = schemas.read_table("grid", grid)
+    points = read_table(GRID, grid)
     info = load_judge(judge_folder).info
     chosen = dict(zip(("hyperparameter", "value"), *info["hyperparameter"].items(), strict=True))
     chosen |= {"feature_set": info["feature_set"], "classifier": info["classifier"]}
@@ -30,7 +32,7 @@ def plot_learning_curve(
     rows = []
     for point in shown.values():
         rows += learning_curve(mismatches, point, judge["feature_sets"][point["feature_set"]], seed, DRAWS)
-    schemas.write_table("learning_curve", rows, outputs["csv"])
+    write_table(LEARNING_CURVE, rows, outputs["csv"])
     judge_plots.plot_learning_curve(pd.DataFrame(rows), title, outputs)
 
 

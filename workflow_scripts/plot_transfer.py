@@ -10,7 +10,8 @@ from autojudge.judging.choice import judge_scores
 from autojudge.judging.metrics import draw_weights, estimate
 from autojudge.judging.mismatches import VALIDATION, Mismatches
 from autojudge.reporting import judge_figures as judge_plots
-from autojudge.tables import schemas
+from autojudge.tables.files import write_table
+from autojudge.tables.reporting import TRANSFER
 
 
 def plot_transfer(
@@ -33,7 +34,7 @@ def plot_transfer(
             for name, value in found.items():
                 row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
             rows.append(row)
-    schemas.write_table("transfer", rows, outputs["csv"])
+    write_table(TRANSFER, rows, outputs["csv"])
     judge_plots.plot_transfer(pd.DataFrame(rows), f"{title}: transfer of judges, {split} split", outputs)
 
 

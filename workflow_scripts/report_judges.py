@@ -10,22 +10,24 @@ from autojudge.judging.choice import judge_scores
 from autojudge.judging.mismatches import Mismatches
 from autojudge.reporting import judge_figures as judge_plots
 from autojudge.reporting.judges_page import compare_judges, report_split, weigh_near_ties, write_markdown
-from autojudge.tables import schemas
+from autojudge.tables.files import read_table, write_table
+from autojudge.tables.judging import GRID, SCORES
+from autojudge.tables.reporting import JUDGES
 
 
 def report_judges(
     inputs: dict[str, str], judge_folder: Path, judge: dict, exclude_cut_off: bool, title: str, seed: int, outputs: dict
 ) -> None:
     """Write table and text of the comparison, and the ablation figure."""
-    grid, scores = (schemas.read_table(name, inputs[name]) for name in ("grid", "scores"))
+    grid, scores = (read_table(table, inputs[table.name]) for table in (GRID, SCORES))
     chosen, split = load_judge(judge_folder), report_split(scores)
     point = {"feature_set": chosen.info["feature_set"], "classifier": chosen.info["classifier"]}
     point["value"] = next(iter(chosen.info["hyperparameter"].values()))
     data = Mismatches(inputs["labels"], inputs["features"], exclude_cut_off)
     part, recall = data.of_split(split), judge["select"]["recall"]
     table = compare_judges(grid, scores, part, f"accepted_at_{round(100 * recall)}", point, seed)
-    arrow = pa.Table.from_pandas(table, schemas.arrow_schema("judges"), preserve_index=False)
-    schemas.write_table("judges", arrow, outputs["csv"])
+    arrow = pa.Table.from_pandas(table, JUDGES.schema, preserve_index=False)
+    write_table(JUDGES, arrow, outputs["csv"])
     near_ties = weigh_near_ties(data, point, judge["feature_sets"][point["feature_set"]], part, seed)
     Path(outputs["markdown"]).write_text(write_markdown(table, near_ties, title, recall), encoding="utf-8")
     plain = replace(chosen, tensors={k: v for k, v in chosen.tensors.items() if k != "calibration"})

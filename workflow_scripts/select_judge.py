@@ -7,7 +7,8 @@ from autojudge.jobs import provenance
 from autojudge.judging.choice import choose_point, fit_judge
 from autojudge.judging.mismatches import Mismatches
 from autojudge.reporting.model_card import write_card
-from autojudge.tables import schemas
+from autojudge.tables.files import read_table
+from autojudge.tables.judging import GRID, SCORES
 from autojudge.tasks import describe_task
 
 
@@ -22,7 +23,7 @@ def select_judge(
     folder: Path,
 ) -> None:
     """Choose among the configured grid points, fit once more on the training split, and write judge/."""
-    grid, scores = (schemas.read_table(name, tables[name]) for name in ("grid", "scores"))
+    grid, scores = (read_table(table, tables[table.name]) for table in (GRID, SCORES))
     point = choose_point(grid, scores, judge["select"], seed)
     fitted = fit_judge(mismatches, point, judge["feature_sets"], judge["select"], seed)
     origin = {

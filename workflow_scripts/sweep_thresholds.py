@@ -15,7 +15,9 @@ from autojudge.jobs.journal import Journal, describe_work
 from autojudge.jobs.progress import Progress
 from autojudge.jobs.shards import take_shard
 from autojudge.judging.artifact import load_judge
-from autojudge.tables import schemas
+from autojudge.tables.decoding import SWEEP
+from autojudge.tables.files import read_table, records, write_table
+from autojudge.tables.mining import PROBLEMS
 from autojudge.tasks import load_task, prompt_of
 
 
@@ -35,8 +37,8 @@ def sweep_thresholds(
     output: str,
 ) -> None:
     """Decode validation and test problems, but for those in the journal, alone and with each rule at each threshold."""
-    table = schemas.read_table("problems", problems)
-    rows = take_shard(schemas.records(table[table["split"] != "train"]), shard)
+    table = read_table(PROBLEMS, problems)
+    rows = take_shard(records(table[table["split"] != "train"]), shard)
     judge, scoring = load_judge(judge_folder) if judge_folder else None, load_task(task)
     given, known = expand_thresholds(rules, judge.info["thresholds"] if judge else None), {}
     if labels:
@@ -57,7 +59,7 @@ def sweep_thresholds(
             log.append({"job": job, "rows": responses})
             found[job] = responses
             progress.advance()
-    schemas.write_table("sweep", [row for job in sorted(found) for row in found[job]], output)
+    write_table(SWEEP, [row for job in sorted(found) for row in found[job]], output)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from autojudge.judging.artifact import Judge
 from autojudge.judging.classifiers import HYPERPARAMETERS, features_read, fit_grid
 from autojudge.judging.metrics import METRICS, measure
 from autojudge.judging.mismatches import Mismatches, Part
-from autojudge.tables import schemas
 from autojudge.tables.feature_names import SCALARS, expand_blocks
+from autojudge.tables.files import write_table
+from autojudge.tables.judging import GRID, SCORES
 
 
 def train_judge(
@@ -47,16 +48,16 @@ def train_judge(
             )
             scores += [score_table(point, unseen[split], found[split]) for split in unseen]
             start = time.monotonic()
-    schemas.write_table("grid", rows, outputs["grid"])
-    schemas.write_table("scores", pa.concat_tables(scores), outputs["scores"])
+    write_table(GRID, rows, outputs["grid"])
+    write_table(SCORES, pa.concat_tables(scores), outputs["scores"])
 
 
 def score_table(point: dict, part: Part, score) -> pa.Table:
     """Return the rows of `scores` of a grid point and some mismatches."""
     keys = part.rows[["split", "problem_id", "position", "important"]]
     return pa.Table.from_pandas(
-        keys.assign(**point, score=score)[schemas.arrow_schema("scores").names],
-        schemas.arrow_schema("scores"),
+        keys.assign(**point, score=score)[list(SCORES.columns)],
+        SCORES.schema,
         preserve_index=False,
     )
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from autojudge.tables.schemas import read_table
+from autojudge.tables.dictionary import TABLES
+from autojudge.tables.files import read_table
 
 ROOT = Path(__file__).parents[2]
 RESULTS = "results/arith/testbed"
@@ -61,4 +62,4 @@ class Clone:
         return {rule: count for rule, count in counts.items() if rule not in ("all", "total")}
 
     def table(self, name: str) -> pd.DataFrame:
-        return read_table(name, self.folder / RESULTS / f"{name}.parquet")
+        return read_table(TABLES[name], self.folder / RESULTS / f"{name}.parquet")

@@ -14,7 +14,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from autojudge.judging.choice import best_values, scores_of
-from autojudge.reporting.figures import RC, save_figure
+from autojudge.reporting.style import RC, save_figure
 
 COLUMN = 3.5  # inches
 SMALL = RC | {"font.size": 7, "axes.titlesize": 7.5, "legend.fontsize": 5.8, "axes.labelsize": 7}

@@ -16,7 +16,8 @@ from autojudge.judging.classifiers import fit_grid
 from autojudge.judging.metrics import METRICS, compare, draw_weights, estimate, measure
 from autojudge.judging.mismatches import VALIDATION, Mismatches, Part
 from autojudge.tables.feature_names import expand_blocks
-from autojudge.tables.schemas import POINT, records
+from autojudge.tables.files import records
+from autojudge.tables.judging import POINT
 
 SCALAR_RULES = {  # scalars that order mismatches without training, and the sign of importance
     "kl_divergence": 1.0,
