@@ -27,7 +27,8 @@ from report import write_report  # noqa: E402
 
 from autojudge.jobs.provenance import current_commit  # noqa: E402
 from autojudge.tables.feature_names import BLOCKS, SCALARS  # noqa: E402
-from autojudge.tables.schemas import write_table  # noqa: E402
+from autojudge.tables.files import write_table  # noqa: E402
+from autojudge.tables.mining import FEATURES  # noqa: E402
 
 PAIRS, DATASETS = 10, 2
 ROWS, WIDTH, FILLED = 20, 2048, 3  # of a shard; blocks with numbers
@@ -43,9 +44,10 @@ GATHER = """
 import resource, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from autojudge.tables.schemas import gather_tables
+from autojudge.tables.files import gather_shards
+from autojudge.tables.mining import FEATURES
 shards = sorted(map(str, Path(sys.argv[2]).glob("*.parquet")))
-gather_tables({"features": shards}, {"features": sys.argv[3]})
+gather_shards(FEATURES, shards, sys.argv[3])
 print(len(shards), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 """
 
@@ -111,10 +113,10 @@ def measure_gather(folder, shards):
     rng, rows = np.random.default_rng(0), []
     for i in range(ROWS):
         key = {"problem_id": f"p{i}", "position": i}
-        filled = {b: rng.standard_normal(WIDTH).astype(np.float16) for b in list(BLOCKS)[:FILLED]}
+        filled = {b: rng.standard_normal(WIDTH).astype(np.float16) for b in BLOCKS[:FILLED]}
         rows.append(key | dict.fromkeys(BLOCKS) | filled | dict.fromkeys(SCALARS, 0.5))
     source, parts = folder / "shard.parquet", folder / "parts"
-    write_table("features", rows, source)
+    write_table(FEATURES, rows, source)
     parts.mkdir()
     for i in range(shards):
         (parts / f"{i}.parquet").symlink_to(source)

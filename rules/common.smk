@@ -207,7 +207,8 @@ def shards_of_run(dataset, pairs):
 def run_results(dataset, pairs):
     """What one run makes."""
     figure = [f"results/{dataset}_pareto.{suffix}" for suffix in ("pdf", "png", "csv")]
-    of_judge = ("tokens.html", "judges.md", "learning_curve.pdf") if uses_judge(config) else ()
+    of_judge = ("tokens.html", "judges.md", "ablation.pdf", "learning_curve.pdf", "judge/README.md")
+    of_judge = of_judge if uses_judge(config) else ()
     pages = expand("results/{dataset}/{pair}/{name}", dataset=dataset, pair=pairs, name=of_judge)
     per_pair = ("answers.md", "speed.pdf")
     reports = expand("results/{dataset}/{pair}/{name}", dataset=dataset, pair=pairs, name=per_pair)

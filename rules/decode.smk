@@ -57,9 +57,7 @@ rule measure_speed:
         summary="results/{dataset}_summary.csv",
         judge=judge_artifact,
     output:
-        csv="results/{dataset}/{pair}/speed.csv",
-        pdf="results/{dataset}/{pair}/speed.pdf",
-        png="results/{dataset}/{pair}/speed.png",
+        "results/{dataset}/{pair}/speed.csv",
     log:
         "logs/measure_speed/{dataset}/{pair}.log",
     benchmark:

@@ -1,16 +1,12 @@
 rule build_pareto:
-    """Summarise a dataset's sweeps into its table and figure of accuracy against accepted tokens per cycle."""
+    """Summarise a dataset's sweeps into tables of accuracy and speed."""
     input:
         sweeps=of_each_pair("results/{dataset}/{pair}/sweep.parquet"),
         judges=judges_of_figure("results/{dataset}/{pair}/judge/judge.json"),
     output:
-        csv="results/{dataset}_pareto.csv",
-        pdf="results/{dataset}_pareto.pdf",
-        png="results/{dataset}_pareto.png",
+        pareto="results/{dataset}_pareto.csv",
         curve="results/{dataset}_curve.parquet",
         summary="results/{dataset}_summary.csv",
-        markdown="results/{dataset}_summary.md",
-        latex="results/{dataset}_summary.tex",
     log:
         "logs/build_pareto/{dataset}.log",
     benchmark:
@@ -22,15 +18,87 @@ rule build_pareto:
         mem_mb=growing(4000),
         runtime=30,
     params:
-        code=code("build_pareto", task_member, rule_members),
-        dataset="{dataset}",
-        task=dataset_value("task"),
+        code=code("build_pareto", rule_members),
         pairs=figure_pairs,
         thresholds=swept_thresholds(),
         tolerance=config["decoding"]["tolerance"],
         seed=config["seed"],
     script:
         "../workflow_scripts/build_pareto.py"
+
+
+rule plot_pareto:
+    """Draw accuracy against accepted tokens per cycle, every pair and rule of a dataset."""
+    input:
+        pareto="results/{dataset}_pareto.csv",
+        curve="results/{dataset}_curve.parquet",
+        summary="results/{dataset}_summary.csv",
+    output:
+        pdf="results/{dataset}_pareto.pdf",
+        png="results/{dataset}_pareto.png",
+    log:
+        "logs/plot_pareto/{dataset}.log",
+    benchmark:
+        "benchmarks/plot_pareto/{dataset}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=30,
+    params:
+        code=code("plot_pareto"),
+    script:
+        "../workflow_scripts/plot_pareto.py"
+
+
+rule write_summary:
+    """Write a dataset's summary as a table to print."""
+    input:
+        summary="results/{dataset}_summary.csv",
+    output:
+        markdown="results/{dataset}_summary.md",
+        latex="results/{dataset}_summary.tex",
+    log:
+        "logs/write_summary/{dataset}.log",
+    benchmark:
+        "benchmarks/write_summary/{dataset}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=30,
+    params:
+        code=code("write_summary", task_member),
+        task=dataset_value("task"),
+        tolerance=config["decoding"]["tolerance"],
+    script:
+        "../workflow_scripts/write_summary.py"
+
+
+rule plot_speed:
+    """Draw the measured speed, and the speed that the counted calls promise where a draft call costs another share."""
+    input:
+        speed="results/{dataset}/{pair}/speed.csv",
+    output:
+        pdf="results/{dataset}/{pair}/speed.pdf",
+        png="results/{dataset}/{pair}/speed.png",
+    log:
+        "logs/plot_speed/{dataset}/{pair}.log",
+    benchmark:
+        "benchmarks/plot_speed/{dataset}/{pair}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=30,
+    params:
+        code=code("plot_speed"),
+        window=config["decoding"]["window"],
+    script:
+        "../workflow_scripts/plot_speed.py"
 
 
 rule report_answers:
@@ -89,7 +157,7 @@ rule show_tokens:
 
 
 rule log_to_wandb:
-    """Turn a dataset's results into W&B runs, one a pair and rule."""
+    """Turn a dataset's results into W&B runs, one per pair and rule."""
     input:
         pareto="results/{dataset}_pareto.csv",
         figure="results/{dataset}_pareto.png",

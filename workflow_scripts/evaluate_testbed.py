@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,13 +16,13 @@ from autojudge.tasks import load_task, prompt_of
 from autojudge.testbed.problems import generate_problems
 
 
-def evaluate_testbed(pair: dict, n_problems: int, seed: int, threads: int, output: str) -> None:
+def evaluate_testbed(pair: dict[str, Any], n_problems: int, seed: int, threads: int, output: str) -> None:
     """Write parameters and accuracy, with its Wilson interval, of each model."""
     torch.set_num_threads(threads)
     models, task = load_pair(pair), load_task("arith")
     problems = list(islice(generate_problems(seed, experiment=True), n_problems))
-    asked = prompt_of(task)
-    jobs = [Job(encode_chat(asked.messages(problem.question), models.tokenizer), {}) for problem in problems]
+    prompt = prompt_of(task)
+    jobs = [Job(encode_chat(prompt.messages(problem.question), models.tokenizer), {}) for problem in problems]
     report = {}
     for name, model in {"draft": models.draft, "target": models.target}.items():
         decoder = Decoder(replace(models, target=model), judge=None, window=1, max_new_tokens=160, batch=100)
@@ -41,5 +42,10 @@ if __name__ == "__main__":
     from autojudge.jobs.progress import job_log
 
     with job_log(snakemake.log[0]):
-        params = snakemake.params
-        evaluate_testbed(params.pair, params.problems, params.seed, snakemake.threads, snakemake.output[0])
+        evaluate_testbed(
+            pair=snakemake.params.pair,
+            n_problems=snakemake.params.problems,
+            seed=snakemake.params.seed,
+            threads=snakemake.threads,
+            output=snakemake.output[0],
+        )

@@ -1,18 +1,11 @@
 """Rule gather_grid: one table of all feature sets and folds, for the grid and its scores."""
 
-from collections.abc import Mapping
-
-from autojudge.tables import schemas
-
-
-def gather_grid(parts: Mapping[str, list[str]], outputs: Mapping[str, str]) -> None:
-    """Write the tables `grid` and `scores`, each of its parts."""
-    schemas.gather_tables(parts, outputs)
-
+from autojudge.tables.files import gather_shards
+from autojudge.tables.judging import GRID, SCORES
 
 if __name__ == "__main__":
     from autojudge.jobs.progress import job_log
 
     with job_log(snakemake.log[0]):
-        outputs = dict(snakemake.output.items())
-        gather_grid(parts={table: list(snakemake.input[table]) for table in outputs}, outputs=outputs)
+        for table in (GRID, SCORES):
+            gather_shards(table, snakemake.input[table.name], snakemake.output[table.name])

@@ -1,4 +1,4 @@
-"""Turn a dataset's finished tables into W&B runs and write down which runs there are."""
+"""Rule log_to_wandb: a dataset's finished tables as W&B runs, and a receipt of the runs there are."""
 
 import json
 import os
@@ -6,18 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from autojudge.jobs.progress import job_log
 from autojudge.reporting.tracking import collect_runs, log_runs
-from autojudge.tables import schemas
+from autojudge.tables.decoding import SWEEP
+from autojudge.tables.files import read_table
+from autojudge.tables.reporting import PARETO
+from autojudge.tables.table import TOKENS
 
-COLUMNS = [field.name for field in schemas.arrow_schema("sweep") if field.type != schemas.TOKENS]
+COLUMNS = [name for name, column in SWEEP.columns.items() if column.type != TOKENS]
 
 
 def log_to_wandb(
-    pareto_csv: str,
-    figure_png: str,
+    inputs: Mapping[str, str],
     sweeps: Mapping[str, str],
     judges: Mapping[str, str],
     dataset: str,
@@ -30,6 +29,8 @@ def log_to_wandb(
 
     Parameters
     ----------
+    inputs : mapping of str to path
+        The dataset's `pareto` table and `figure`, a PNG.
     sweeps, judges : mapping of pair to path
         Sweep tables and folders of judges.
     config, tracking : mapping
@@ -37,21 +38,33 @@ def log_to_wandb(
     folder : path
         Where W&B writes, a folder named `wandb`.
     """
-    # Only an empty field is missing: a pair may be named "null".
-    pareto = pd.read_csv(pareto_csv, keep_default_na=False, na_values=[""], dtype={"pair": str, "rule": str})
-    tables = {pair: schemas.read_table("sweep", path, COLUMNS) for pair, path in sweeps.items()}
-    folders = {pair: Path(path) for pair, path in judges.items()}
-    runs = log_runs(collect_runs(dataset, pareto, tables, folders, Path(figure_png), config), tracking, folder)
+    runs = collect_runs(
+        dataset=dataset,
+        pareto=read_table(PARETO, inputs["pareto"]),
+        sweeps={pair: read_table(SWEEP, path, COLUMNS) for pair, path in sweeps.items()},
+        judges={pair: Path(path) for pair, path in judges.items()},
+        figure=Path(inputs["figure"]),
+        config=config,
+    )
+    logged = log_runs(runs, tracking, folder)
     partial = Path(f"{receipt}.partial")
-    partial.write_text(json.dumps({"dataset": dataset, "runs": runs}, indent=2) + "\n")
+    partial.write_text(json.dumps({"dataset": dataset, "runs": logged}, indent=2) + "\n")
     os.replace(partial, receipt)
 
 
 if __name__ == "__main__":
+    from autojudge.jobs.progress import job_log
+
     with job_log(snakemake.log[0]):
-        given, values = snakemake.input, snakemake.params
-        folders = [str(Path(path).parent) for path in given.get("judges", [])]
-        judges = dict(zip(values.pairs, folders, strict=True)) if folders else {}
-        sweeps = dict(zip(values.pairs, given.sweeps, strict=True))
-        settings = (values.dataset, values.config, values.tracking, values.folder)
-        log_to_wandb(given.pareto, given.figure, sweeps, judges, *settings, snakemake.output[0])
+        pairs, params = snakemake.params.pairs, snakemake.params
+        folders = [str(Path(path).parent) for path in snakemake.input.get("judges", [])]
+        log_to_wandb(
+            inputs={name: snakemake.input[name] for name in ("pareto", "figure")},
+            sweeps=dict(zip(pairs, snakemake.input.sweeps, strict=True)),
+            judges=dict(zip(pairs, folders, strict=True)) if folders else {},
+            dataset=params.dataset,
+            config=params.config,
+            tracking=params.tracking,
+            folder=params.folder,
+            receipt=snakemake.output[0],
+        )

@@ -7,7 +7,8 @@ from autojudge.judging.artifact import Judge, load_judge
 from autojudge.judging.choice import best_values
 from autojudge.judging.learning_curve import learning_curve
 from autojudge.judging.mismatches import Mismatches
-from autojudge.tables import schemas
+from autojudge.tables.files import read_table, records, write_table
+from autojudge.tables.judging import GRID, LEARNING_CURVE
 
 DRAWS = 8  # random parts of each size
 LINEAR = "logistic_regression"  # the paper's
@@ -23,13 +24,13 @@ def measure_learning_curve(
     output: str,
 ) -> None:
     """Write the table of the judge and of the paper's kind, a linear one on the feature set `linear_set`."""
-    best = best_values(schemas.read_table("grid", grid), "auc")
+    best = best_values(read_table(GRID, grid), "auc")
     linear = best[(best["feature_set"] == linear_set) & (best["classifier"] == LINEAR)]
-    shown = {(p["feature_set"], p["classifier"]): p for p in (judge.record.point, *schemas.records(linear))}
+    shown = {(p["feature_set"], p["classifier"]): p for p in (judge.record.point, *records(linear))}
     rows = []
     for point in shown.values():
         rows += learning_curve(mismatches, point, feature_sets[point["feature_set"]], seed, DRAWS)
-    schemas.write_table("learning_curve", rows, output)
+    write_table(LEARNING_CURVE, rows, output)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,21 @@
 """Rule measure_speed: wall-clock of the target, assisted generation, lossless, judge and best training-free rule."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 
-from autojudge.decoding.speed import ASSISTED, TARGET, Method, call_cost_ratio, measure_speed
+from autojudge.decoding import speed
+from autojudge.decoding.speed import ASSISTED, TARGET, Method
 from autojudge.engine.models import load_pair
-from autojudge.engine.settings import describe_models
 from autojudge.jobs.gpus import claim_gpus
+from autojudge.jobs.mining_work import Models
 from autojudge.judging.artifact import load_judge
-from autojudge.reporting import figures as plotting
 from autojudge.rules import load_rule
-from autojudge.tables import schemas
+from autojudge.tables.files import read_table, write_table
+from autojudge.tables.mining import PROBLEMS
+from autojudge.tables.reporting import SPEED, SUMMARY
 from autojudge.tasks import load_task, prompt_of
 
 
@@ -24,32 +27,34 @@ def choose_methods(summary: pd.DataFrame, drafts: bool) -> list[Method]:
     return [Method(TARGET), *assisted, Method("lossless", load_rule("lossless")), *rules]
 
 
-def time_pair(
+def measure_speed(
     problems: str,
     summary: str,
     judge_folder: Path | None,
     name: str,
-    pair: dict,
+    pair: dict[str, Any],
+    models: Models,
     task: str,
-    settings: dict,
-    output: dict,
+    settings: dict[str, Any],
+    output: str,
 ) -> None:
-    """Write table and figure of a pair's speed."""
-    table, rows = schemas.read_table("problems", problems), pd.read_csv(summary)
+    """Time the methods of the pair of that name at one window and every batch, and rules at the other windows."""
+    table, recommended = read_table(PROBLEMS, problems), read_table(SUMMARY, summary)
     prompts = [list(p) for p in table.loc[table["split"] == "test", "prompt_tokens"].head(settings["problems"])]
-    models, judge = load_pair(pair), load_judge(judge_folder) if judge_folder else None
+    loaded, judge = load_pair(pair), load_judge(judge_folder) if judge_folder else None
     if judge:
-        judge.check_pair(describe_models(pair), models.hidden_sizes)
-    methods = choose_methods(rows[rows["pair"] == name], models.draft is not None)
-    window, limit, stop = settings["window"], settings["max_new_tokens"], prompt_of(load_task(task)).stop
-    found = measure_speed(models, prompts, methods, window, limit, settings["batches"], settings["rounds"], judge, stop)
-    rules, largest = [method for method in methods if method.rule], [max(settings["batches"])]
+        judge.check_pair(models, loaded.hidden_sizes)
+    methods = choose_methods(recommended[recommended["pair"] == name], loaded.draft is not None)
+    window, batches = settings["window"], settings["batches"]
+    shared = {"limit": settings["max_new_tokens"], "judge": judge, "stop": prompt_of(load_task(task)).stop}
+    rows = speed.measure_speed(
+        loaded, prompts, methods, window=window, batches=batches, rounds=settings["rounds"], **shared
+    )
+    rules = [method for method in methods if method.rule]
     for other in set(settings["windows"]) - {window}:
-        found += measure_speed(models, prompts, rules, other, limit, largest, 1, judge, stop)
-    ratio = call_cost_ratio(models)
-    schemas.write_table("speed", [row | {"call_cost_ratio": ratio} for row in found], output["csv"])
-    title = f"{name}: speed of decoding, {torch.get_num_threads()} threads"
-    plotting.plot_speed(pd.read_csv(output["csv"]), window, title, output["pdf"], output["png"])
+        rows += speed.measure_speed(loaded, prompts, rules, window=other, batches=[max(batches)], rounds=1, **shared)
+    machine = {"call_cost_ratio": speed.call_cost_ratio(loaded), "threads": torch.get_num_threads()}
+    write_table(SPEED, [row | machine for row in rows], output)
 
 
 if __name__ == "__main__":
@@ -57,7 +62,14 @@ if __name__ == "__main__":
 
     with job_log(snakemake.log[0]), claim_gpus(snakemake.resources.get("gpu", 0)):
         torch.set_num_threads(snakemake.threads)
-        given, params = snakemake.input, snakemake.params
-        judge = Path(given.judge[0]).parent if given.get("judge") else None
-        names = (given.problems, given.summary, judge, snakemake.wildcards.pair)
-        time_pair(*names, params.pair, params.task, params.settings, dict(snakemake.output.items()))
+        measure_speed(
+            problems=snakemake.input.problems,
+            summary=snakemake.input.summary,
+            judge_folder=Path(snakemake.input.judge[0]).parent if snakemake.input.get("judge") else None,
+            name=snakemake.wildcards.pair,
+            pair=snakemake.config["pairs"][snakemake.wildcards.pair],
+            models=snakemake.params.models,
+            task=snakemake.params.task,
+            settings=snakemake.params.settings,
+            output=snakemake.output[0],
+        )

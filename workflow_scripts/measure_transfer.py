@@ -6,12 +6,13 @@ from pathlib import Path
 from autojudge.judging import transfer
 from autojudge.judging.artifact import Judge, load_judge
 from autojudge.judging.mismatches import Mismatches
-from autojudge.tables import schemas
+from autojudge.tables.files import write_table
+from autojudge.tables.judging import TRANSFER
 
 
 def measure_transfer(judges: Mapping[str, Judge], data: Mapping[str, Mismatches], seed: int, output: str) -> None:
     """Write the table; `judges` and `data` by dataset."""
-    schemas.write_table("transfer", transfer.measure_transfer(judges, data, seed), output)
+    write_table(TRANSFER, transfer.measure_transfer(judges, data, seed), output)
 
 
 if __name__ == "__main__":

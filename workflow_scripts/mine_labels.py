@@ -12,7 +12,8 @@ from autojudge.jobs.mining_work import Models
 from autojudge.jobs.shards import take_shard
 from autojudge.jobs.store import Store
 from autojudge.mining.miner import Mined, Miner
-from autojudge.tables import schemas
+from autojudge.tables.files import read_table, records, write_table
+from autojudge.tables.mining import FEATURES, LABELS, PROBLEMS, RESPONSES
 from autojudge.tasks import load_task
 from autojudge.workflow.work import mining_work
 
@@ -32,8 +33,8 @@ def mine_labels(
     outputs: dict[str, str],
 ) -> None:
     """Mine the problems of some splits in a shard such as "3-of-8", but for those in the store."""
-    table = schemas.read_table("problems", problems)
-    rows = take_shard(schemas.records(table[table["split"].isin(splits)]), shard)
+    table = read_table(PROBLEMS, problems)
+    rows = take_shard(records(table[table["split"].isin(splits)]), shard)
     work = mining_work(task, max_new_tokens, models)
 
     def open_miner() -> Miner:
@@ -50,9 +51,9 @@ def write_tables(mined: list[Mined], splits: dict[str, str], outputs: dict[str, 
     """Write the three tables of a shard, each problem with its present split, and log what is in them."""
     responses = [m.response | {"split": splits[m.response["problem_id"]]} for m in mined]
     labels = [label | {"split": splits[label["problem_id"]]} for m in mined for label in m.labels]
-    schemas.write_table("responses", responses, outputs["responses"])
-    schemas.write_table("labels", labels, outputs["labels"])
-    schemas.write_table("features", [row for m in mined for row in m.features], outputs["features"])
+    write_table(RESPONSES, responses, outputs["responses"])
+    write_table(LABELS, labels, outputs["labels"])
+    write_table(FEATURES, [row for m in mined for row in m.features], outputs["features"])
     unanswered = sum(response["target_answer"] is None for response in responses)
     important = sum(label["important"] for label in labels)
     message = "%d problems, %d mismatches, %d important; %d target responses without an answer"

@@ -9,7 +9,8 @@ from autojudge.judging.choice import judge_scores
 from autojudge.judging.comparison import report_split
 from autojudge.judging.mismatches import Mismatches
 from autojudge.reporting import ablation_figure
-from autojudge.tables import schemas
+from autojudge.tables.files import read_table
+from autojudge.tables.judging import GRID, SCORES
 
 
 def plot_ablation(
@@ -21,7 +22,7 @@ def plot_ablation(
     outputs: Mapping[str, str],
 ) -> None:
     """Draw the figure."""
-    grid, scores = (schemas.read_table(name, tables[name]) for name in ("grid", "scores"))
+    grid, scores = (read_table(table, tables[table.name]) for table in (GRID, SCORES))
     split = report_split(scores)
     part = mismatches.of_split(split)
     plain = replace(judge, tensors={name: t for name, t in judge.tensors.items() if name != "calibration"})

@@ -5,7 +5,8 @@ import logging
 from autojudge.engine.models import context_length, load_tokenizer
 from autojudge.engine.settings import own_models
 from autojudge.mining import problems
-from autojudge.tables import schemas
+from autojudge.tables.files import write_table
+from autojudge.tables.mining import PROBLEMS
 from autojudge.tasks import load_task
 
 logger = logging.getLogger("autojudge")
@@ -20,7 +21,7 @@ def prepare_problems(dataset: dict, pair: dict, seed: int, output: str) -> None:
         context=min(context_length(model) for model in own_models(pair).values()),
         seed=seed,
     )
-    schemas.write_table("problems", rows, output)
+    write_table(PROBLEMS, rows, output)
     logger.info("%d problems, prompts of up to %d tokens", len(rows), max(len(r["prompt_tokens"]) for r in rows))
 
 

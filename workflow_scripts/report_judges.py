@@ -9,7 +9,8 @@ from autojudge.judging.artifact import Judge, load_judge
 from autojudge.judging.comparison import compare_judges, report_split, weigh_near_ties
 from autojudge.judging.mismatches import Mismatches
 from autojudge.reporting.judges_page import write_markdown
-from autojudge.tables import schemas
+from autojudge.tables.files import read_table, write_table
+from autojudge.tables.judging import GRID, JUDGES, SCORES
 
 
 def report_judges(
@@ -23,11 +24,11 @@ def report_judges(
     outputs: Mapping[str, str],
 ) -> None:
     """Write table and text of the comparison."""
-    grid, scores = (schemas.read_table(name, tables[name]) for name in ("grid", "scores"))
+    grid, scores = (read_table(table, tables[table.name]) for table in (GRID, SCORES))
     part, point = mismatches.of_split(report_split(scores)), judge.record.point
     table = compare_judges(grid, scores, part, f"accepted_at_{round(100 * recall)}", point, seed)
-    arrow = pa.Table.from_pandas(table, schemas.arrow_schema("judges"), preserve_index=False)
-    schemas.write_table("judges", arrow, outputs["csv"])
+    arrow = pa.Table.from_pandas(table, JUDGES.schema, preserve_index=False)
+    write_table(JUDGES, arrow, outputs["csv"])
     near_ties = weigh_near_ties(mismatches, point, feature_sets[point["feature_set"]], part, seed)
     Path(outputs["markdown"]).write_text(write_markdown(table, near_ties, title, recall), encoding="utf-8")
 

@@ -8,7 +8,8 @@ from autojudge.engine.settings import describe_models
 from autojudge.jobs.provenance import describe_run
 from autojudge.judging.choice import choose_point, fit_judge
 from autojudge.judging.mismatches import Mismatches
-from autojudge.tables import schemas
+from autojudge.tables.files import read_table
+from autojudge.tables.judging import GRID, SCORES
 from autojudge.tasks import describe_task
 
 
@@ -24,7 +25,7 @@ def select_judge(
     folder: Path,
 ) -> None:
     """Choose among the configured grid points, fit once more on the training split, and write judge/."""
-    grid, scores = (schemas.read_table(name, tables[name]) for name in ("grid", "scores"))
+    grid, scores = (read_table(table, tables[table.name]) for table in (GRID, SCORES))
     origin = {
         "dataset": dataset,
         "task": describe_task(task),

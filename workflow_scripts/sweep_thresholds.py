@@ -14,7 +14,9 @@ from autojudge.jobs.mining_work import Models
 from autojudge.jobs.shards import take_shard
 from autojudge.jobs.store import Store
 from autojudge.judging.artifact import load_judge
-from autojudge.tables import schemas
+from autojudge.tables.decoding import SWEEP
+from autojudge.tables.files import read_table, records, write_table
+from autojudge.tables.mining import PROBLEMS
 from autojudge.tasks import load_task, prompt_of
 from autojudge.workflow.work import sweep_work
 
@@ -34,8 +36,8 @@ def sweep_thresholds(
     output: str,
 ) -> None:
     """Decode validation and test problems alone and with each rule at each threshold, but for what is in the store."""
-    table = schemas.read_table("problems", problems)
-    rows = take_shard(schemas.records(table[table["split"] != "train"]), shard)
+    table = read_table(PROBLEMS, problems)
+    rows = take_shard(records(table[table["split"] != "train"]), shard)
     judge = load_judge(judge_folder) if judge_folder else None
     given = expand_thresholds(thresholds, judge.record.thresholds if judge else None)
     work = sweep_work(task, max_new_tokens, models, decoding, given, judge, read_labels(labels) if labels else {})
@@ -49,7 +51,7 @@ def sweep_thresholds(
         return Decoder(loaded, judge, decoding["window"], max_new_tokens, batch, stop, sampling, decoding["branches"])
 
     with Store(Path(output).parents[1] / "store/sweep", shard) as kept:
-        schemas.write_table("sweep", work.decode(rows, kept, scoring, open_decoder), output)
+        write_table(SWEEP, work.decode(rows, kept, scoring, open_decoder), output)
 
 
 if __name__ == "__main__":

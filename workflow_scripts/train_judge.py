@@ -6,7 +6,8 @@ import torch
 
 from autojudge.judging.grid import measure_grid
 from autojudge.judging.mismatches import Mismatches
-from autojudge.tables import schemas
+from autojudge.tables.files import write_table
+from autojudge.tables.judging import GRID, SCORES
 
 
 def train_judge(
@@ -20,8 +21,8 @@ def train_judge(
 ) -> None:
     """Write one row per grid point, and one per grid point and unseen mismatch."""
     grid, scores = measure_grid(mismatches, feature_set, blocks, classifiers, fold, seed)
-    schemas.write_table("grid", grid, outputs["grid"])
-    schemas.write_table("scores", scores, outputs["scores"])
+    write_table(GRID, grid, outputs["grid"])
+    write_table(SCORES, scores, outputs["scores"])
 
 
 if __name__ == "__main__":

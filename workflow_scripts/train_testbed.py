@@ -1,12 +1,15 @@
 """Rule train_testbed: train the embedded pair from nothing."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 
 from autojudge.testbed.training import build_model, build_tokenizer, train_model
 
 
-def train_testbed(models: dict, threads: int, folders: dict[str, str]) -> None:
-    """Train each model and save it with the tokenizer as a `from_pretrained` folder."""
+def train_testbed(models: Mapping[str, Mapping[str, Any]], threads: int, folders: Mapping[str, str]) -> None:
+    """Train each model by its settings and save it with the tokenizer as a `from_pretrained` folder."""
     torch.set_num_threads(threads)
     tokenizer = build_tokenizer()
     for name, settings in models.items():
@@ -21,4 +24,4 @@ if __name__ == "__main__":
     from autojudge.jobs.progress import job_log
 
     with job_log(snakemake.log[0]):
-        train_testbed(snakemake.params.models, snakemake.threads, dict(snakemake.output.items()))
+        train_testbed(models=snakemake.params.models, threads=snakemake.threads, folders=dict(snakemake.output.items()))

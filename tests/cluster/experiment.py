@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 
 from clone import RESULTS, Clone
 
-from autojudge.tables.schemas import read_table
+from autojudge.tables.dictionary import TABLES
+from autojudge.tables.files import read_table
 
 SMALL = """
 datasets: {arith: {problems: {train: 48, validation: 24, test: 24}}}
@@ -162,7 +163,7 @@ def agree(ours: Path, theirs: Path) -> None:
     tables = [table for table in KEYS if (ours / RESULTS / f"{table}.parquet").exists()]
     assert "labels" in tables
     for table in tables:
-        a, b = (read_table(table, folder / RESULTS / f"{table}.parquet") for folder in (ours, theirs))
+        a, b = (read_table(TABLES[table], folder / RESULTS / f"{table}.parquet") for folder in (ours, theirs))
         a, b = (frame.sort_values(KEYS[table]).reset_index(drop=True) for frame in (a, b))
         for column in set(COMPARED) & set(a):
             assert a[column].equals(b[column]), (table, column)

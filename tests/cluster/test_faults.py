@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from experiment import FIGURE, MINED, RESULTS, SHARDS, Experiment, agree, kill
 
-from autojudge.tables.schemas import read_table
+from autojudge.tables.files import read_table
+from autojudge.tables.mining import RESPONSES
 
 pytestmark = pytest.mark.skipif("AUTOJUDGE_SLURM" not in os.environ, reason="run `make test-cluster`")
 
@@ -104,7 +105,7 @@ def test_a_shard_whose_end_was_not_seen_is_not_mined_again(experiment, undisturb
         file.unlink()  # as snakemake does with the outputs of a job whose end it did not see
     experiment.run(MINED)
     assert experiment.finished(SHARDS[0]) == mined
-    assert len(mined) == len(read_table("responses", shard[-1])) == experiment.resumed
+    assert len(mined) == len(read_table(RESPONSES, shard[-1])) == experiment.resumed
     agree(experiment.folder, undisturbed)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from autojudge.tables.schemas import read_table
+from autojudge.tables.dictionary import TABLES
+from autojudge.tables.files import read_table
 
 ROOT = Path(__file__).parents[2]
 RESULTS = "results/arith/testbed"
@@ -81,4 +82,4 @@ class Clone:
         return sum(int(taken) for taken, _ in found), sum(int(computed) for _, computed in found)
 
     def table(self, name: str) -> pd.DataFrame:
-        return read_table(name, self.folder / RESULTS / f"{name}.parquet")
+        return read_table(TABLES[name], self.folder / RESULTS / f"{name}.parquet")

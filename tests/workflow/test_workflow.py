@@ -8,7 +8,7 @@ import pytest
 import yaml
 from clone import RESULTS
 
-from autojudge.tables.schemas import arrow_schema
+from autojudge.tables.reporting import PARETO
 from conftest import ROOT
 
 RULES = {"lossless", "always", "top_k", "kl_divergence", "fly", "judge", "oracle"}
@@ -24,7 +24,7 @@ def test_the_experiment_makes_every_result(clone):
     for name in ("problems", "responses", "labels", "features", "grid", "scores", "sweep"):
         assert len(clone.table(name)) > 0, name
     pareto = pd.read_csv(clone.folder / "results/arith_pareto.csv")
-    assert list(pareto.columns) == arrow_schema("pareto").names
+    assert list(pareto.columns) == list(PARETO.columns)
     assert set(pareto["rule"]) == {"target", *RULES}
     assert (pareto["problems"] == 16).all()
     assert pareto["recommended"].groupby(pareto["rule"]).sum().eq(1).all()
@@ -139,7 +139,7 @@ def test_the_gsm8k_figure_is_planned_with_the_default_config(clone):
     planned = clone.planned("results/gsm8k_pareto.pdf", small=False)
     assert planned == {
         "prepare_problems": 1, "mine_labels": 2, "gather_labels": 1, "train_judge": 8, "gather_grid": 1,
-        "select_judge": 1, "sweep_thresholds": 2, "gather_sweep": 1, "build_pareto": 1,
+        "select_judge": 1, "sweep_thresholds": 2, "gather_sweep": 1, "build_pareto": 1, "plot_pareto": 1,
     }  # fmt: skip
 
 

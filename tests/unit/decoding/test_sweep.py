@@ -4,7 +4,9 @@ import pytest
 
 import sweep_thresholds as script
 from autojudge.errors import InputError
-from autojudge.tables import schemas
+from autojudge.tables.decoding import SWEEP
+from autojudge.tables.files import read_table, write_table
+from autojudge.tables.mining import PROBLEMS
 
 
 class StoppedError(Exception):
@@ -14,7 +16,7 @@ class StoppedError(Exception):
 @pytest.fixture
 def run(tmp_path, problems, pair_settings):
     rows = [p for p in problems if p["split"] == "test"][:6]
-    schemas.write_table("problems", rows, tmp_path / "problems.parquet")
+    write_table(PROBLEMS, rows, tmp_path / "problems.parquet")
     decoding = {"window": 8, "branches": 512, "temperature": 0, "top_p": 1}
 
     def run(name, rules=None, limit=160):
@@ -36,7 +38,7 @@ def run(tmp_path, problems, pair_settings):
             journal,
             output,
         )
-        return schemas.read_table("sweep", output)
+        return read_table(SWEEP, output)
 
     return run
 

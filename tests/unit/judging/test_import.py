@@ -10,7 +10,8 @@ from autojudge.errors import InputError
 from autojudge.judging.choice import fit_judge
 from autojudge.judging.mismatches import Mismatches
 from autojudge.mining.official_labels import import_labels
-from autojudge.tables.schemas import read_table
+from autojudge.tables.files import read_table
+from autojudge.tables.mining import FEATURES, LABELS
 
 DRAFT, TARGET = 6, 10
 
@@ -54,7 +55,7 @@ def test_the_published_structure_is_read_exactly(saved, tmp_path, wrapped):
     samples = make_samples(3)
     file = saved({"last_batch_end": 9, "data": samples} if wrapped else samples)
     assert import_labels([file], DRAFT, tmp_path) == {"problems": 3, "mismatches": 12, "draft": DRAFT, "target": TARGET}
-    labels, features = (read_table(name, tmp_path / f"{name}.parquet") for name in ("labels", "features"))
+    labels, features = (read_table(table, tmp_path / f"{table.name}.parquet") for table in (LABELS, FEATURES))
     flat = [(m, states) for s in samples for m, states in zip(s["changed_token_indices"], s["hiddens"], strict=True)]
     for label, feature, (mismatch, states) in zip(labels.itertuples(), features.itertuples(), flat, strict=True):
         assert (label.position, label.important, label.target_token, label.draft_token) == mismatch

@@ -39,7 +39,8 @@ from autojudge.judging.metrics import compare, draw_weights, estimate, measure
 from autojudge.judging.mismatches import Mismatches, fold_of, load_features
 from autojudge.reporting.model_card import build_card
 from autojudge.tables.feature_names import BLOCKS, SCALARS, expand_blocks
-from autojudge.tables.schemas import read_table, write_table
+from autojudge.tables.files import read_table, write_table
+from autojudge.tables.mining import FEATURES, LABELS
 from conftest import ROOT
 from train_judge import train_judge
 
@@ -78,8 +79,8 @@ def tables(tmp_path):
             tokens |= {"margin": 0.5, "least_margin": 0.5, "near_tie": near_tie(i), "cut_off": i % 10 == 0}
             labels.append(key | {"split": split, "important": important} | tokens)
             features.append(key | dict.fromkeys(BLOCKS, x) | dict.fromkeys(SCALARS, scalar))
-        write_table("labels", labels, tmp_path / "labels.parquet")
-        write_table("features", features, tmp_path / "features.parquet")
+        write_table(LABELS, labels, tmp_path / "labels.parquet")
+        write_table(FEATURES, features, tmp_path / "features.parquet")
         return str(tmp_path / "labels.parquet"), str(tmp_path / "features.parquet")
 
     return write_tables
@@ -517,7 +518,7 @@ def test_near_ties_can_be_weighted_down_and_left_out_of_a_fit(tables):
 
 def test_features_are_read_by_column_and_row(tables):
     labels, features = tables(n=9000)  # more than are decoded at a time
-    table = read_table("features", features)
+    table = read_table(FEATURES, features)
     columns = ["kl_divergence", "target_at_draft"]
     whole = load_features(features, columns)
     np.testing.assert_array_equal(whole[:, 0], table["kl_divergence"].to_numpy(dtype=np.float32))
@@ -548,8 +549,8 @@ def test_an_empty_split_is_refused(tables):
 
 def test_features_of_other_labels_are_refused(tables, tmp_path):
     labels, features = tables()
-    rows = read_table("features", features).iloc[1:]
-    write_table("features", rows.to_dict("records"), tmp_path / "other.parquet")
+    rows = read_table(FEATURES, features).iloc[1:]
+    write_table(FEATURES, rows.to_dict("records"), tmp_path / "other.parquet")
     with pytest.raises(InputError, match="rows are not those of .*labels.parquet"):
         Mismatches(labels, str(tmp_path / "other.parquet"))
 

@@ -11,8 +11,10 @@ import time
 import numpy as np
 import pytest
 
-from autojudge.tables import schemas
+from autojudge.tables.dictionary import TABLES
 from autojudge.tables.feature_names import BLOCKS
+from autojudge.tables.files import read_table, write_table
+from autojudge.tables.mining import PROBLEMS
 from conftest import ROOT
 
 KILLS = 10
@@ -31,7 +33,7 @@ mine_labels(**json.loads(sys.argv[1]))
 def job(tmp_path, problems, pair_settings):
     """Arguments of a shard, by the folder that it writes to."""
     to_mine = [p for p in problems if p["split"] != "test"][:N_PROBLEMS]
-    schemas.write_table("problems", to_mine, tmp_path / "problems.parquet")
+    write_table(PROBLEMS, to_mine, tmp_path / "problems.parquet")
 
     def arguments(folder):
         return {
@@ -80,7 +82,7 @@ def test_ten_kills_change_nothing_and_lose_only_problems_in_flight(tmp_path, job
         known = now
     assert start(killed).wait() == 0 and len(finished(pieces)) == N_PROBLEMS
     for table in ("labels", "responses", "features"):
-        ours, theirs = (schemas.read_table(table, a["outputs"][table]) for a in (killed, undisturbed))
+        ours, theirs = (read_table(TABLES[table], a["outputs"][table]) for a in (killed, undisturbed))
         keys = [c for c in ("problem_id", "position") if c in ours]
         assert ours[keys].equals(theirs[keys])
         for column in set(ours) - {"seconds", "target_evaluated", "draft_evaluated"}:

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from autojudge.reporting.answers_page import read_form, report_answers
+from autojudge.reporting.answers_page import build_page, read_form
 from autojudge.tasks import load_task
 
 TEXTS = ["The final answer is 18", "So \\boxed{18}", "that is 18", "no answer", "The final answer is 18 or so"]
@@ -30,7 +30,7 @@ def test_the_report_counts_forms_and_cut_off_responses_and_shows_examples():
             "cut_off": [False, False, True, False],
         }
     )
-    text = report_answers(load_task("gsm8k"), "gsm8k, mine", {"a": "18", "b": "20"}, responses, sweep, decode)
+    text = build_page(load_task("gsm8k"), "gsm8k, mine", {"a": "18", "b": "20"}, responses, sweep, decode)
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
     table = {row[0]: dict(zip(rows[0][1:], row[1:], strict=True)) for row in rows[2:]}
     target = table["target, mined problems"]

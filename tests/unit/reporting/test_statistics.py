@@ -9,12 +9,12 @@ from autojudge.reporting.statistics import (
     mcnemar_p,
     measure_area,
     paired_drop,
-    recommend,
+    recommend_threshold,
     summarise_sweep,
     trace_curve,
     wilson_interval,
 )
-from autojudge.tables.schemas import arrow_schema
+from autojudge.tables.dictionary import TABLES
 
 INFINITY = float("inf")
 GIVEN = {"lossless": [0.0], "always": [1.0], "judge": [0.3, 0.9]}
@@ -149,11 +149,13 @@ def curve_of(points) -> pd.DataFrame:
 
 def test_the_recommended_threshold_is_the_fastest_whose_drop_stays_within_the_tolerance_by_its_interval():
     curve = curve_of([(0.1, 0.9, 4, 0), (0.2, 0.9, 5, 0), (0.3, 0.89, 6, 1), (0.4, 0.8, 7, 10), (0.5, 0.9, 4.5, 0)])
-    assert recommend(curve, 100, tolerance=0, seed=0) == 0.2
-    assert recommend(curve, 100, tolerance=1, seed=0) == 0.2, "1 of 100 lost: the interval reaches beyond 1 point"
-    assert recommend(curve, 100, tolerance=4, seed=0) == 0.3
-    assert recommend(curve, 100, tolerance=50, seed=0) == 0.4
-    assert recommend(curve.assign(lost=50), 100, tolerance=1, seed=0) == 0.1
+    assert recommend_threshold(curve, 100, tolerance=0, seed=0) == 0.2
+    assert recommend_threshold(curve, 100, tolerance=1, seed=0) == 0.2, (
+        "1 of 100 lost: the interval goes beyond 1 point"
+    )
+    assert recommend_threshold(curve, 100, tolerance=4, seed=0) == 0.3
+    assert recommend_threshold(curve, 100, tolerance=50, seed=0) == 0.4
+    assert recommend_threshold(curve.assign(lost=50), 100, tolerance=1, seed=0) == 0.1
 
 
 def test_the_area_is_the_mean_of_the_best_accuracy_at_or_above_a_speed():
@@ -169,7 +171,7 @@ def test_the_area_is_the_mean_of_the_best_accuracy_at_or_above_a_speed():
 
 def test_the_tables_have_their_columns(sweep):
     for name, table in zip(("pareto", "curve", "summary"), summarise(sweep), strict=True):
-        assert list(table.columns) == arrow_schema(name).names
+        assert list(table.columns) == list(TABLES[name].columns)
         assert set(table["pair"]) == {"toy"}
 
 
@@ -198,7 +200,7 @@ def test_target_alone_has_no_tokens_per_cycle_and_no_area(sweep):
     assert np.isnan(summary.set_index("rule").loc["target", "area"])
 
 
-def test_drop_of_each_row_is_against_lossless_by_problem_not_by_row_order(sweep):
+def test_drop_of_each_row_is_against_lossless_by_problem_not_by_row_order():
     # Both solve two problems; only pairing by name shows that one is lost and one is won.
     other = [
         decode("lossless", -INFINITY, INFINITY, [True, True, False, False], [1] * 4),

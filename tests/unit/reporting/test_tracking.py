@@ -1,4 +1,4 @@
-"""W&B runs: one a pair and rule, readable offline, never doubled, never in the way of the workflow."""
+"""W&B runs: one per pair and rule, readable offline, never doubled, never in the way of the workflow."""
 
 import json
 import struct
@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 from autojudge.reporting import tracking
-from autojudge.tables import schemas
+from autojudge.tables.decoding import COUNTS, SWEEP
+from autojudge.tables.files import write_table
+from autojudge.tables.reporting import PARETO
 from log_to_wandb import log_to_wandb
 
 CONFIG = {
@@ -27,7 +29,7 @@ RECOMMENDED = 0.3
 
 def pareto_rows(pair: str) -> list[dict[str, Any]]:
     """Pareto rows of a pair: accuracy falls and speed grows with the threshold."""
-    numbers = dict.fromkeys(schemas.TABLES["pareto"][1], 0.0)
+    numbers = dict.fromkeys(PARETO.columns, 0.0)
     return [
         numbers
         | {"pair": pair, "rule": rule, "threshold": threshold, "accuracy": 0.9 - threshold, "problems": 2, "window": 8}
@@ -39,7 +41,7 @@ def pareto_rows(pair: str) -> list[dict[str, Any]]:
 
 def sweep_rows() -> list[dict[str, Any]]:
     """Sweep rows of two problems, one without an answer."""
-    numbers = dict.fromkeys(schemas.COUNTS, 7)
+    numbers = dict.fromkeys(COUNTS, 7)
     return [
         {"problem_id": problem, "rule": rule, "threshold": threshold, "window": 8, "correct": answer == "4"}
         | {"split": "test", "threshold_low": -float("inf"), "exact": True}
@@ -56,16 +58,15 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setenv("WANDB_API_KEY", API_KEY)
     monkeypatch.setenv("WANDB_CACHE_DIR", str(tmp_path / "cache"))
     results = tmp_path / "results"
-    schemas.write_table("pareto", pareto_rows("small") + pareto_rows("large"), results / "arith_pareto.csv")
-    schemas.write_table("sweep", sweep_rows(), results / "sweep.parquet")
+    write_table(PARETO, pareto_rows("small") + pareto_rows("large"), results / "arith_pareto.csv")
+    write_table(SWEEP, sweep_rows(), results / "sweep.parquet")
     Image.new("RGB", (4, 4)).save(results / "arith_pareto.png")
     judge = results / "judge"
     judge.mkdir()
     (judge / "judge.json").write_text('{"threshold": 0.3}')
     (judge / "judge.safetensors").write_bytes(b"weights")
     return {
-        "pareto_csv": results / "arith_pareto.csv",
-        "figure_png": results / "arith_pareto.png",
+        "inputs": {"pareto": results / "arith_pareto.csv", "figure": results / "arith_pareto.png"},
         "sweeps": {"small": results / "sweep.parquet", "large": results / "sweep.parquet"},
         "judges": {"small": judge},
         "dataset": "arith",
@@ -152,7 +153,7 @@ def test_offline_run_reads_back_with_sweep_history_summary_and_judge(inputs: dic
 
 def test_long_sweep_is_logged_whole(inputs: dict[str, Any]) -> None:
     rows = [{**row, "problem_id": str(i)} for i in range(2001) for row in sweep_rows() if row["rule"] == "judge"]
-    schemas.write_table("sweep", rows, inputs["sweeps"]["small"])
+    write_table(SWEEP, rows, inputs["sweeps"]["small"])
     run = logged(inputs | {"sweeps": {"small": inputs["sweeps"]["small"]}})["arith/small/judge"]
     assert len(table(inputs["folder"].parent / run["folder"], "sweep")) == len(rows) == 12006
 

@@ -58,7 +58,7 @@ class Job:
 
 @dataclass
 class Decoded:
-    """A response, its counts (`schemas.COUNTS` tells their meaning) and the thresholds for which it holds.
+    """A response, its counts (`tables.decoding` tells their meaning) and the thresholds for which it holds.
 
     Attributes
     ----------

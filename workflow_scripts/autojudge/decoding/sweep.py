@@ -7,7 +7,8 @@ from typing import Any
 from autojudge.decoding.decoder import Decoded, Decoder, Job, needs_of
 from autojudge.decoding.thresholds import INFINITY, Interval, Points, Thresholds
 from autojudge.rules import load_rule
-from autojudge.tables.schemas import read_table, records
+from autojudge.tables.files import read_table, records
+from autojudge.tables.mining import LABELS
 from autojudge.tasks import Task
 
 TARGET = "target"  # the target alone, as a reference
@@ -76,6 +77,6 @@ def _held(window: int, thresholds: Interval | float) -> dict[str, Any]:
 def read_labels(path: str) -> dict[str, dict[int, bool]]:
     """Return the mined labels of each problem by position, from labels.parquet. Raises InputError like `read_table`."""
     found: dict[str, dict[int, bool]] = {}
-    for row in records(read_table("labels", path, ["problem_id", "position", "important"])):
+    for row in records(read_table(LABELS, path, ["problem_id", "position", "important"])):
         found.setdefault(row["problem_id"], {})[int(row["position"])] = bool(row["important"])
     return found

@@ -1,9 +1,9 @@
 """The store of finished work: every finished piece is kept under a digest of all that it depends on, and stays.
 
-A folder of files, one per writer. A line is a piece: its key, the length and the checksum of what follows, and its value
-as JSON. Whoever needs a piece takes it, whichever shard or run left it; whoever computes one adds it to its own file at
-once, so that a killed job loses only what it had in work. Files are read while others write: a torn end is no piece yet,
-and a damaged piece costs itself alone.
+A folder of files, one per writer. A line is a piece: its key, the length and the checksum of what follows, and its
+value as JSON. Whoever needs a piece takes it, whichever shard or run left it; whoever computes one adds it to its own
+file at once, so that a killed job loses only what it had in work. Files are read while others write: a torn end is no
+piece yet, and a damaged piece costs itself alone.
 """
 
 import fcntl

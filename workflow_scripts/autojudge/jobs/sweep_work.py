@@ -71,7 +71,7 @@ class SweepWork:
         swept = [SweptProblem(self, problem) for problem in problems]
         pieces = store.take_all(key for problem in swept for key in problem.all_keys())
         jobs = [(problem, job) for problem in swept for job in problem.missing_jobs(pieces)]
-        computed = sum(max(1, len(job.thresholds)) for _, job in jobs)  # of the target alone: no rule, one piece
+        computed = sum(len(job.thresholds) or 1 for _, job in jobs)  # of the target alone: no rule, one piece
         if jobs:
             decoder, progress = open_decoder(), Progress(len(jobs), "response tree")
             for number, responses in decoder.decode([job for _, job in jobs]):

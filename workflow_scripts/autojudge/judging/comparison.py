@@ -13,7 +13,7 @@ from autojudge.judging.classifiers import fit_grid, predict
 from autojudge.judging.metrics import compare, draw_weights, estimate
 from autojudge.judging.mismatches import VALIDATION, Mismatches, Part
 from autojudge.tables.feature_names import expand_blocks
-from autojudge.tables.schemas import POINT
+from autojudge.tables.judging import POINT
 
 SCALAR_RULES = {  # scalars that order mismatches without training, and the sign of importance
     "kl_divergence": 1.0,

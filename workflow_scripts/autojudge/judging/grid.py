@@ -14,7 +14,7 @@ from autojudge.judging.classifiers import check_classifier, features_read, fit_g
 from autojudge.judging.metrics import METRICS, measure
 from autojudge.judging.mismatches import Mismatches, Part
 from autojudge.tables.feature_names import expand_blocks
-from autojudge.tables.schemas import arrow_schema
+from autojudge.tables.judging import SCORES
 
 logger = logging.getLogger("autojudge")
 
@@ -69,7 +69,7 @@ def measure_grid(
             )
             scores += [_score_table(point, unseen[split], found[split]) for split in unseen]
             start = time.monotonic()
-    return rows, pa.concat_tables(scores) if scores else arrow_schema("scores").empty_table()
+    return rows, pa.concat_tables(scores) if scores else SCORES.schema.empty_table()
 
 
 def _score_table(
@@ -80,7 +80,7 @@ def _score_table(
     """Return the rows of `scores` of a grid point and some mismatches."""
     keys = part.rows[["split", "problem_id", "position", "important"]]
     return pa.Table.from_pandas(
-        keys.assign(**point, score=score)[arrow_schema("scores").names],
-        arrow_schema("scores"),
+        keys.assign(**point, score=score)[SCORES.schema.names],
+        SCORES.schema,
         preserve_index=False,
     )

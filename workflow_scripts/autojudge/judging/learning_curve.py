@@ -11,7 +11,7 @@ from autojudge.judging.classifiers import fit_grid, predict
 from autojudge.judging.metrics import METRICS, measure
 from autojudge.judging.mismatches import VALIDATION, Mismatches
 from autojudge.tables.feature_names import expand_blocks
-from autojudge.tables.schemas import POINT
+from autojudge.tables.judging import POINT
 
 
 def learning_curve(

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from autojudge.errors import InputError
 from autojudge.tables.feature_names import BLOCKS
-from autojudge.tables.schemas import arrow_schema, read_table
+from autojudge.tables.files import read_table
+from autojudge.tables.mining import FEATURES, LABELS
 
 READ_ROWS = 4096  # rows of features that are decoded at a time
 VALIDATION = "validation"  # the fold that is fitted on train
@@ -39,8 +40,8 @@ class Mismatches:
         self, labels_path: str, features_path: str, exclude_cut_off: bool = False, near_tie_weight: float = 1.0
     ) -> None:
         columns = ["problem_id", "position", "split", "important", "cut_off", "near_tie"]
-        labels = read_table("labels", labels_path, columns)
-        keys = read_table("features", features_path, ["problem_id", "position"])
+        labels = read_table(LABELS, labels_path, columns)
+        keys = read_table(FEATURES, features_path, ["problem_id", "position"])
         if not keys.equals(labels[["problem_id", "position"]]):
             raise InputError(f"{features_path}: rows are not those of {labels_path}; run gather_labels again")
         self.labels_path, self.features_path = labels_path, features_path
@@ -190,7 +191,7 @@ def load_features(
 
 def _width(file: pq.ParquetFile, path: str | Path, column: str) -> int:
     schema = file.schema_arrow
-    if column not in schema.names or schema.field(column).type != arrow_schema("features").field(column).type:
+    if column not in schema.names or schema.field(column).type != FEATURES.columns[column].type:
         raise InputError(f"{path}: column `{column}` is missing or of another type; delete the file and run again")
     for batch in file.iter_batches(1, columns=[column]):
         value = batch.column(0)[0]

@@ -21,8 +21,9 @@ import torch
 
 from autojudge.errors import InputError
 from autojudge.mining.problems import choose_split, problem_hash
-from autojudge.tables import schemas
 from autojudge.tables.feature_names import SCALARS
+from autojudge.tables.files import write_table
+from autojudge.tables.mining import FEATURES, LABELS
 
 UNKNOWN = {"margin": None, "least_margin": None, "near_tie": False, "cut_off": False, "alternative_answer": None}
 BLOCKS = ("draft_at_draft", "target_at_draft", "draft_at_target", "target_at_target")  # in the order of `hiddens`
@@ -63,8 +64,8 @@ def import_labels(files: list[str], draft_hidden: int, folder: Path) -> dict[str
             f"{', '.join(files)}: no problem with `changed_token_indices` and `hiddens`; run calc_hiddens first"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    schemas.write_table("labels", labels, folder / "labels.parquet")
-    schemas.write_table("features", features, folder / "features.parquet")
+    write_table(LABELS, labels, folder / "labels.parquet")
+    write_table(FEATURES, features, folder / "features.parquet")
     return {"problems": len(problems), "mismatches": len(labels), "draft": draft_hidden, "target": widths.pop()}
 
 

@@ -14,8 +14,8 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from autojudge.judging.choice import best_values, scores_of
-from autojudge.reporting.figures import save_figure
 from autojudge.reporting.judge_style import COLOURS, COLUMN, SMALL, short_name
+from autojudge.reporting.style import save_figure
 
 LINEAR = "logistic_regression"
 OF_DRAFT_TOKEN, OF_TARGET_TOKEN = ["draft_at_draft", "target_at_draft"], ["draft_at_target", "target_at_target"]

@@ -8,7 +8,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from autojudge.reading.answers import FORMS, STATED
-from autojudge.tables.schemas import records
+from autojudge.tables.files import records
 from autojudge.tasks import Task
 
 FOUND, NONE = "found", "none"  # the form where a task does not tell, and where there is no answer
@@ -48,7 +48,7 @@ class Example:
     tail: str
 
 
-def report_answers(
+def build_page(
     task: Task,
     title: str,
     golds: dict[str, str],
@@ -68,7 +68,7 @@ def report_answers(
         Turns tokens into text.
     """
     groups, examples = [], dict[str, list[Example]]()
-    for name, rows in _gather(responses, sweep):
+    for name, rows in _list_responses(responses, sweep):
         group = Group(name)
         for problem_id, tokens, cut_off in rows:
             text = decode(list(tokens))
@@ -83,7 +83,7 @@ def report_answers(
             ):
                 shown.append(Example(problem_id, form, answer, golds[problem_id], text[-TAIL:]))
         groups.append(group)
-    return _write(title, groups, [example for form in (*FORMS, NONE) for example in examples.get(form, [])])
+    return _format_page(title, groups, [example for form in (*FORMS, NONE) for example in examples.get(form, [])])
 
 
 def read_form(task: Task, text: str) -> tuple[str, str | None]:
@@ -95,7 +95,9 @@ def read_form(task: Task, text: str) -> tuple[str, str | None]:
     return (NONE if answer is None else FOUND), answer
 
 
-def _gather(responses: pd.DataFrame | None, sweep: pd.DataFrame) -> Iterable[tuple[str, list[tuple[str, Any, Any]]]]:
+def _list_responses(
+    responses: pd.DataFrame | None, sweep: pd.DataFrame
+) -> Iterable[tuple[str, list[tuple[str, Any, Any]]]]:
     """Yield each kind of response with its (problem, tokens, cut off); the miner tells cut off of the target's only."""
     rows = [] if responses is None else records(responses)
     for column, name in WHO.items() if rows else ():
@@ -106,7 +108,8 @@ def _gather(responses: pd.DataFrame | None, sweep: pd.DataFrame) -> Iterable[tup
         yield f"decoded: {rule}", [(problem, tokens, c) for (problem, tokens), c in distinct.items()]
 
 
-def _write(title: str, groups: Sequence[Group], examples: Sequence[Example]) -> str:
+def _format_page(title: str, groups: Sequence[Group], examples: Sequence[Example]) -> str:
+    """Return the table of groups, a share for each form, and the examples."""
     forms = [form for form in (*FORMS, FOUND, NONE) if any(form in group.counts for group in groups)]
     rows = [
         [group.name, group.size, *(_share(group.counts.get(form, 0), group.size) for form in forms)]
@@ -136,4 +139,5 @@ def _write(title: str, groups: Sequence[Group], examples: Sequence[Example]) -> 
 
 
 def _share(count: int, total: int) -> str:
+    """Return a count with its percentage."""
     return f"{count} ({100 * count / max(total, 1):.1f} %)"

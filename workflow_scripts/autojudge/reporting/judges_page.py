@@ -7,7 +7,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from autojudge.judging.comparison import RULE
-from autojudge.tables.schemas import records
+from autojudge.tables.files import records
 
 HEADER = ["judge", "reads", "on validation: accepted, AUC", "AUC, folds", "AUC", "average precision"]
 HEADER += ["accepted at 90 %", "minus KL", "accepted at 95 %"]

@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from autojudge.reporting.figures import save_figure
 from autojudge.reporting.judge_style import COLOURS, COLUMN, SMALL, short_name
+from autojudge.reporting.style import save_figure
 
 LEAST_SPAN = 0.2  # of a learning curve's axis: noise is not to look like a trend
 

@@ -1,6 +1,7 @@
 """From single decoded problems to curves and tables of accuracy against speed, with intervals."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,10 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 
 from autojudge.errors import InputError
-from autojudge.tables.schemas import arrow_schema
+from autojudge.tables.decoding import COUNTS
+from autojudge.tables.reporting import CURVE, PARETO, SUMMARY
 
 RESAMPLES = 2000
-COUNTS = ["tokens", "cycles", "accepted", "emitted", "target_calls", "draft_calls"]
 RATIOS = {  # sums over sums: the mean over cycles and tokens, not over problems
     "accepted_per_cycle": ("accepted", "cycles"),
     "emitted_per_cycle": ("emitted", "cycles"),
@@ -135,7 +136,12 @@ def trace_curve(rows: pd.DataFrame, reference: pd.Series, name: str) -> pd.DataF
     return pd.DataFrame(curve)
 
 
-def _sum_over(values: NDArray, first: NDArray, last: NDArray, length: int) -> NDArray:
+def _sum_over(
+    values: NDArray[Any],  # (n,) of bool or float
+    first: NDArray[np.intp],  # (n,)
+    last: NDArray[np.intp],  # (n,)
+    length: int,
+) -> NDArray[np.float64]:  # (length,)
     """Return the sums at places 0 to length - 1 of values that each hold from one place up to before another."""
     changes = np.zeros(length + 1)
     np.add.at(changes, first, values)
@@ -143,13 +149,14 @@ def _sum_over(values: NDArray, first: NDArray, last: NDArray, length: int) -> ND
     return np.round(changes.cumsum()[:-1])
 
 
-def _ratio(counts: ArrayLike, per: ArrayLike) -> NDArray:
-    """Return ratios; nan where nothing was counted, as for the cycles of the target alone."""
+def _ratio(counts: ArrayLike, per: ArrayLike) -> NDArray[np.float64]:
+    """Return ratios, of the shape of both; nan where nothing was counted, as for the cycles of the target alone."""
     counts, per = np.asarray(counts, dtype=float), np.asarray(per, dtype=float)
-    return np.divide(counts, per, out=np.full(counts.shape, np.nan), where=per > 0)
+    ratios: NDArray[np.float64] = np.full(counts.shape, np.nan)
+    return np.divide(counts, per, out=ratios, where=per > 0)
 
 
-def recommend(curve: pd.DataFrame, problems: int, tolerance: float, seed: int) -> float:
+def recommend_threshold(curve: pd.DataFrame, problems: int, tolerance: float, seed: int) -> float:
     """Return the fastest threshold whose drop stays within a tolerance by the upper end of its interval.
 
     Parameters
@@ -202,7 +209,7 @@ def measure_area(curve: pd.DataFrame, slowest: pd.Series, fastest: pd.Series) ->
 def summarise_sweep(
     sweep: pd.DataFrame,
     pair: str,
-    given: Mapping[str, Sequence[float]],
+    thresholds: Mapping[str, Sequence[float]],
     kinds: Mapping[str, str],
     tolerance: float,
     seed: int,
@@ -215,7 +222,7 @@ def summarise_sweep(
         Table `sweep` of the pair, all shards; its columns `answer` and `response` are not needed.
     pair : str
         Name of the pair.
-    given : mapping of rule to thresholds
+    thresholds : mapping of rule to floats
         The rows of `pareto`, beside the recommended thresholds.
     kinds : mapping of rule to str
         "training-free", "judge", "oracle" or "reference".
@@ -235,32 +242,31 @@ def summarise_sweep(
         test = splits["test"][rule]
         curves += [curve.assign(pair=pair) for curve in (validation, test)]
         problems = sweep.loc[sweep["split"] == "validation", "problem_id"].nunique()
-        thresholds = given.get(rule, [0.0])
+        given = thresholds.get(rule, [0.0])
         reference = kinds[rule] == "reference"
-        chosen = max(thresholds) if reference else recommend(validation, problems, tolerance, seed)
+        chosen = max(given) if reference else recommend_threshold(validation, problems, tolerance, seed)
         rows = sweep[(sweep["split"] == "test") & (sweep["rule"] == rule)]
-        table = _summarise_rule(sweep, rows, sorted({*thresholds, chosen}), seed)
+        table = _summarise_rule(sweep, rows, sorted({*given, chosen}), seed)
         table = table.assign(pair=pair, rule=rule, recommended=table["threshold"].eq(chosen))
         parts.append(table)
         areas = {
-            name: np.nan if reference else measure_area(traced[rule], traced["lossless"].iloc[0], _end(traced))
+            name: np.nan if reference else measure_area(traced[rule], traced["lossless"].iloc[0], _fast_end(traced))
             for name, traced in (("area", splits["test"]), ("area_validation", splits["validation"]))
         }
         summaries.append(table[table["recommended"]].assign(kind=kinds[rule], **areas))
     summary = pd.concat(summaries, ignore_index=True)
     free = summary["kind"] == "training-free"
     summary["best"] = free & (summary["area_validation"] == summary.loc[free, "area_validation"].max())
-    order = arrow_schema
     return (
-        pd.concat(parts, ignore_index=True)[order("pareto").names],
-        pd.concat(curves, ignore_index=True)[order("curve").names],
-        summary[order("summary").names],
+        pd.concat(parts, ignore_index=True)[list(PARETO.columns)],
+        pd.concat(curves, ignore_index=True)[list(CURVE.columns)],
+        summary[list(SUMMARY.columns)],
     )
 
 
 def _trace_split(sweep: pd.DataFrame, pair: str, split: str) -> dict[str, pd.DataFrame]:
-    """Return the curve of every rule on a split."""
-    reference = _lossless(sweep)
+    """Return the curve of every rule on a split, whose rows are given."""
+    reference = _solved_by_lossless(sweep)
     if reference.empty:
         raise InputError(
             f"pair {pair}: the sweep has no rows of rule `lossless` on {split}, which drops are measured against; "
@@ -276,13 +282,13 @@ def _trace_split(sweep: pd.DataFrame, pair: str, split: str) -> dict[str, pd.Dat
     }
 
 
-def _lossless(sweep: pd.DataFrame) -> pd.Series:
+def _solved_by_lossless(sweep: pd.DataFrame) -> pd.Series:
     """Return whether lossless decoding solves each problem; a problem that is not exact has several such rows."""
     rows = sweep[(sweep["rule"] == "lossless") & np.isposinf(sweep["threshold"].to_numpy(dtype=float))]
     return rows.set_index("problem_id")["correct"]
 
 
-def _end(curves: Mapping[str, pd.DataFrame]) -> pd.Series:
+def _fast_end(curves: Mapping[str, pd.DataFrame]) -> pd.Series:
     """Return the fast end of all curves: the draft alone, or the fastest point there is."""
     if "always" in curves:
         return curves["always"].iloc[-1]
@@ -292,7 +298,7 @@ def _end(curves: Mapping[str, pd.DataFrame]) -> pd.Series:
 
 def _summarise_rule(sweep: pd.DataFrame, rows: pd.DataFrame, thresholds: list[float], seed: int) -> pd.DataFrame:
     """Return the measured columns of `pareto` for a rule's rows at some thresholds."""
-    lossless = _lossless(sweep[sweep["split"] == "test"])
+    lossless = _solved_by_lossless(sweep[sweep["split"] == "test"])
     table = []
     for threshold in thresholds:
         group = rows[(rows["threshold_low"] < threshold) & (threshold <= rows["threshold"])].set_index("problem_id")
@@ -301,6 +307,6 @@ def _summarise_rule(sweep: pd.DataFrame, rows: pd.DataFrame, thresholds: list[fl
         row = {"threshold": threshold, "window": int(group["window"].iloc[0]), "problems": n, "accuracy": correct / n}
         row |= {"accuracy_low": low, "accuracy_high": high, "inexact": int((~group["exact"]).sum())}
         row |= paired_drop(group["correct"], lossless.loc[group.index], seed)
-        sums = group[COUNTS].sum()
+        sums = group[list(COUNTS)].sum()
         table.append(row | {ratio: float(_ratio(sums[a], sums[b])) for ratio, (a, b) in RATIOS.items()})
     return pd.DataFrame(table)

@@ -8,7 +8,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from autojudge.errors import InputError
-from autojudge.tables import schemas
+from autojudge.tables.files import records
 
 ALTERNATIVE_LENGTH = 600  # characters of an alternative in a tooltip
 
@@ -47,7 +47,7 @@ def build_page(title: str, problems: Sequence[Mapping[str, Any]], note: str) -> 
     )
     environment.filters |= {"show_whitespace": show_whitespace, "shorten": shorten}
     template = environment.get_template("tokens_page.html.jinja")
-    return template.render(title=title, note=note, problems=[_lay_out(problem) for problem in problems])
+    return template.render(title=title, note=note, problems=[_attach_mismatches(problem) for problem in problems])
 
 
 def collect_problems(
@@ -65,9 +65,9 @@ def collect_problems(
     texts = problems.set_index("problem_id")
     by_problem = dict(list(labels.groupby("problem_id")))
     pages = []
-    for response in schemas.records(responses):
+    for response in records(responses):
         problem_id = response["problem_id"]
-        rows = schemas.records(by_problem.get(problem_id, labels.iloc[:0]))
+        rows = records(by_problem.get(problem_id, labels.iloc[:0]))
         pages.append(
             {
                 "problem_id": problem_id,
@@ -76,13 +76,13 @@ def collect_problems(
                 "gold": texts.loc[problem_id, "gold"],
                 "target_answer": response["target_answer"],
                 "pieces": [decode([token]) for token in response["mined_tokens"]],
-                "mismatches": [_describe(row, decode) for row in rows],
+                "mismatches": [_describe_mismatch(row, decode) for row in rows],
             }
         )
     return pages
 
 
-def _describe(label: Mapping[str, Any], decode: Callable[[list[int]], str]) -> dict[str, Any]:
+def _describe_mismatch(label: Mapping[str, Any], decode: Callable[[list[int]], str]) -> dict[str, Any]:
     """Return a mismatch as the page shows it."""
     return {
         "position": label["position"],
@@ -106,7 +106,7 @@ def shorten(text: str) -> str:
     return text if len(text) <= ALTERNATIVE_LENGTH else text[:ALTERNATIVE_LENGTH] + " …"
 
 
-def _lay_out(problem: Mapping[str, Any]) -> dict[str, Any]:
+def _attach_mismatches(problem: Mapping[str, Any]) -> dict[str, Any]:
     """Return a problem with `tokens`, pairs of a piece and its mismatch or None, and `n_important`."""
     pieces, mismatches = problem["pieces"], problem["mismatches"]
     by_position = {mismatch["position"]: mismatch for mismatch in mismatches}

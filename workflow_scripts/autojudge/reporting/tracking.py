@@ -1,4 +1,4 @@
-"""Weights & Biases: one run a dataset, pair and rule, made from finished tables. The only module that imports wandb."""
+"""Weights & Biases: one run per dataset, pair and rule, from finished tables. The only module that imports wandb."""
 
 import hashlib
 import json
@@ -88,11 +88,11 @@ def run_config(config: Mapping[str, Any], pair: str, rule: str) -> dict[str, Any
     Of the definitions (`pairs`, `rules`) only the run's own stay, so that a change of another one keeps the id. Keys
     that hold a secret are left out.
     """
-    kept = dict(config)
+    kept: dict[str, Any] = _without_secrets(config)
     for key, name in (("pairs", pair), ("rules", rule)):
         if isinstance(kept.get(key), Mapping):
             kept[key] = {name: kept[key][name]} if name in kept[key] else {}
-    return _without_secrets(kept)
+    return kept
 
 
 def _without_secrets(value: Any) -> Any:
@@ -171,12 +171,12 @@ def log_runs(runs: list[RunRecord], tracking: Mapping[str, Any], folder: str | P
         For each run `id`, `name`, `pair`, `rule`, `mode`, `folder` (relative to the parent of `folder`) and `fault`;
         the last two are None where there is none.
     """
-    begin, receipts = time.monotonic(), []
+    start, receipts = time.monotonic(), []
     for run in runs:
         receipt = {"id": run.id, "name": run.name, "pair": run.pair, "rule": run.rule, "mode": tracking["mode"]}
         receipt |= {"folder": None, "fault": None}
         try:
-            if time.monotonic() - begin > TIME_LIMIT:
+            if time.monotonic() - start > TIME_LIMIT:
                 raise TimeoutError(f"not begun: the runs before it took over {TIME_LIMIT:.0f} s")
             if tracking["mode"] != "disabled":
                 receipt["folder"] = str(log_run(run, tracking, Path(folder)))

@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from autojudge.reporting.figures import save_figure
 from autojudge.reporting.judge_style import COLUMN, SMALL
+from autojudge.reporting.style import save_figure
 
 
 def plot_transfer(table: pd.DataFrame, title: str, outputs: Mapping[str, str]) -> None:

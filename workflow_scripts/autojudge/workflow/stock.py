@@ -13,7 +13,8 @@ from autojudge.jobs.mining_work import Models
 from autojudge.jobs.store import Store, describe_bytes
 from autojudge.jobs.sweep_work import SweptProblem
 from autojudge.judging.artifact import load_judge
-from autojudge.tables.schemas import read_table, records
+from autojudge.tables.files import read_table, records
+from autojudge.tables.mining import PROBLEMS
 from autojudge.workflow.work import mining_work, sweep_work
 
 STAGES = ("mining", "sweep")
@@ -79,7 +80,7 @@ def _used(config: Mapping[str, Any], dataset: str, models: Models, folder: Path)
         needed += [made / "labels.parquet", made / "judge/judge.json"]
     if absent := [str(file) for file in needed if not file.is_file()]:
         return None, f"not told, as {', '.join(absent)} is not made yet"
-    problems = records(read_table("problems", needed[0]))
+    problems = records(read_table(PROBLEMS, needed[0]))
     if folder.name == "mining":
         mining = mining_work(entry["task"], entry["max_new_tokens"], models)
         return {mining.key(problem) for problem in problems}, ""

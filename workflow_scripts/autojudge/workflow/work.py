@@ -66,5 +66,5 @@ def _rule_digest(rule: str, judge: Judge | None) -> str:
     """Return a digest of a rule's code and, where it asks the judge, of the judge and its classifier's code."""
     if "judge" not in rule_needs(rule) or judge is None:
         return code_digest(RULES.path(rule))
-    code = code_digest(RULES.path(rule), (CLASSIFIERS.path(judge.classifier),))
+    code = code_digest(RULES.path(rule), (CLASSIFIERS.path(judge.record.classifier),))
     return piece_key({"code": code, "judge": judge.digest()})

@@ -8,7 +8,8 @@ from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from autojudge.reporting.figures import draw_pareto, draw_speed, plot_pareto
+from autojudge.reporting.pareto_figure import draw_pareto
+from autojudge.reporting.style import save_figure
 
 THRESHOLDS = np.linspace(0.02, 0.97, 26)
 FREE = ["top_k", "kl_divergence", "entropy", "fly", "chow", "typical"]
@@ -213,7 +214,8 @@ def test_pdf_embeds_truetype_fonts_and_is_the_same_every_time(tmp_path):
     table = measured()
     summary = table[table["recommended"]].assign(area=0.8, best=table["rule"] == "top_k")
     for name in ("one", "two"):
-        plot_pareto(table, table, summary, "toy", tmp_path / f"{name}.pdf", tmp_path / f"{name}.png")
+        figure = draw_pareto(table, table, summary, "toy")
+        save_figure(figure, tmp_path / f"{name}.pdf", tmp_path / f"{name}.png")
     pdf = (tmp_path / "one.pdf").read_bytes()
     assert b"/FontFile2" in pdf
     assert b"/Type3" not in pdf
@@ -221,24 +223,3 @@ def test_pdf_embeds_truetype_fonts_and_is_the_same_every_time(tmp_path):
     assert pdf == (tmp_path / "two.pdf").read_bytes()
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
     assert int.from_bytes((tmp_path / "one.png").read_bytes()[16:20]) == 11 * 200
-
-
-def test_speed_shows_each_measurement_and_the_formula_of_the_projection():
-    rows = [
-        ("target", 0, 1, 50.0, 1.0, 0.0),
-        ("lossless", 8, 1, 90.0, 0.25, 2.0),
-        ("lossless", 8, 16, 400.0, 0.25, 2.0),
-    ]
-    rows.append(("lossless", 4, 16, 300.0, 0.3, 1.2))
-    columns = ["method", "window", "batch", "tokens_per_second", "target_calls_per_token", "draft_calls_per_token"]
-    table = pd.DataFrame(rows, columns=columns).assign(problems=8, call_cost_ratio=0.3)
-    speed = table["tokens_per_second"]
-    figure = draw_speed(table.assign(tokens_per_second_low=speed - 1, tokens_per_second_high=speed + 1), 8, "toy")
-    left, right = figure.axes
-    texts = [text.get_text() for text in left.texts]
-    assert sorted(texts) == ["400.0", "50.0", "90.0"]
-    lines = {line.get_label(): line for line in right.lines}
-    for window, target, draft in ((8, 0.25, 2.0), (4, 0.3, 1.2)):
-        x, y = lines[f"lossless, window {window}"].get_data()
-        np.testing.assert_allclose(y, 1 / (target + x * draft))
-    assert "this pair" in [text.get_text() for text in right.texts]

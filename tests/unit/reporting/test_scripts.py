@@ -1,0 +1,27 @@
+"""Scripts that compute know nothing of figures and pages, so that an edit of one of those reruns it alone."""
+
+import subprocess
+import sys
+
+import pytest
+
+from conftest import ROOT
+
+
+@pytest.mark.parametrize(
+    "script, reached",
+    [
+        ("mine_labels", set()),
+        ("sweep_thresholds", set()),
+        ("build_pareto", {"statistics"}),
+        ("measure_speed", set()),
+        ("plot_pareto", {"names", "style", "label_placement", "pareto_figure"}),
+        ("plot_speed", {"names", "style", "speed_figure"}),
+        ("write_summary", {"names", "summary"}),
+    ],
+)
+def test_a_script_reaches_of_reporting_only_what_it_needs(script, reached):
+    code = f"import sys, {script}; print(*(m for m in sys.modules if m.startswith('autojudge.reporting.')))"
+    command = [sys.executable, "-c", code]
+    printed = subprocess.run(command, cwd=ROOT / "workflow_scripts", capture_output=True, text=True, check=True).stdout
+    assert {name.split(".")[-1] for name in printed.split()} == reached

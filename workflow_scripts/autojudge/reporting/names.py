@@ -1,0 +1,16 @@
+"""How figures and tables call a rule."""
+
+LABELS = {
+    "kl_divergence": "KL divergence",
+    "js_divergence": "JS divergence",
+    "tv_distance": "TV distance",
+    "fly": "FLy",
+    "top_k": "top-K",
+    "chow": "Chow",
+    "confidence_tv": "confidence TV",
+}
+
+
+def name_rule(rule: str) -> str:
+    """Return a rule's name for readers."""
+    return LABELS.get(rule) or rule.replace("_", " ")

@@ -1,0 +1,21 @@
+"""The dictionary of all tables and columns, which results/README.md repeats."""
+
+from autojudge.tables.decoding import SWEEP
+from autojudge.tables.judging import GRID, SCORES
+from autojudge.tables.mining import FEATURES, LABELS, PROBLEMS, RESPONSES
+from autojudge.tables.reporting import CURVE, JUDGES, LEARNING_CURVE, PARETO, SPEED, SUMMARY, TRANSFER
+from autojudge.tables.table import Table
+
+OF_MINING = (PROBLEMS, RESPONSES, LABELS, FEATURES)
+OF_REPORTING = (JUDGES, LEARNING_CURVE, TRANSFER, PARETO, CURVE, SUMMARY, SPEED)
+TABLES = {table.name: table for table in (*OF_MINING, GRID, SCORES, SWEEP, *OF_REPORTING)}
+
+
+def describe_tables() -> str:
+    """Return the dictionary as Markdown, a section per table."""
+    return "\n\n".join(_describe(table) for table in TABLES.values())
+
+
+def _describe(table: Table) -> str:
+    rows = [f"| `{name}` | {column.type} | {column.doc} |" for name, column in table.columns.items()]
+    return "\n".join([f"### {table.name}", "", table.doc, "", "| column | type | meaning |", "|---|---|---|", *rows])

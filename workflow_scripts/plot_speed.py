@@ -1,0 +1,26 @@
+"""Rule plot_speed: a pair's figure of measured speed, and of the speed that its counted calls promise elsewhere."""
+
+from autojudge.reporting.speed_figure import draw_speed
+from autojudge.reporting.style import save_figure
+from autojudge.tables.files import read_table
+from autojudge.tables.reporting import SPEED
+
+
+def plot_speed(speed: str, pair: str, window: int, path_pdf: str, path_png: str) -> None:
+    """Draw table `speed`, the measurements being those of one window."""
+    table = read_table(SPEED, speed)
+    title = f"{pair}: speed of decoding, {table['threads'].iloc[0]} threads"
+    save_figure(draw_speed(table, window, title), path_pdf, path_png)
+
+
+if __name__ == "__main__":
+    from autojudge.jobs.progress import job_log
+
+    with job_log(snakemake.log[0]):
+        plot_speed(
+            speed=snakemake.input.speed,
+            pair=snakemake.wildcards.pair,
+            window=snakemake.params.window,
+            path_pdf=snakemake.output.pdf,
+            path_png=snakemake.output.png,
+        )
