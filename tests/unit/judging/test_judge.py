@@ -38,6 +38,7 @@ from autojudge.judging.logistic import LogisticPath
 from autojudge.judging.metrics import compare, draw_weights, estimate, measure
 from autojudge.judging.mismatches import Mismatches, fold_of, load_features
 from autojudge.reporting.model_card import build_card
+from autojudge.tables import judging as tables_of_judging
 from autojudge.tables.feature_names import BLOCKS, SCALARS, expand_blocks
 from autojudge.tables.files import read_table, write_table
 from autojudge.tables.mining import FEATURES, LABELS
@@ -260,8 +261,8 @@ def grid(tables, tmp_path):
         for fold in ("validation", "1-of-2", "2-of-2"):
             outputs = {table: str(tmp_path / f"{table}-{name}-{fold}.parquet") for table in parts}
             train_judge(data, name, blocks, GRID, fold, 0, outputs)
-            for table, path in outputs.items():
-                parts[table].append(read_table(table, path))
+            parts["grid"].append(read_table(tables_of_judging.GRID, outputs["grid"]))
+            parts["scores"].append(read_table(tables_of_judging.SCORES, outputs["scores"]))
     return data, *(pd.concat(frames, ignore_index=True) for frames in parts.values())
 
 
