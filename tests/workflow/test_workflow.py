@@ -30,6 +30,7 @@ def test_the_experiment_makes_every_result(clone):
     assert "<html" in (clone.folder / RESULTS / "tokens.html").read_text()
     for figure in ("ablation", "learning_curve"):
         assert (clone.folder / RESULTS / f"{figure}.pdf").stat().st_size > 1000
+    assert (clone.folder / RESULTS / "speed.pdf").stat().st_size > 1000
     assert "cut off" in (clone.folder / RESULTS / "answers.md").read_text()
     for name in ("problems", "responses", "labels", "features", "grid", "scores", "sweep"):
         assert len(clone.table(name)) > 0, name
@@ -131,10 +132,13 @@ def test_other_resources_and_batches_rerun_nothing(clone):
 @pytest.mark.parametrize(
     "module, reruns, spares",
     [
-        ("statistics.py", {"build_pareto"}, {"mine_labels", "sweep_thresholds", "train_judge"}),
-        ("mining.py", {"mine_labels", "train_judge", "sweep_thresholds", "build_pareto"}, {"prepare_problems"}),
+        ("reporting/statistics.py", {"build_pareto"}, {"mine_labels", "sweep_thresholds", "train_judge"}),
+        ("reporting/pareto_figure.py", {"plot_pareto"}, {"build_pareto", "plot_speed", "write_summary"}),
+        ("reporting/speed_figure.py", {"plot_speed"}, {"measure_speed", "plot_pareto"}),
+        ("tables/reporting.py", {"build_pareto", "plot_pareto"}, {"mine_labels", "sweep_thresholds", "train_judge"}),
+        ("mining/miner.py", {"mine_labels", "train_judge", "sweep_thresholds", "build_pareto"}, {"prepare_problems"}),
         ("rules/top_k.py", {"sweep_thresholds", "build_pareto"}, {"mine_labels", "train_judge"}),
-        ("tokens_page.html.jinja", {"show_tokens"}, {"build_pareto"}),
+        ("reporting/tokens_page.html.jinja", {"show_tokens"}, {"build_pareto"}),
         ("tasks/gsm8k.py", set(), {"prepare_problems", "mine_labels"}),
     ],
 )

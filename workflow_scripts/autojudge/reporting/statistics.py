@@ -108,8 +108,8 @@ def trace_curve(rows: pd.DataFrame, reference: pd.Series, name: str) -> pd.DataF
     Returns
     -------
     DataFrame
-        A row a breakpoint, ascending: `threshold`, up to which it holds from the one before, `accuracy`, the ratios of
-        tables `curve` and `pareto`, and how many problems are `lost` and `won` against lossless.
+        One row per breakpoint, ascending: `threshold`, up to which it holds from the one before, `accuracy`, the ratios
+        of tables `curve` and `pareto`, and how many problems are `lost` and `won` against lossless.
 
     Raises
     ------
