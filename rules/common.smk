@@ -206,10 +206,11 @@ def shards_of_run(dataset, pairs):
 
 def run_results(dataset, pairs):
     """What one run makes."""
-    figure = [f"results/{dataset}_pareto.{suffix}" for suffix in ("pdf", "png", "csv")]
+    of_dataset = ("pareto.pdf", "pareto.png", "pareto.csv", "summary.md", "wandb.json")
+    figure = [f"results/{dataset}_{name}" for name in of_dataset]
     of_judge = ("tokens.html", "judges.md", "ablation.pdf", "learning_curve.pdf", "judge/README.md")
     of_judge = of_judge if uses_judge(config) else ()
     pages = expand("results/{dataset}/{pair}/{name}", dataset=dataset, pair=pairs, name=of_judge)
     per_pair = ("answers.md", "speed.pdf")
     reports = expand("results/{dataset}/{pair}/{name}", dataset=dataset, pair=pairs, name=per_pair)
-    return figure + pages + reports + [f"results/{dataset}_wandb.json"] + shards_of_run(dataset, pairs)
+    return figure + pages + reports + shards_of_run(dataset, pairs)

@@ -32,10 +32,7 @@ def build_pareto(
         Its sweep.parquet; its judge.json, where a judge is swept.
     thresholds : mapping of rule to floats or "judge"
         As the config gives them.
-    tolerance : float
-        Percentage points that a recommended threshold may lose on validation.
     outputs : mapping of table to path
-        `pareto`, `curve` and `summary`.
     """
     kinds = {rule: rule_kind(rule) for rule in ("target", *thresholds)}
     parts = []

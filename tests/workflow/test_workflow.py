@@ -20,6 +20,7 @@ def test_the_experiment_makes_every_result(clone):
     assert "<html" in (clone.folder / RESULTS / "tokens.html").read_text()
     for figure in ("ablation", "learning_curve"):
         assert (clone.folder / RESULTS / f"{figure}.pdf").stat().st_size > 1000
+    assert (clone.folder / RESULTS / "speed.pdf").stat().st_size > 1000
     assert "cut off" in (clone.folder / RESULTS / "answers.md").read_text()
     for name in ("problems", "responses", "labels", "features", "grid", "scores", "sweep"):
         assert len(clone.table(name)) > 0, name

@@ -1,4 +1,4 @@
-"""How figures and tables call a rule."""
+"""What figures and tables call a rule."""
 
 LABELS = {
     "kl_divergence": "KL divergence",

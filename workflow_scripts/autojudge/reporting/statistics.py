@@ -108,8 +108,8 @@ def trace_curve(rows: pd.DataFrame, reference: pd.Series, name: str) -> pd.DataF
     Returns
     -------
     DataFrame
-        A row a breakpoint, ascending: `threshold`, up to which it holds from the one before, `accuracy`, the ratios of
-        tables `curve` and `pareto`, and how many problems are `lost` and `won` against lossless.
+        One row per breakpoint, ascending: `threshold`, up to which it holds from the one before, `accuracy`, the ratios
+        of tables `curve` and `pareto`, and how many problems are `lost` and `won` against lossless.
 
     Raises
     ------
@@ -153,7 +153,8 @@ def _ratio(counts: ArrayLike, per: ArrayLike) -> NDArray[np.float64]:
     """Return ratios, of the shape of both; nan where nothing was counted, as for the cycles of the target alone."""
     counts, per = np.asarray(counts, dtype=float), np.asarray(per, dtype=float)
     ratios: NDArray[np.float64] = np.full(counts.shape, np.nan)
-    return np.divide(counts, per, out=ratios, where=per > 0)
+    np.divide(counts, per, out=ratios, where=per > 0)
+    return ratios
 
 
 def recommend_threshold(curve: pd.DataFrame, problems: int, tolerance: float, seed: int) -> float:
