@@ -84,7 +84,7 @@ def check_task(name: str) -> None:
         Prompt.load(path)
     elif name in TASKS.names() and path.with_suffix(".yaml").exists():
         raise InputError(
-            f"{path}: does not read {path.stem}.yaml, which lies beside it; set `PROMPT = Prompt.load(__file__)`, or "
+            f"{path}: does not read the file {path.stem}.yaml beside it; set `PROMPT = Prompt.load(__file__)`, or "
             "delete that file"
         )
 
