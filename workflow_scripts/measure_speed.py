@@ -1,11 +1,12 @@
 """Rule measure_speed: wall-clock of the target, assisted generation, lossless, judge and best training-free rule."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import torch
 
-from autojudge.decoding.speed import ASSISTED, TARGET, Method, call_cost_ratio, measure_speed
+from autojudge.decoding.speed import ASSISTED, TARGET, Method, Setting, call_cost_ratio, measure_speed
 from autojudge.engine.models import load_pair
 from autojudge.engine.settings import describe_models
 from autojudge.jobs.gpus import claim_gpus
@@ -41,11 +42,12 @@ def time_pair(
     if judge:
         judge.check_pair(describe_models(pair), models.hidden_sizes)
     methods = choose_methods(rows[rows["pair"] == name], models.draft is not None)
-    window, limit, stop = settings["window"], settings["max_new_tokens"], prompt_of(load_task(task)).stop
-    found = measure_speed(models, prompts, methods, window, limit, settings["batches"], settings["rounds"], judge, stop)
+    window, stop = settings["window"], prompt_of(load_task(task)).stop
+    setting = Setting(models, window, settings["max_new_tokens"], judge, stop)
+    found = measure_speed(setting, prompts, methods, settings["batches"], settings["rounds"])
     rules, largest = [method for method in methods if method.rule], [max(settings["batches"])]
     for other in set(settings["windows"]) - {window}:
-        found += measure_speed(models, prompts, rules, other, limit, largest, 1, judge, stop)
+        found += measure_speed(replace(setting, window=other), prompts, rules, largest, rounds=1)
     ratio = call_cost_ratio(models)
     schemas.write_table("speed", [row | {"call_cost_ratio": ratio} for row in found], output["csv"])
     title = f"{name}: speed of decoding, {torch.get_num_threads()} threads"

@@ -5,7 +5,8 @@ import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from autojudge.decoding.decoder import Decoded, Decoder, Job, needs_of
+from autojudge.decoding.branches import Decoded, Job
+from autojudge.decoding.decoder import Decoder, needs_of
 from autojudge.decoding.thresholds import EVERY, INFINITY, Interval, Points
 from autojudge.rules import Rule, load_rule
 from autojudge.tables.schemas import read_table, records
@@ -57,10 +58,10 @@ def sweep_rows(
             "cut_off": decoder.ending.cut_off(response.tokens),
             "response": response.tokens,
         }
-        if not response.rules:
+        if not response.thresholds:
             no_cycles = {"cycles": 0, "accepted": 0, "emitted": 0}
             yield row | _holding(TARGET, 0, EVERY, True) | response.counts() | no_cycles
-        for rule, thresholds in response.rules.items():
+        for rule, thresholds in response.thresholds.items():
             counts = response.counts("draft_at_draft" in needs_of(rule, decoder.judge))
             exact = isinstance(thresholds, Interval)
             for interval in [thresholds] if isinstance(thresholds, Interval) else _between(rule, thresholds, responses):
@@ -79,7 +80,7 @@ def _holding(rule: str, window: int, interval: Interval, exact: bool) -> dict[st
 
 def _between(rule: Rule, points: Points, responses: Sequence[Decoded]) -> list[Interval]:
     """Return, for each given threshold, those from the one before it on, for which it stands."""
-    held = [response.rules.get(rule) for response in responses]
+    held = [response.thresholds.get(rule) for response in responses]
     known = sorted(value for p in held if isinstance(p, Points) for value in p.values)
     before = dict(zip(known, [-INFINITY, *known], strict=False))
     return [Interval(before[value], value) for value in points.values]
@@ -105,7 +106,7 @@ def sweep(
     for index, responses in decoder.decode([jobs[number] for number in remaining]):
         number = remaining[index]
         problem = problems[number // 2]
-        if any(isinstance(t, Points) for response in responses for t in response.rules.values()):
+        if any(isinstance(t, Points) for response in responses for t in response.thresholds.values()):
             message = "problem %s: more than %d branches, decoded at the given thresholds only"
             logger.warning(message, problem["problem_id"], decoder.most_branches)
         yield number, list(sweep_rows(problem, responses, decoder, task))
