@@ -15,7 +15,7 @@ import torch
 from mining import complete, load_problems, read_config
 from report import write_report
 
-from autojudge.decoding.speed import ASSISTED, TARGET, Method, assist, measure_speed, run_method
+from autojudge.decoding.speed import ASSISTED, TARGET, Method, Setting, assist, run_method, time_methods
 from autojudge.engine.models import load_pair
 from autojudge.jobs.provenance import current_commit
 from autojudge.rules import load_rule
@@ -48,7 +48,8 @@ def main():
     methods = [Method(TARGET), Method(ASSISTED), Method("lossless", load_rule("lossless"))]
     for name, threshold in (rule.split(":") for rule in args.rule):
         methods.append(Method(name, load_rule(name), float(threshold)))
-    rows = measure_speed(pair, prompts, methods, window, limit, args.batches, args.rounds)
+    setting = Setting(pair, window, limit)
+    rows = time_methods(setting, prompts, methods, args.batches, args.rounds)
     for row in rows:
         speeds = (row[f"tokens_per_second{end}"] for end in ("", "_low", "_high"))
         print(
@@ -58,7 +59,7 @@ def main():
         print(f"  {100 * row['outside_forwards']:4.1f} % outside forwards, {row['tokens']} tokens")
     found = {(row["method"], row["batch"]): row for row in rows}
     assisted, lossless = found[ASSISTED, 1], found.get(("lossless", 1))
-    ours = run_method(pair, prompts[:1], methods[2], window, limit, 1).counts["tokens"]
+    ours = run_method(setting, prompts[:1], methods[2], 1).counts["tokens"]
     result = {
         "lossless_vs_assisted": lossless and lossless["tokens_per_second"] / assisted["tokens_per_second"],
         "overhead": lossless and lossless["outside_forwards"],

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from mining import complete, load_problems, read_config
 
-from autojudge.decoding.decoder import Decoder, Job
+from autojudge.decoding.branches import Job
+from autojudge.decoding.decoder import Decoder
 from autojudge.decoding.thresholds import EVERY, Points
 from autojudge.engine.models import load_pair
 from autojudge.jobs.provenance import current_commit
@@ -53,7 +54,7 @@ def decode(decoder, prompts, rule, thresholds):
 
 def choose_thresholds(curves, rule):
     """Return 26 thresholds spread over the breakpoints, each in a gap that is wide against rounding."""
-    ends = sorted({r.rules[rule].high for responses in curves for r in responses} - {float("inf")})
+    ends = sorted({r.thresholds[rule].high for responses in curves for r in responses} - {float("inf")})
     gaps = [(a + b) / 2 for a, b in zip(ends, ends[1:], strict=False) if b - a > WIDE * max(abs(a), abs(b))]
     places = np.linspace(0, len(gaps) - 1, min(THRESHOLDS, len(gaps))).round().astype(int)
     return [gaps[place] for place in places]
@@ -64,7 +65,7 @@ def differences(curves, separate, rule, thresholds):
     different = []
     for i, responses in enumerate(curves):
         for t in thresholds:
-            (ours,) = (r for r in responses if r.rules[rule].low < t <= r.rules[rule].high)
+            (ours,) = (r for r in responses if r.thresholds[rule].low < t <= r.thresholds[rule].high)
             (other,) = separate[t][i]
             if (ours.tokens, ours.counts(), ours.last_reads) != (other.tokens, other.counts(), other.last_reads):
                 different.append((i, t))

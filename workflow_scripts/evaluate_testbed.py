@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from autojudge.decoding.decoder import Decoder, Job
+from autojudge.decoding.branches import Job
+from autojudge.decoding.decoder import Decoder
 from autojudge.engine.models import load_pair
 from autojudge.reading.prompts import encode_chat
 from autojudge.reporting.statistics import wilson_interval

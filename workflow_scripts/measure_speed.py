@@ -1,13 +1,13 @@
 """Rule measure_speed: wall-clock of the target, assisted generation, lossless, judge and best training-free rule."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 
-from autojudge.decoding import speed
-from autojudge.decoding.speed import ASSISTED, TARGET, Method
+from autojudge.decoding.speed import ASSISTED, TARGET, Method, Setting, call_cost_ratio, time_methods
 from autojudge.engine.models import load_pair
 from autojudge.jobs.gpus import claim_gpus
 from autojudge.jobs.mining_work import Models
@@ -45,15 +45,13 @@ def measure_speed(
     if judge:
         judge.check_pair(models, loaded.hidden_sizes)
     methods = choose_methods(recommended[recommended["pair"] == name], loaded.draft is not None)
-    window, batches = settings["window"], settings["batches"]
-    shared = {"limit": settings["max_new_tokens"], "judge": judge, "stop": prompt_of(load_task(task)).stop}
-    rows = speed.measure_speed(
-        loaded, prompts, methods, window=window, batches=batches, rounds=settings["rounds"], **shared
-    )
+    window, batches, stop = settings["window"], settings["batches"], prompt_of(load_task(task)).stop
+    setting = Setting(loaded, window, settings["max_new_tokens"], judge, stop)
+    rows = time_methods(setting, prompts, methods, batches, settings["rounds"])
     rules = [method for method in methods if method.rule]
     for other in set(settings["windows"]) - {window}:
-        rows += speed.measure_speed(loaded, prompts, rules, window=other, batches=[max(batches)], rounds=1, **shared)
-    machine = {"call_cost_ratio": speed.call_cost_ratio(loaded), "threads": torch.get_num_threads()}
+        rows += time_methods(replace(setting, window=other), prompts, rules, [max(batches)], rounds=1)
+    machine = {"call_cost_ratio": call_cost_ratio(loaded), "threads": torch.get_num_threads()}
     write_table(SPEED, [row | machine for row in rows], output)
 
 

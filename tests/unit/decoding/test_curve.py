@@ -1,10 +1,12 @@
 """One traversal for all thresholds of all rules agrees with separate runs, token for token and count for count."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
-from autojudge.decoding.decoder import Decoder, Job
-from autojudge.decoding.sweep import sweep
+from autojudge.decoding.branches import Job
+from autojudge.decoding.decoder import Decoder
 from autojudge.decoding.thresholds import EVERY, INFINITY, Interval, Points
 from autojudge.engine.sampling import Sampling
 from autojudge.mining.miner import Miner
@@ -34,7 +36,7 @@ def decode(pair, judge, prompts):
 
 def covering(responses, rule, t):
     """The one response that holds at a threshold."""
-    (found,) = (r for r in responses if rule in r.rules and r.rules[rule].low < t <= r.rules[rule].high)
+    (found,) = (r for r in responses if rule in r.thresholds and r.thresholds[rule].low < t <= r.thresholds[rule].high)
     return found
 
 
@@ -44,7 +46,9 @@ def result(response, reads_last=False):
 
 def between_breakpoints(curves, rule, count=6):
     """Thresholds in gaps that are wide against rounding: at a breakpoint itself the last bit of a score decides."""
-    ends = sorted({r.rules[rule].high for responses in curves for r in responses if rule in r.rules} - {INFINITY})
+    ends = sorted(
+        {r.thresholds[rule].high for responses in curves for r in responses if rule in r.thresholds} - {INFINITY}
+    )
     gaps = [(a + b) / 2 for a, b in zip(ends, ends[1:], strict=False) if b - a > 1e-4 * max(abs(a), abs(b))]
     chosen = np.quantile(gaps, np.linspace(0, 1, count), method="nearest").tolist() if gaps else []
     return sorted({*chosen, INFINITY})
@@ -61,8 +65,8 @@ def test_a_curve_equals_separate_runs_problem_by_problem_and_count_by_count(deco
 
 def described(responses, rule):
     """Responses of a rule by what they are, and the ends of their intervals, which scores' last bits move."""
-    found = sorted((r for r in responses if rule in r.rules), key=lambda r: r.rules[rule].high)
-    return [result(r, rule.name == "judge") for r in found], [r.rules[rule].high for r in found]
+    found = sorted((r for r in responses if rule in r.thresholds), key=lambda r: r.thresholds[rule].high)
+    return [result(r, rule.name == "judge") for r in found], [r.thresholds[rule].high for r in found]
 
 
 def agree(ours, others):
@@ -81,7 +85,7 @@ def test_curves_of_all_rules_at_once_equal_each_rules_own(decode):
 def test_every_threshold_has_one_response(decode):
     rule = load_rule("kl_divergence")
     for responses in decode({rule: EVERY}):
-        intervals = sorted((r.rules[rule].low, r.rules[rule].high) for r in responses)
+        intervals = sorted((r.thresholds[rule].low, r.thresholds[rule].high) for r in responses)
         assert intervals[0][0] == -INFINITY and intervals[-1][1] == INFINITY
         assert all(a[1] == b[0] for a, b in zip(intervals, intervals[1:], strict=False))
 
@@ -96,26 +100,31 @@ def test_the_number_of_rows_changes_nothing(decode):
             agree(described(one, rule), described(third, rule))
 
 
-def test_a_problem_with_too_many_branches_is_decoded_at_the_given_thresholds_and_says_so(pair, judge, problems, arith):
+def test_a_rule_with_too_many_branches_is_decoded_at_the_given_thresholds_and_says_so(
+    pair, judge, problems, arith, sweep
+):
     rows = [p for p in problems if p["split"] == "test"][:10]
-    given = {"kl_divergence": [0.05, 0.3, 2.0], "judge": [0.5]}
+    given = {"kl_divergence": [0.05, 0.3, 2.0], "judge": [0.5], "lossless": [0.0]}
 
     def swept(branches):
         decoder = Decoder(pair, judge, WINDOW, LIMIT, 16, most_branches=branches)
-        return [row for _, found in sweep(decoder, rows, given, {}, arith) for row in found if row["rule"] != "target"]
+        return [row for row in sweep(decoder, rows, given, arith) if row["rule"] != "target"]
 
     exact = swept(10**6)
     assert all(row["exact"] for row in exact)
-    leaves = [len({tuple(r["response"]) for r in exact if r["problem_id"] == p["problem_id"]}) for p in rows]
-    capped = swept(sorted(leaves)[len(rows) // 2])
-    inexact = {row["problem_id"] for row in capped if not row["exact"]}
+    leaves = Counter((row["problem_id"], row["rule"]) for row in exact)
+    most = sorted(leaves.values())[len(leaves) // 2]
+    limited = swept(most)
+    for row in limited:
+        assert row["exact"] == (leaves[row["problem_id"], row["rule"]] <= most)
+    inexact = {row["problem_id"] for row in limited if row["rule"] == "kl_divergence" and not row["exact"]}
     assert 0 < len(inexact) < len(rows)
     for problem in inexact:
-        of_rule = [r for r in capped if r["problem_id"] == problem and r["rule"] == "kl_divergence"]
+        of_rule = [r for r in limited if r["problem_id"] == problem and r["rule"] == "kl_divergence"]
         assert sorted((r["threshold_low"], r["threshold"]) for r in of_rule) == [
             (-INFINITY, 0.05), (0.05, 0.3), (0.3, 2.0), (2.0, INFINITY),
         ]  # fmt: skip
-    for row in (row for row in capped if not row["exact"]):  # what the curve has at that threshold
+    for row in (row for row in limited if not row["exact"]):  # what the curve has at that threshold
         (wanted,) = (
             r
             for r in exact
@@ -124,6 +133,40 @@ def test_a_problem_with_too_many_branches_is_decoded_at_the_given_thresholds_and
         )
         same = ("response", "answer", "correct", "cycles", "accepted", "emitted", "target_calls", "draft_calls")
         assert {k: row[k] for k in same} == {k: wanted[k] for k in same}
+
+
+@pytest.mark.parametrize("batch", [3, 16])
+def test_what_a_rule_gives_under_a_limit_does_not_depend_on_the_rules_beside_it(pair, judge, prompts, batch):
+    points = Points((0.05, 0.3, 2.0, INFINITY))
+    rules = [load_rule(name) for name in ("kl_divergence", "judge", "top_k", "fly", "lossless")]
+
+    def decode(rules, most, thresholds=EVERY):
+        decoder = Decoder(pair, judge, WINDOW, LIMIT, batch, most_branches=most)
+        fallback = dict.fromkeys(rules, points)
+        jobs = [Job(prompt, dict.fromkeys(rules, thresholds), fallback, i) for i, prompt in enumerate(prompts)]
+        found = list(decoder.decode(jobs))
+        assert sorted(number for number, _ in found) == list(range(len(prompts))), "each job is yielded once"
+        return [responses for _, responses in sorted(found, key=lambda job: job[0])]
+
+    curves, most = decode(rules, 10**6), 6
+    together = decode(rules, most)
+    alone = {rule: decode([rule], most) for rule in rules}
+    beside = Counter()
+    for i, (curve, limited) in enumerate(zip(curves, together, strict=True)):
+        too_many = {rule for rule in rules if sum(rule in r.thresholds for r in curve) > most}
+        beside[0 < len(too_many) < len(rules) - 1] += 1
+        for rule in rules:
+            own, held = ([r for r in found if rule in r.thresholds] for found in (alone[rule][i], limited))
+            kind = Points if rule in too_many else Interval
+            assert {type(r.thresholds[rule]) for r in own + held} == {kind}
+            if rule in too_many:
+                ours, others = (sorted((r.thresholds[rule].values, result(r)) for r in part) for part in (own, held))
+                assert str(ours) == str(others)
+                assert sorted(t for r in held for t in r.thresholds[rule].values) == list(points.values)
+            else:
+                agree(described(held, rule), described(own, rule))
+                agree(described(held, rule), described(curve, rule))
+    assert beside[True] > 1, "no problem has rules on both sides of the limit"
 
 
 @pytest.mark.parametrize("sampling", [None, Sampling(0.8, 0.9)])
@@ -136,12 +179,12 @@ def test_every_rules_batch_result_equals_its_single_row_result(decode, name, sam
     ]
 
 
-def test_the_oracle_writes_the_mined_response(pair, problems, arith):
+def test_the_oracle_writes_the_mined_response(pair, problems, arith, sweep):
     rows = [p for p in problems if p["split"] == "test"][:12]
     mined = {m.response["problem_id"]: m for m in Miner(pair, arith, LIMIT, 12).mine(rows)}
     labels = {name: {label["position"]: label["important"] for label in m.labels} for name, m in mined.items()}
     decoder = Decoder(pair, None, WINDOW, LIMIT, 16)
-    found = [row for _, part in sweep(decoder, rows, {"oracle": [1.0], "always": [1.0]}, labels, arith) for row in part]
+    found = sweep(decoder, rows, {"oracle": [1.0], "always": [1.0]}, arith, labels)
     oracle = {row["problem_id"]: row for row in found if row["rule"] == "oracle" and row["threshold"] == INFINITY}
     lossless = {row["problem_id"]: row for row in found if row["rule"] == "oracle" and row["threshold"] == 0}
     for name, m in mined.items():
@@ -158,3 +201,9 @@ def test_thresholds_split_into_those_that_refuse_and_those_that_keep():
     assert EVERY.split(INFINITY) == (EVERY, None)
     assert Points((1.0, 2.0, 3.0)).split(2) == (Points((1.0, 2.0)), Points((3.0,)))
     assert Points((1.0,)).split(0) == (None, Points((1.0,)))
+
+
+def test_a_score_that_is_not_a_number_is_refused_by_every_threshold():
+    assert Interval(0, 1).split(float("nan")) == (Interval(0, 1), None)
+    assert EVERY.split(float("nan")) == (EVERY, None)
+    assert Points((1.0, INFINITY)).split(float("nan")) == (Points((1.0, INFINITY)), None)

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from autojudge.decoding.decoder import Decoder, Job
+from autojudge.decoding.branches import Job
+from autojudge.decoding.decoder import Decoder
 from autojudge.decoding.thresholds import Points
 from autojudge.rules import load_rule
 from reference import draft_choices, greedy

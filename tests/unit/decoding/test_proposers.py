@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from autojudge.decoding.decoder import Decoder, Job
+from autojudge.decoding.branches import Job
+from autojudge.decoding.decoder import Decoder
 from autojudge.decoding.proposers import look_up
 from autojudge.decoding.thresholds import EVERY, Points
 from autojudge.engine.models import load_pair
@@ -40,7 +41,7 @@ def test_prompt_lookup_calls_no_draft_and_has_curves_too(pair_settings, prompts)
     found = dict(Decoder(other, None, 8, LIMIT, 8).decode([Job(prompt, {rule: EVERY}) for prompt in prompts]))
     for i, prompt in enumerate(prompts):
         assert all(r.draft_calls == 0 for r in found[i])
-        (slow,) = (r for r in found[i] if r.rules[rule].low == -float("inf"))
+        (slow,) = (r for r in found[i] if r.thresholds[rule].low == -float("inf"))
         assert slow.tokens == decode(other, [prompt], {})[0].tokens
 
 

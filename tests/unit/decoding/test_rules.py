@@ -5,7 +5,8 @@ from math import exp, log, sqrt
 import pytest
 import torch
 
-from autojudge.decoding.decoder import Decoder, Job
+from autojudge.decoding.branches import Job
+from autojudge.decoding.decoder import Decoder
 from autojudge.decoding.thresholds import Points
 from autojudge.judging.signals import Signals
 from autojudge.rules import RULES as REGISTRY

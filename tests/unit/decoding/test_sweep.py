@@ -1,12 +1,15 @@
-"""A sweep that is stopped goes on where it was: no response tree is decoded twice, and the table is the same."""
+"""The sweep takes finished work from its store: nothing is decoded twice, and the table is that of an undisturbed run."""
 
 import pytest
 
 import sweep_thresholds as script
-from autojudge.errors import InputError
+from autojudge.jobs import sweep_work
 from autojudge.tables.decoding import SWEEP
 from autojudge.tables.files import read_table, write_table
 from autojudge.tables.mining import PROBLEMS
+
+N = 6
+LOSSLESS = {"lossless": [0], "kl_divergence": [0.3]}
 
 
 class StoppedError(Exception):
@@ -14,79 +17,101 @@ class StoppedError(Exception):
 
 
 @pytest.fixture
-def run(tmp_path, problems, pair_settings):
-    rows = [p for p in problems if p["split"] == "test"][:6]
-    write_table(PROBLEMS, rows, tmp_path / "problems.parquet")
-    decoding = {"window": 8, "branches": 512, "temperature": 0, "top_p": 1}
+def run(tmp_path, problems, pair_settings, caplog):
+    """Runs a sweep in a folder; returns its table and how many pieces it took and computed."""
+    write_table(PROBLEMS, [p for p in problems if p["split"] == "test"][:N], tmp_path / "problems.parquet")
 
-    def run(name, rules=None, limit=160):
-        rules = rules or {"lossless": {"thresholds": [0]}, "kl_divergence": {"thresholds": [0.3]}}
-        thresholds = {rule: settings["thresholds"] for rule, settings in rules.items()}
-        output, journal = str(tmp_path / f"{name}.parquet"), str(tmp_path / f"{name}.jsonl")
-        script.sweep_thresholds(
-            str(tmp_path / "problems.parquet"),
-            "1-of-1",
-            None,
-            None,
-            pair_settings,
-            "arith",
-            limit,
-            thresholds,
-            decoding,
-            4,
-            [],
-            journal,
-            output,
-        )
-        return read_table(SWEEP, output)
+    def run(folder, thresholds=None, limit=160, branches=512, shard="1-of-1"):
+        output = tmp_path / folder / "sweep" / f"{shard}.parquet"
+        caplog.clear()
+        with caplog.at_level("INFO", logger="autojudge"):
+            script.sweep_thresholds(
+                problems=str(tmp_path / "problems.parquet"),
+                shard=shard,
+                judge_folder=None,
+                labels=None,
+                pair=pair_settings,
+                models={"draft": {"contents": "d"}, "target": {"contents": "t"}},
+                task="arith",
+                max_new_tokens=limit,
+                thresholds=thresholds or LOSSLESS,
+                decoding={"window": 8, "branches": branches, "temperature": 0, "top_p": 1},
+                batch=4,
+                output=str(output),
+            )
+        (counts,) = [record.args for record in caplog.records if record.msg.startswith("store: ")]
+        return read_table(SWEEP, output), counts
 
     return run
 
 
-def test_a_stopped_sweep_resumes_and_ends_with_the_same_table(run, monkeypatch):
-    undisturbed = run("undisturbed")
-    decoded, advance, sweep = [], script.Progress.advance, script.sweep
-
-    def counted(*arguments):
-        for job, rows in sweep(*arguments):
-            decoded.append(job)
-            yield job, rows
-
-    def stop(progress, count=1):
-        advance(progress, count)
-        if len(decoded) in (3, 7):
-            decoded.append(None)
-            raise StoppedError
-
-    monkeypatch.setattr(script, "sweep", counted)
-    monkeypatch.setattr(script.Progress, "advance", stop)
-    for _ in range(2):
-        with pytest.raises(StoppedError):
-            run("stopped")
-    resumed = run("stopped")
-    jobs = [job for job in decoded if job is not None]
-    assert sorted(jobs) == list(range(12)), "each of two trees a problem once"
+def agree(ours, theirs):
     keys = ["problem_id", "rule", "threshold"]
-    ours, theirs = (t.sort_values(keys).reset_index(drop=True) for t in (resumed, undisturbed))
+    ours, theirs = (table.sort_values(keys).reset_index(drop=True) for table in (ours, theirs))
     for column in set(theirs) - {"response", "threshold", "threshold_low"}:
         assert ours[column].equals(theirs[column]), column
     assert ours["response"].map(list).equals(theirs["response"].map(list))
-    assert ours["threshold"].to_numpy() == pytest.approx(theirs["threshold"].to_numpy(), rel=2e-3)
+    for column in ("threshold", "threshold_low"):
+        assert ours[column].to_numpy() == pytest.approx(theirs[column].to_numpy(), rel=2e-3)
 
 
-def test_the_journal_of_another_sweep_is_refused(run, monkeypatch):
-    def stop(progress, count=1):
-        raise StoppedError
+def test_a_stopped_sweep_resumes_and_ends_with_the_same_table(run, monkeypatch):
+    undisturbed, counts = run("undisturbed")
+    assert counts == (0, 3 * N)
+    done, add = [], sweep_work.Store.add
 
-    monkeypatch.setattr(script.Progress, "advance", stop)
+    def stop(store, pieces):
+        add(store, pieces)
+        done.extend(pieces)
+        if len(done) in (4, 10):
+            raise StoppedError
+
+    monkeypatch.setattr(sweep_work.Store, "add", stop)
     with pytest.raises(StoppedError):
-        run("stopped")
-    rules = {"lossless": {"thresholds": [0]}, "kl_divergence": {"thresholds": [0.4]}}
-    for changed, name in (({"rules": rules}, "rules"), ({"limit": 99}, "max_new_tokens")):
-        with pytest.raises(InputError, match=rf"stopped\.jsonl: left by a run with other {name}; delete it"):
-            run("stopped", **changed)
+        for _ in range(3):
+            run("stopped")
+    before = len(done)
+    resumed, (taken, computed) = run("stopped")
+    assert taken == before and computed == 3 * N - before
+    assert len(set(done)) == len(done) == 3 * N, "each piece once"
+    agree(resumed, undisturbed)
+
+
+def test_one_more_rule_is_decoded_alone_and_gives_what_it_gives_beside_others(run):
+    run("more")
+    more, counts = run("more", LOSSLESS | {"top_k": [4], "fly": [0.799]})
+    assert counts == (3 * N, 2 * N)
+    together, _ = run("together", LOSSLESS | {"top_k": [4], "fly": [0.799]})
+    agree(more, together)
+
+
+def test_given_thresholds_cost_nothing_on_exact_curves(run):
+    before, _ = run("exact")
+    after, counts = run("exact", {"lossless": [0], "kl_divergence": [0.1, 0.2, 0.3]})
+    assert counts == (3 * N, 0)
+    agree(after, before)
+
+
+def test_of_a_rule_with_too_many_responses_each_given_threshold_is_a_piece(run):
+    before, counts = run("few", {"lossless": [0], "kl_divergence": [0.1, 0.3]}, branches=2)
+    assert counts == (0, 3 * N)
+    inexact = before[~before["exact"]]
+    assert set(inexact["rule"]) == {"kl_divergence"} and inexact["problem_id"].nunique() > 1
+    assert run("few", {"lossless": [0], "kl_divergence": [0.1, 0.3]}, branches=2)[1] == (3 * N, 0)
+    more, (_, computed) = run("few", {"lossless": [0], "kl_divergence": [0.1, 0.2, 0.3]}, branches=2)
+    assert computed == inexact["problem_id"].nunique()
+    agree(more, run("anew", {"lossless": [0], "kl_divergence": [0.1, 0.2, 0.3]}, branches=2)[0])
+    exact, counts = run("few", branches=512)
+    assert exact["exact"].all() and counts == (3 * N - inexact["problem_id"].nunique(), inexact["problem_id"].nunique())
+
+
+def test_other_settings_are_other_work_and_other_shards_are_not(run):
+    run("settings")
+    assert run("settings", limit=99)[1] == (0, 3 * N)
+    shards = [run("settings", shard=f"{i}-of-2")[1] for i in (1, 2)]
+    assert sum(taken for taken, _ in shards) == 3 * N and all(computed == 0 for _, computed in shards)
 
 
 def test_a_response_at_the_token_limit_is_cut_off(run):
-    assert run("short", limit=12)["cut_off"].all()
-    assert not run("long", limit=160)["cut_off"].any()
+    assert run("short", limit=12)[0]["cut_off"].all()
+    assert not run("long", limit=160)[0]["cut_off"].any()

@@ -4,7 +4,8 @@ import types
 
 import pytest
 
-from autojudge.decoding.decoder import Decoder, Job
+from autojudge.decoding.branches import Job
+from autojudge.decoding.decoder import Decoder
 from autojudge.decoding.thresholds import Points
 from autojudge.engine.endings import Ending
 from autojudge.mining.miner import Miner

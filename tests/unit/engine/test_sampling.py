@@ -7,7 +7,8 @@ import torch
 from scipy.stats import chisquare
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from autojudge.decoding.decoder import Decoder, Job
+from autojudge.decoding.branches import Job
+from autojudge.decoding.decoder import Decoder
 from autojudge.decoding.thresholds import Points
 from autojudge.engine.compatibility import check_slot_cache
 from autojudge.engine.models import Pair

@@ -1,40 +1,26 @@
 """Proposers of a window's tokens: a draft model, or the text itself (prompt lookup)."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from autojudge.engine.cache import CachedModel, Request
+from autojudge.decoding.window import Window
+from autojudge.engine.cache import CachedModel
+from autojudge.engine.ngrams import find_ngram
 from autojudge.engine.sampling import Sampling, draw
+from autojudge.engine.text import read_texts
 
-if TYPE_CHECKING:
-    from autojudge.decoding.decoder import Branch
-
-LONGEST_NGRAM = 3  # tokens that prompt lookup compares
+LOOKUP_NGRAM = 3  # most tokens that prompt lookup compares
 
 
 class Proposer:
-    """Proposes how texts go on; one that reads nothing has nothing to keep."""
+    """Proposes how texts go on."""
 
-    def propose(self, branches: list["Branch"]) -> None:
-        """Fill each branch's `proposals`, and what its rules need of the draft: `logits` and `hidden`."""
+    def propose(self, windows: Sequence[Window]) -> None:
+        """Fill each window's `proposals`, and what its rules need of the draft: `logits` and `hidden`."""
         raise NotImplementedError
-
-    def start(self, branches: list["Branch"]) -> None:
-        """Read the prompts, but for their last tokens."""
-
-    def keep(self, branch: "Branch", kept: int, added: list[int]) -> None:
-        """Forget what was read of a window's tokens after the `kept` first; the text went on with `added`."""
-
-    def save(self, branch: "Branch", kept: int, added: list[int], other: "Branch") -> None:
-        """Keep a copy in another branch, which went on so, of what was read of this one."""
-
-    def load(self, branch: "Branch") -> None:
-        """Take up a saved branch in its new row."""
-
-    def clear(self, row: int) -> None:
-        """Forget a row."""
 
 
 class DraftModel(Proposer):
@@ -51,72 +37,46 @@ class DraftModel(Proposer):
     def __init__(self, model: CachedModel, sampling: Sampling | None) -> None:
         self.model, self.sampling = model, sampling
 
-    def start(self, branches: list["Branch"]) -> None:
-        """Let the draft read the prompts."""
-        prompts = [list(branch.job.prompt[:-1]) for branch in branches]
-        requests = [Request(b.row, b.draft_slots, prompt, True) for b, prompt in zip(branches, prompts, strict=True)]
-        for branch, slots in zip(branches, self.model.forward(requests).slots, strict=True):
-            branch.draft_slots, branch.draft_unread = slots, [branch.job.prompt[-1]]
-            branch.result.draft_calls += 1
-
-    def propose(self, branches: list["Branch"]) -> None:
+    def propose(self, windows: Sequence[Window]) -> None:
         """Let the draft write each window; it ends early at an end token or at the limit."""
-        keep_logits = self.sampling is not None or any("draft_logits" in branch.needs for branch in branches)
-        active = [branch for branch in branches if branch.window_open]
+        keep_logits = self.sampling is not None or any("draft_logits" in window.needs for window in windows)
+        active = [window for window in windows if window.is_open]
         while active:
-            requests = [Request(b.row, b.draft_slots, b.draft_unread) for b in active]
-            result = self.model.forward(requests, keep_logits)
-            last = [slots[-1] for slots in result.slots]
-            judged = [(branch, at) for branch, at in zip(active, last, strict=True) if "judge" in branch.needs]
-            if judged:
-                states = self.model.hidden([branch.row for branch, _ in judged], [at for _, at in judged])
-                for (branch, _), state in zip(judged, states, strict=True):
-                    branch.hidden.append(state)
+            result = read_texts(self.model, [(w.text, w.text.unread(w.proposals)) for w in active], keep_logits)
+            last = [int(slots[-1]) for slots in result.slots]
+            self._note_states(active, last)
             logits = torch.stack([rows[-1] for rows in result.logits]) if keep_logits else None
             choices = self._choose(active, last, logits)
-            for i, branch in enumerate(active):
-                branch.draft_slots = np.concatenate([branch.draft_slots, result.slots[i]])
-                branch.draft_unread = []
-                if not branch.window_open:  # it read its last proposal, for the judge
-                    branch.result.last_reads += 1
+            for i, window in enumerate(active):
+                if not window.is_open:  # it read its last proposal, for the judge
+                    window.last_reads += 1
                     continue
-                branch.result.draft_calls += 1
-                branch.proposals.append(choices[i])
-                branch.draft_unread = [choices[i]]
+                window.draft_calls += 1
+                window.proposals.append(choices[i])
                 if logits is not None:
-                    branch.logits.append(logits[i])
-            active = [branch for branch in active if branch.window_open or self._reads_last(branch)]
+                    window.logits.append(logits[i])
+            active = [window for window in active if window.is_open or window.lacks_last_state]
 
-    def _choose(self, branches: list["Branch"], last: list[int], logits: torch.Tensor | None) -> list[int]:
+    def _note_states(self, windows: list[Window], last: list[int]) -> None:
+        """Give the draft's state at the last token read, of each window at that slot, to those whose judge wants it."""
+        judged = [(window, slot) for window, slot in zip(windows, last, strict=True) if "judge" in window.needs]
+        if judged:
+            states = self.model.hidden([window.text.row for window, _ in judged], [slot for _, slot in judged])
+            for (window, _), state in zip(judged, states, strict=True):
+                window.hidden.append(state)
+
+    def _choose(
+        self,
+        windows: list[Window],
+        last: list[int],
+        logits: torch.Tensor | None,  # (windows, vocabulary)
+    ) -> list[int]:
+        """Return the next token of each window, whose last token lies at that slot."""
         if self.sampling is None or logits is None:
-            return [self.model.choices(b.row, np.array([at]))[0] for b, at in zip(branches, last, strict=True)]
-        uniform = torch.tensor([branch.random.random() for branch in branches], dtype=torch.float64)
-        return draw(self.sampling.distribution(logits), uniform).tolist()
-
-    def _reads_last(self, branch: "Branch") -> bool:
-        """Tell whether the draft must still read its last proposal, for the state that the judge wants."""
-        return len(branch.hidden) <= len(branch.proposals) and "draft_at_draft" in branch.needs
-
-    def keep(self, branch: "Branch", kept: int, added: list[int]) -> None:
-        """Drop what was refused from the cache."""
-        start = branch.length - len(added)
-        read = min(len(branch.draft_slots), start + kept)
-        self.model.release(branch.row, branch.draft_slots[read:])
-        branch.draft_slots, branch.draft_unread = branch.draft_slots[:read], added[read - start :]
-
-    def save(self, branch: "Branch", kept: int, added: list[int], other: "Branch") -> None:
-        """Copy the cache of what was kept."""
-        read = min(len(branch.draft_slots), branch.length + kept)
-        other.saved["draft"] = self.model.save(branch.row, branch.draft_slots[:read])
-        other.draft_unread = added[read - branch.length :]
-
-    def load(self, branch: "Branch") -> None:
-        """Put the copy into the row."""
-        branch.draft_slots = self.model.load(branch.row, branch.saved.pop("draft"))
-
-    def clear(self, row: int) -> None:
-        """Free the row."""
-        self.model.clear(row)
+            return [self.model.choices(w.text.row, np.array([at]))[0] for w, at in zip(windows, last, strict=True)]
+        uniform = torch.tensor([window.random.random() for window in windows], dtype=torch.float64)
+        tokens: list[int] = draw(self.sampling.distribution(logits), uniform).tolist()
+        return tokens
 
 
 class PromptLookup(Proposer):
@@ -125,19 +85,18 @@ class PromptLookup(Proposer):
     No draft model: it has no probabilities and no hidden states.
     """
 
-    def propose(self, branches: list["Branch"]) -> None:
+    def propose(self, windows: Sequence[Window]) -> None:
         """Look the end of each text up in it."""
-        for branch in branches:
-            text = np.array([*branch.job.prompt, *branch.result.tokens])
-            branch.proposals = look_up(text, branch.room)
+        for window in windows:
+            text = np.array([*window.text.prompt, *window.text.tokens])
+            window.proposals = look_up(text, window.room)
 
 
-def look_up(text: np.ndarray, count: int) -> list[int]:
+def look_up(
+    text: NDArray[np.int64],  # (length,)
+    count: int,
+) -> list[int]:
     """Return up to `count` tokens that followed the longest n-gram that ends a text, where it occurred last before."""
-    for n in range(min(LONGEST_NGRAM, len(text) - 1), 0, -1):
-        windows = np.lib.stride_tricks.sliding_window_view(text[:-1], n)
-        places = np.flatnonzero((windows == text[-n:]).all(1))
-        if len(places):
-            start = places[-1] + n
-            return text[start : start + count].tolist()
-    return []
+    places, length = find_ngram(text[:-1], text, LOOKUP_NGRAM)
+    tokens: list[int] = text[places[-1] :][:count].tolist() if length else []
+    return tokens

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from autojudge.decoding.decoder import Decoded, Decoder, Job, needs_of
+from autojudge.decoding.branches import Decoded, Job
+from autojudge.decoding.decoder import Decoder, needs_of
 from autojudge.decoding.thresholds import Points
 from autojudge.engine.models import Pair
 from autojudge.judging.artifact import Judge
@@ -25,6 +26,29 @@ class Method:
     name: str
     rule: Rule | None = None
     threshold: float = 0.0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What methods that are compared have in common.
+
+    Attributes
+    ----------
+    window : int
+        Tokens that are proposed per cycle.
+    limit : int
+        Longest response in tokens.
+    judge : Judge or None
+        For rules that need it.
+    stop : tuple of str
+        Texts that end a response.
+    """
+
+    pair: Pair
+    window: int
+    limit: int
+    judge: Judge | None = None
+    stop: tuple[str, ...] = ()
 
 
 @dataclass
@@ -78,26 +102,18 @@ def _clock(pair: Pair) -> Iterator[ForwardClock]:
         clock.remove()
 
 
-def run_method(
-    pair: Pair,
-    prompts: Sequence[list[int]],
-    method: Method,
-    window: int,
-    limit: int,
-    batch: int,
-    judge: Judge | None = None,
-    stop: tuple[str, ...] = (),
-) -> Run:
+def run_method(setting: Setting, prompts: Sequence[list[int]], method: Method, batch: int) -> Run:
     """Decode the prompts and time it. Assisted generation takes them one by one, whatever the batch."""
+    pair, window, limit, judge = setting.pair, setting.window, setting.limit, setting.judge
     with _clock(pair) as clock:
         start = time.perf_counter()
         if method.name == ASSISTED:
             responses = [assist(pair, prompt, window, limit) for prompt in prompts]
             counts = {"tokens": sum(map(len, responses))}
         else:
-            rules = {method.rule: Points((method.threshold,))} if method.rule else {}
-            jobs = [Job(prompt, rules) for prompt in prompts]
-            decoder = Decoder(pair, judge, window, limit, batch, stop)
+            thresholds = {method.rule: Points((method.threshold,))} if method.rule else {}
+            jobs = [Job(prompt, thresholds) for prompt in prompts]
+            decoder = Decoder(pair, judge, window, limit, batch, setting.stop)
             counts = _add_counts([r for _, rs in decoder.decode(jobs) for r in rs], method.rule, judge)
         seconds = time.perf_counter() - start
     return Run(seconds, seconds - clock.seconds, counts)
@@ -130,19 +146,16 @@ def assist(pair: Pair, prompt: list[int], window: int, limit: int) -> list[int]:
         top_k=None,
         repetition_penalty=1.0,
     )
-    return output[0, len(prompt) :].tolist()
+    response: list[int] = output[0, len(prompt) :].tolist()
+    return response
 
 
-def measure_speed(
-    pair: Pair,
+def time_methods(
+    setting: Setting,
     prompts: Sequence[list[int]],
     methods: Sequence[Method],
-    window: int,
-    limit: int,
     batches: Sequence[int],
     rounds: int,
-    judge: Judge | None = None,
-    stop: tuple[str, ...] = (),
 ) -> list[dict[str, Any]]:
     """Time methods in turn, round by round, after a round that is not counted.
 
@@ -164,10 +177,12 @@ def measure_speed(
     runs: dict[tuple[Method, int], list[Run]] = {key: [] for key in keys}
     for number in range(rounds + 1):
         for method, batch in keys:
-            run = run_method(pair, prompts if number else prompts[:2], method, window, limit, batch, judge, stop)
+            run = run_method(setting, prompts if number else prompts[:2], method, batch)
             if number:
                 runs[method, batch].append(run)
-    return [_describe(method, batch, window, len(prompts), measured) for (method, batch), measured in runs.items()]
+    return [
+        _describe(method, batch, setting.window, len(prompts), measured) for (method, batch), measured in runs.items()
+    ]
 
 
 def _describe(method: Method, batch: int, window: int, problems: int, runs: list[Run]) -> dict[str, Any]:

@@ -4,7 +4,8 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autojudge.decoding.decoder import Decoded, Decoder, Job, needs_of
+from autojudge.decoding.branches import Decoded, Job
+from autojudge.decoding.decoder import Decoder, needs_of
 from autojudge.decoding.thresholds import INFINITY, Interval, Points, Thresholds
 from autojudge.rules import load_rule
 from autojudge.tables.files import read_table, records

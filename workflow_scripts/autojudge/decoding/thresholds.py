@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 
 from autojudge.errors import InputError
 
@@ -16,8 +17,11 @@ class Interval:
     high: float = INFINITY
 
     def split(self, score: float) -> tuple["Interval | None", "Interval | None"]:
-        """Return the thresholds that refuse a mismatch of that score (t <= score) and those that keep it, if any."""
-        middle = min(max(score, self.low), self.high)
+        """Return the thresholds that refuse a mismatch of that score (t <= score) and those that keep it, if any.
+
+        Every threshold refuses a score that is not a number.
+        """
+        middle = self.high if isnan(score) else min(max(score, self.low), self.high)
         refusing = Interval(self.low, middle) if middle > self.low else None
         return refusing, Interval(middle, self.high) if middle < self.high else None
 
@@ -29,8 +33,8 @@ class Points:
     values: tuple[float, ...]
 
     def split(self, score: float) -> tuple["Points | None", "Points | None"]:
-        """Return the thresholds that refuse a mismatch of that score (t <= score) and those that keep it, if any."""
-        refusing = tuple(t for t in self.values if t <= score)
+        """Return the thresholds that refuse a mismatch of that score and those that keep it, like `Interval.split`."""
+        refusing = tuple(t for t in self.values if t <= score or isnan(score))
         keeping = self.values[len(refusing) :]
         return Points(refusing) if refusing else None, Points(keeping) if keeping else None
 

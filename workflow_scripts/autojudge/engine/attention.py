@@ -20,7 +20,17 @@ ATTENTION = "autojudge_slots"
 
 @dataclass
 class Piece:
-    """Tokens of request `index` in one part of a pass, the slots they see and take, and where the head is wanted."""
+    """Tokens of request `index` in one part of a pass, the slots they see and take, and where the head is wanted.
+
+    Attributes
+    ----------
+    context : Slots
+        Of the text before the tokens.
+    slots : Slots
+        One for each of the tokens.
+    heads : bool
+        The head is wanted after the tokens from number `first_head` on.
+    """
 
     index: int
     row: int
@@ -51,12 +61,21 @@ class LayerCache:
         self.keys[:, :, start:end] = 0
         self.values[:, :, start:end] = 0
 
-    def write(self, places: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> None:
-        """Write the keys and values (1, heads, tokens, head size) of a pass into their places."""
+    def write(
+        self,
+        places: torch.Tensor,  # (tokens * heads,)
+        key: torch.Tensor,  # (1, heads, tokens, head size)
+        value: torch.Tensor,  # (1, heads, tokens, head size)
+    ) -> None:
+        """Write the keys and values of a pass into their places."""
         self.keys.flatten(0, 2).index_copy_(0, places, key[0].transpose(0, 1).flatten(0, 1))
         self.values.flatten(0, 2).index_copy_(0, places, value[0].transpose(0, 1).flatten(0, 1))
 
-    def read(self, rows: slice | torch.Tensor, seen: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def read(
+        self,
+        rows: slice | torch.Tensor,  # (rows,)
+        seen: int,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the first slots of some rows, (rows, heads, seen, head size); a slice of rows is not copied."""
         return self.keys[rows, :, :seen], self.values[rows, :, :seen]
 
@@ -80,8 +99,13 @@ class LayerCaches:
             layer.zero(self._seen, count)
         self._seen = max(count, self._seen)
 
-    def of(self, module: torch.nn.Module, key: torch.Tensor, value: torch.Tensor) -> LayerCache:
-        """Return the cache of an attention layer, made by its first keys and values (1, heads, tokens, head size)."""
+    def of(
+        self,
+        module: torch.nn.Module,
+        key: torch.Tensor,  # (1, heads, tokens, head size)
+        value: torch.Tensor,  # (1, heads, tokens, head size)
+    ) -> LayerCache:
+        """Return the cache of an attention layer, made by its first keys and values."""
         number = int(module.layer_idx)  # type: ignore[arg-type]
         if number not in self.layers:
             self.layers[number] = LayerCache(self._rows, self._capacity, key, value)
@@ -122,21 +146,49 @@ class PassPlan:
         return self._copies[heads, device]
 
 
+@dataclass(frozen=True)
+class Layout:
+    """Which tokens of a pass lie at which places of a bucket.
+
+    Attributes
+    ----------
+    index : Tensor of shape (rows, width)
+        Token of the pass at each place; the first token stands in for places without one.
+    taken, tokens : Tensors of shape (n,)
+        Places (row * width + column) that hold a token, and which token of the pass.
+    """
+
+    index: torch.Tensor
+    taken: torch.Tensor
+    tokens: torch.Tensor
+
+    def to(self, device: torch.device) -> "Layout":
+        """Return it on a device."""
+        return Layout(self.index.to(device), self.taken.to(device), self.tokens.to(device))
+
+
 class Bucket:
     """Pieces of similar width, laid out as rows of queries for one attention call.
+
+    Parameters
+    ----------
+    pieces : list of Piece
+        Of one pass.
+    starts : ndarray of shape (pieces,)
+        Which token of the pass is the first of each.
+    capacity : int
+        Slots of a row of the cache.
+    alone : bool
+        The pass has no other pieces.
 
     Attributes
     ----------
     shape : tuple of int
         Rows and width.
-    whole : bool
-        The places are the tokens of the pass in order, so that none needs to be looked up.
-    index : Tensor of shape (rows, width)
-        Token of the pass at each place; the first token stands in for places without one.
+    layout : Layout or None
+        None: the places are the tokens of the pass in order, so that none needs to be looked up.
     rows : slice or Tensor of shape (rows,)
         Rows of the cache that they see: a slice where most of its rows take part, which saves copying keys and values.
-    taken, tokens : Tensors of shape (n,)
-        Places (row * width + column) that hold a token, and which token of the pass.
     seen : int
         Number of leading slots among which are all that these pieces see.
     """
@@ -152,8 +204,8 @@ class Bucket:
             self.rows = torch.tensor(owners)
             places, count = np.arange(len(pieces)), len(pieces)
         self.shape = count, width = count, int(lengths.max())
-        self.whole = alone and len(pieces) == count and bool((lengths == width).all() and (np.diff(places) > 0).all())
-        if self.whole:
+        self.layout: Layout | None = None
+        if alone and len(pieces) == count and bool((lengths == width).all() and (np.diff(places) > 0).all()):
             own = np.concatenate([piece.slots for piece in pieces]).reshape(count, width)
         else:
             columns = np.concatenate([np.arange(n) for n in lengths])
@@ -162,26 +214,26 @@ class Bucket:
             index, own = np.zeros((count, width), dtype=np.int64), np.full((count, width), SPARE)
             index[of, columns] = tokens
             own[of, columns] = np.concatenate([piece.slots for piece in pieces])
-            self.index, self.tokens = torch.from_numpy(index), torch.from_numpy(tokens)
-            self.taken = torch.from_numpy(of * width + columns)
+            taken = torch.from_numpy(of * width + columns)
+            self.layout = Layout(torch.from_numpy(index), taken, torch.from_numpy(tokens))
         context = np.concatenate([piece.context for piece in pieces])
         seen = 1 + max(context.max(initial=0), own.max())
         self.seen = min(capacity, -(-int(seen) // 8) * 8)  # fused attention likes multiples of 8
         self._own = torch.from_numpy(own)
         self._context = torch.from_numpy(np.repeat(places, [len(p.context) for p in pieces]) * self.seen + context)
-        self._copies: dict[Any, tuple[torch.Tensor, ...]] = {}
+        self._copies: dict[Any, tuple[torch.Tensor, Layout | None]] = {}
 
-    def on(self, device: torch.device, dtype: torch.dtype, groups: int) -> tuple[torch.Tensor, ...]:
-        """Return the additive mask (rows, 1, width * groups, seen) on a device; if not whole, index, taken, tokens."""
+    def on(self, device: torch.device, dtype: torch.dtype, groups: int) -> tuple[torch.Tensor, Layout | None]:
+        """Return the additive mask (rows, 1, width * groups, seen) and the layout on a device."""
         key = (device, dtype, groups)
         if key not in self._copies:
-            moved = () if self.whole else tuple(t.to(device) for t in (self.index, self.taken, self.tokens))
             mask = self._mask(device, dtype)
             grouped = mask.expand(-1, groups, -1) if mask.shape[1] == 1 else mask.repeat_interleave(groups, 1)
-            self._copies[key] = (grouped[:, None], *moved)
+            self._copies[key] = (grouped[:, None], self.layout and self.layout.to(device))
         return self._copies[key]
 
     def _mask(self, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+        """Return the additive mask (rows, width, seen): 0 where a query sees a slot."""
         count, width = self.shape
         hidden = torch.finfo(dtype).min
         context = torch.full((count * self.seen,), hidden, dtype=dtype, device=device)
@@ -201,15 +253,18 @@ def _attend(
     module: torch.nn.Module,
     query: torch.Tensor,  # (1, query heads, tokens, head size)
     key: torch.Tensor,  # (1, heads, tokens, head size)
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
+    value: torch.Tensor,  # (1, heads, tokens, head size)
+    attention_mask: torch.Tensor | None,  # (1, 1, tokens, tokens), of the ordinary attention
     slots: PassPlan | None = None,
     scaling: float | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attention of a packed pass over the slot cache; without one, the ordinary attention."""
     if slots is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
+        ordinary: tuple[torch.Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **options
+        )
+        return ordinary
     layer = slots.layers.of(module, key, value)
     heads, size = key.shape[1], query.shape[3]
     groups = query.shape[1] // heads
@@ -217,10 +272,10 @@ def _attend(
     queries = query[0].transpose(0, 1)  # (tokens, query heads, head size)
     output = queries.new_empty(queries.shape[0], query.shape[1] * value.shape[3])
     for bucket in slots.buckets:
-        mask, *found_at = bucket.on(query.device, query.dtype, groups)
+        mask, layout = bucket.on(query.device, query.dtype, groups)
         count, width = bucket.shape
         # The query heads that share a key are laid side by side as queries, so that no key is repeated.
-        rows = (queries if bucket.whole else queries[found_at[0]]).view(count, width, heads, groups, size)
+        rows = (queries if layout is None else queries[layout.index]).view(count, width, heads, groups, size)
         rows = rows.transpose(1, 2).reshape(count, heads, -1, size)
         keys, values = layer.read(bucket.rows, bucket.seen)
         # Scores in 16 bits would be too coarse, and for a single row the fused kernel is quick enough.
@@ -228,18 +283,21 @@ def _attend(
         attend = _attend_narrowly if written_out else torch.nn.functional.scaled_dot_product_attention
         found = attend(rows, keys, values, attn_mask=mask, scale=scaling)
         found = found.view(count, heads, width, groups, -1).transpose(1, 2).reshape(count * width, -1)
-        if bucket.whole:
+        if layout is None:
             output = found
         else:
-            _, taken, tokens = found_at
-            output.index_copy_(0, tokens, found[taken])
+            output.index_copy_(0, layout.tokens, found[layout.taken])
     return output.view(1, queries.shape[0], query.shape[1], -1), None
 
 
 def _attend_narrowly(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attn_mask: torch.Tensor, scale: float | None
+    query: torch.Tensor,  # (rows, heads, width * groups, head size)
+    key: torch.Tensor,  # (rows, heads, seen, head size)
+    value: torch.Tensor,  # (rows, heads, seen, head size)
+    attn_mask: torch.Tensor,  # (rows, 1, width * groups, seen)
+    scale: float | None,
 ) -> torch.Tensor:
-    """Attention of few queries a row, written out: a fused kernel would spend its time on getting ready."""
+    """Attention of few queries per row, written out: a fused kernel would spend its time on getting ready."""
     scores = (query * (query.shape[-1] ** -0.5 if scale is None else scale)) @ key.transpose(2, 3)
     return scores.add_(attn_mask).softmax(-1) @ value
 

@@ -109,7 +109,7 @@ class CachedModel:
         self._margins = np.zeros((rows, capacity), dtype=np.float32)
 
     def release(self, row: int, slots: Slots) -> None:
-        """Free slots of a row."""
+        """Free slots (n,) of a row."""
         self._used[row, slots] = False
 
     def clear(self, row: int) -> None:
@@ -118,7 +118,7 @@ class CachedModel:
 
     @torch.inference_mode()
     def save(self, row: int, slots: Slots) -> "Saved":
-        """Return a copy of what some slots of a row hold, to be loaded into another row."""
+        """Return a copy of what some slots (n,) of a row hold, to be loaded into another row."""
         assert self._hidden is not None, "a forward pass comes first"
         index = torch.from_numpy(slots)
         layers = {
@@ -144,11 +144,12 @@ class CachedModel:
         return slots
 
     def choices(self, row: int, slots: Slots) -> list[int]:
-        """Return the model's greedy token after each of the slots."""
-        return self._choices[row, slots].tolist()
+        """Return the model's greedy token after each of the slots (n,)."""
+        tokens: list[int] = self._choices[row, slots].tolist()
+        return tokens
 
     def least_margin(self, row: int, slots: Slots) -> float:
-        """Return the least distance of best and second best logit after any of the slots; infinity for none."""
+        """Return the least distance of best and second best logit after any of the slots (n,); infinity for none."""
         assert self.margins, "the model was not asked to note margins"
         return float(self._margins[row, slots].min(initial=np.inf))
 
@@ -159,7 +160,8 @@ class CachedModel:
 
     def head(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return the logits that the model's head gives for hidden states (..., hidden)."""
-        return self._head(hidden)[..., : self.vocabulary]
+        logits: torch.Tensor = self._head(hidden)
+        return logits[..., : self.vocabulary]
 
     @property
     def slot_bytes(self) -> int:
@@ -220,7 +222,7 @@ class CachedModel:
         yield part
 
     def _run(self, pieces: list[Piece], keep_logits: bool) -> list[torch.Tensor]:
-        """Put the pieces through the model; return the logits of each if they are to be kept."""
+        """Put the pieces through the model; return the logits (tokens, vocabulary) of each if they are to be kept."""
         plan = PassPlan(self._layers, pieces, self._used.shape[1])
         self._layers.see(max(bucket.seen for bucket in plan.buckets))
         device = self._device
@@ -242,11 +244,16 @@ class CachedModel:
             index = torch.from_numpy(at)
             states, places = hidden[index.to(hidden.device)], places[index]
         chunk = max(1, len(states) if keep_logits else HEAD_LOGITS // self.vocabulary)
-        logits = [self._choose(*part) for part in zip(states.split(chunk), places.split(chunk), strict=True)]
-        return list(logits[0].split(counts)) if keep_logits else []
+        parts = zip(torch.split(states, chunk), torch.split(places, chunk), strict=True)
+        logits = [self._choose(*part) for part in parts]
+        return list(torch.split(logits[0], counts)) if keep_logits else []
 
-    def _choose(self, states: torch.Tensor, flat: torch.Tensor) -> torch.Tensor:
-        """Compute the logits after some slots and note the greedy choices and their margins."""
+    def _choose(
+        self,
+        states: torch.Tensor,  # (n, hidden)
+        flat: torch.Tensor,  # (n,), row and slot as one number
+    ) -> torch.Tensor:
+        """Return the logits (n, vocabulary) after some slots and note the greedy choices and their margins."""
         logits = self.head(states)
         choice, places = logits.argmax(-1, keepdim=True), flat.numpy()
         self._choices.reshape(-1)[places] = choice[:, 0].cpu().numpy()

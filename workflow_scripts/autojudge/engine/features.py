@@ -13,7 +13,7 @@ def compare_distributions(
     Returns
     -------
     dict of str to Tensor of shape (n,)
-        One entry a column of `feature_names.SCALARS`, float32; entropies and divergences in nats.
+        One entry per column of `feature_names.SCALARS`, float32; entropies and divergences in nats.
     """
     target, draft = target_logits.float().log_softmax(-1), draft_logits.float().log_softmax(-1)
     p, q = target.exp(), draft.exp()

@@ -87,7 +87,7 @@ class Footprint:
 
 
 def largest_batch(footprints: Sequence[Footprint], capacity: int, batch: int, memory: int) -> tuple[int, int]:
-    """Return how many rows and how many tokens a pass a budget holds.
+    """Return how many rows, and how many tokens per pass, a budget holds.
 
     Parameters
     ----------

@@ -55,7 +55,8 @@ class Pair:
 
     def decode(self, tokens: list[int]) -> str:
         """Return the text of response tokens, special tokens left out."""
-        return self.tokenizer.decode(tokens, skip_special_tokens=True)
+        text: str = self.tokenizer.decode(tokens, skip_special_tokens=True)
+        return text
 
 
 def load_pair(settings: Mapping[str, Any]) -> Pair:
@@ -156,12 +157,14 @@ def load_model(settings: Mapping[str, Any]) -> PreTrainedModel:
 
 def context_length(settings: Mapping[str, Any]) -> int:
     """Return the longest text that a model takes, in tokens. Raises InputError like `load_pair`."""
-    return _text_config(settings).max_position_embeddings
+    length: int = _text_config(settings).max_position_embeddings
+    return length
 
 
 def hidden_size(settings: Mapping[str, Any]) -> int:
     """Return the width of a model's hidden states, weights not loaded. Raises InputError like `load_pair`."""
-    return _text_config(settings).hidden_size
+    size: int = _text_config(settings).hidden_size
+    return size
 
 
 def _text_config(settings: Mapping[str, Any]) -> PreTrainedConfig:
@@ -198,7 +201,8 @@ def weight_bytes(settings: Mapping[str, Any]) -> int:
                 numbers += sum(math.prod(weights.get_slice(key).get_shape()) for key in weights.keys())  # noqa: SIM118
         except (OSError, SafetensorError) as fault:
             raise InputError(f"{file}: missing or cut off ({fault}); copy or download the model again") from fault
-    return numbers * getattr(torch, settings["dtype"]).itemsize
+    dtype: torch.dtype = getattr(torch, settings["dtype"])
+    return numbers * dtype.itemsize
 
 
 def _read_template(path: str) -> str:

@@ -21,7 +21,7 @@ class Sampling:
     top_p: float = 1.0
 
     def distribution(self, logits: torch.Tensor) -> torch.Tensor:
-        """Return the probabilities (..., vocabulary) that tokens are drawn with, float32."""
+        """Return the probabilities, float32, that tokens are drawn with by their logits (..., vocabulary)."""
         p = (logits.float() / self.temperature).softmax(-1)
         if self.top_p >= 1:
             return p
@@ -38,7 +38,10 @@ def draw(p: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     return torch.searchsorted(sums, wanted, right=True)[:, 0].clamp_max(p.shape[-1] - 1)
 
 
-def residual(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+def residual(
+    p: torch.Tensor,  # (n, vocabulary)
+    q: torch.Tensor,  # (n, vocabulary)
+) -> torch.Tensor:
     """Return the weights (n, vocabulary) of the token in place of a refused one: max(p - q, 0) (Leviathan et al. 2023).
 
     Where rounding leaves nothing of them, p itself.

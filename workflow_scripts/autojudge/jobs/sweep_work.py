@@ -9,7 +9,8 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from autojudge.decoding.decoder import Decoder, Job
+from autojudge.decoding.branches import Job
+from autojudge.decoding.decoder import Decoder
 from autojudge.decoding.sweep import TARGET, build_job, rows_by_rule
 from autojudge.decoding.thresholds import EVERY, INFINITY, Points, Thresholds
 from autojudge.jobs.mining_work import Models, describe_problem

@@ -1,11 +1,13 @@
-"""How a text seems to go on, from a problem's other texts: what the target verifies several tokens a pass."""
+"""How a text seems to go on, from a problem's other texts: what the target verifies several tokens per pass."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from autojudge.engine.ngrams import find_ngram
+
 NO_TOKEN = -1  # end of a text among others
-LONGEST_NGRAM = 6  # tokens that are compared in search of a continuation
+LONGEST_NGRAM = 6  # most tokens that are compared in search of a continuation
 LONGEST_MATCH = 24  # matches longer than this are as good as it
 LONGEST_PROPOSAL = 15  # tokens; with the known one, the longest takes two narrow requests
 
@@ -37,9 +39,8 @@ class Continuations:
 
     def tokens(self, count: int) -> list[int]:
         """Return up to `count` tokens from the place on, to the end of its text."""
-        found = self._tokens[self.place : self.place + count]
-        ends = np.flatnonzero(found == NO_TOKEN)
-        return found[: ends[0]].tolist() if len(ends) else found.tolist()
+        found: list[int] = self._tokens[self.place : self.place + count].tolist()
+        return found[: found.index(NO_TOKEN)] if NO_TOKEN in found else found
 
     def advance(self, text: Sequence[int], added: int) -> list[bool]:
         """Go on after the last `added` tokens of `text`; return if each was foreseen, up to the first that was not."""
@@ -53,16 +54,9 @@ class Continuations:
 
     def _search(self, text: Sequence[int]) -> None:
         """Find the place after the longest n-gram that ends the text, of several the nearest to the present place."""
-        ends = np.flatnonzero(self._tokens == text[-1])
-        best, self.matched = ends, min(len(ends), 1)
-        for n in range(1, min(LONGEST_NGRAM, len(text))):
-            ends = ends[ends >= n]
-            ends = ends[self._tokens[ends - n] == text[-1 - n]]
-            if not len(ends):
-                break
-            best, self.matched = ends, n + 1
+        places, self.matched = find_ngram(self._tokens, text, LONGEST_NGRAM)
         if self.matched:
-            self.place = int(best[np.abs(best + 1 - self.place).argmin()]) + 1
+            self.place = int(places[np.abs(places - self.place).argmin()])
 
 
 class Foresight:

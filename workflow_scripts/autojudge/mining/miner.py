@@ -1,9 +1,9 @@
 """Mine labels: which of the draft's mismatching tokens change the target's final answer (paper, Algorithm 1).
 
-Problems are rows of one batch, refilled as they finish. Each row walks through its stages (prompt, draft's response,
-target's response, then one alternative after another) at its own pace; a round is one pass of the target and one of the
-draft, each serving all rows that wait for it. A continuation by the target is proposed from the problem's earlier texts
-and verified several tokens a pass, which greedy decoding leaves identical.
+Problems are rows of one batch, refilled as they finish. Each row walks through its stages (`Stage`) at its own pace; a
+round is one pass of the target and one of the draft, each serving all rows that wait for it. A continuation by the
+target is proposed from the problem's earlier texts and verified several tokens per pass, which greedy decoding leaves
+identical.
 """
 
 import base64
@@ -12,17 +12,19 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from autojudge.engine.cache import NO_SLOTS, CachedModel, Request, Slots
+from autojudge.engine.cache import CachedModel
 from autojudge.engine.endings import Ending
 from autojudge.engine.features import compare_distributions
 from autojudge.engine.memory import Footprint, largest_batch
 from autojudge.engine.models import Pair
+from autojudge.engine.text import CachedText, read_texts
 from autojudge.mining.continuations import Continuations, Foresight
 from autojudge.tables.feature_names import BLOCKS
 from autojudge.tasks import Task, prompt_of
@@ -37,20 +39,15 @@ NEAR_TIE = {torch.float32: 1e-4, torch.float16: 2**-6, torch.bfloat16: 2**-3}  #
 CHECKS = 4  # answers checked at a time, for tasks whose checks are slow
 
 
-@dataclass
-class Text:
-    """A response as one model has read it; branches share the slots of their common prefix.
+class Stage(Enum):
+    """What a row is at."""
 
-    Attributes
-    ----------
-    tokens : list of int
-        The response, read or not.
-    slots : Slots
-        Cache slots of the prompt and of the tokens read.
-    """
-
-    tokens: list[int]
-    slots: Slots = field(default_factory=lambda: NO_SLOTS)
+    PROMPT = auto()  # the target reads the prompt
+    DRAFT_RESPONSE = auto()  # the draft reads the prompt and writes its own response
+    TARGET_RESPONSE = auto()  # the target writes its own, proposed from the draft's, and its answer is extracted
+    SEARCH = auto()  # the draft reads the response from the border on, up to the next mismatch
+    SWAP = auto()  # the target continues the alternative, and its answer is compared
+    DONE = auto()
 
 
 @dataclass
@@ -58,8 +55,8 @@ class Swap:
     """A mismatch: the draft's token as the draft read it, and the alternative that the target continues."""
 
     position: int
-    draft_reading: Text
-    alternative: Text
+    draft_reading: CachedText
+    alternative: CachedText
 
 
 @dataclass(frozen=True)
@@ -72,49 +69,57 @@ class Checked:
 
 @dataclass
 class Row:
-    """A problem in work: at most one of its texts is being continued by the target."""
+    """A problem in work: at most one of its texts is being continued by the target.
+
+    Attributes
+    ----------
+    index : int
+        Of the row in both caches.
+    draft, target : CachedText
+        The present response as each model has read it; up to the search, each model's own.
+    draft_tokens, target_tokens : list of int
+        The models' own responses, empty until they are complete.
+    least_margin : float
+        Of the target's own response.
+    check : Future of Checked, or None
+        Of the complete text whose answer is awaited.
+    border : int
+        Response tokens before it are settled.
+    texts : list of lists of int
+        What the problem's texts were so far, the oldest first.
+    """
 
     index: int
     problem: dict[str, Any]
+    draft: CachedText
+    target: CachedText
+    stage: Stage = Stage.PROMPT
     started: float = field(default_factory=time.monotonic)
-    draft: Text = field(default_factory=lambda: Text([]))
-    target: Text = field(default_factory=lambda: Text([]))
-    draft_tokens: list[int] = field(default_factory=list)  # empty until the draft's own response is complete
-    target_tokens: list[int] = field(default_factory=list)  # empty until the target's greedy response is complete
-    least_margin: float = np.inf  # of the target's greedy response
+    draft_tokens: list[int] = field(default_factory=list)
+    target_tokens: list[int] = field(default_factory=list)
+    least_margin: float = np.inf
     answer: str | None = None
-    check: "Future[Checked] | None" = None  # of a complete text
+    check: "Future[Checked] | None" = None
     swap: Swap | None = None
     border: int = 0
-    finished: bool = False
-    texts: list[list[int]] = field(default_factory=list)  # what the problem's texts were so far, the oldest first
+    texts: list[list[int]] = field(default_factory=list)
     continuations: Continuations | None = None
     labels: list[dict[str, Any]] = field(default_factory=list)
     features: list[dict[str, Any]] = field(default_factory=list)
     evaluated: dict[str, int] = field(default_factory=lambda: {"target": 0, "draft": 0})
 
+    @classmethod
+    def open(cls, index: int, problem: dict[str, Any]) -> "Row":
+        """Return the row of a problem that no model has read."""
+        prompt = list(problem["prompt_tokens"])
+        return cls(index, problem, CachedText(prompt, row=index), CachedText(prompt, row=index))
+
     @property
-    def prompt(self) -> int:
-        """Length of the prompt in tokens."""
-        return len(self.problem["prompt_tokens"])
+    def continued(self) -> CachedText:
+        """The text that the target continues."""
+        return self.swap.alternative if self.swap else self.target
 
-    def n_read(self, text: Text) -> int:
-        """Return the number of response tokens read."""
-        return len(text.slots) - self.prompt
-
-    def unread(self, text: Text) -> list[int]:
-        """Return the response tokens that are known but not read; all of the prompt before anything is."""
-        return text.tokens[self.n_read(text) :] if len(text.slots) else list(self.problem["prompt_tokens"])
-
-    def slot(self, text: Text, position: int) -> int:
-        """Return the slot of the token at a position; that of the prompt's end for -1."""
-        return int(text.slots[self.prompt + position])
-
-    def branch(self, text: Text, length: int, tokens: list[int]) -> Text:
-        """Return what has been read of the first `length` tokens of a text, to be continued as `tokens`."""
-        return Text(tokens, text.slots[: self.prompt + length])
-
-    def follow(self, followed: list[int], text: list[int]) -> None:
+    def set_continuations(self, followed: list[int], text: list[int]) -> None:
         """Propose how a text goes on, from one that is as long or longer and the earlier ones, the latest first."""
         self.continuations = Continuations([followed, *self.texts[::-1]], text, len(text))
 
@@ -139,7 +144,9 @@ class Mined:
         return Mined(entry["response"], entry["labels"], features)
 
 
-def _encode(states: NDArray[np.float16]) -> str:
+def _encode(
+    states: NDArray[np.float16],  # (hidden,)
+) -> str:
     return base64.b64encode(states.tobytes()).decode()
 
 
@@ -147,7 +154,7 @@ def _decode(text: str) -> NDArray[np.float16]:
     return np.frombuffer(base64.b64decode(text), dtype=np.float16)
 
 
-Work = tuple[Row, Text, list[int]]  # a row's text and the tokens to evaluate after what has been read of it
+Work = tuple[Row, CachedText, list[int]]  # a row's text and the tokens to evaluate after what has been read of it
 
 
 class Miner:
@@ -173,7 +180,7 @@ class Miner:
         self.ending = Ending(max_new_tokens, pair.end_tokens, prompt_of(task).stop, pair.decode)
         self.models: dict[str, CachedModel] = {}
         # What a row's turn costs beside its tokens, and what a pass does, as tokens.
-        self.row_cost = 1 + ROW_COST / pair.target.num_parameters(exclude_embeddings=True)
+        self.row_cost: float = 1 + ROW_COST / pair.target.num_parameters(exclude_embeddings=True)
         self.pass_cost = PASS_COST[pair.target.device.type]
         self.foresight = Foresight()
 
@@ -199,11 +206,11 @@ class Miner:
             checks = stack.enter_context(ThreadPoolExecutor(CHECKS)) if slow else None
             while waiting or rows:
                 free = [i for i in range(batch) if i not in rows][: len(waiting)]
-                rows |= {i: Row(i, waiting.pop()) for i in free}
+                rows |= {i: Row.open(i, waiting.pop()) for i in free}
                 worked = self._continue_texts(list(rows.values()), checks)
-                worked |= self._settle_checks(list(rows.values()))
-                worked |= self._read_ahead(list(rows.values()))
-                for row in [row for row in rows.values() if row.finished]:
+                worked |= self._take_answers(list(rows.values()))
+                worked |= self._read_with_draft(list(rows.values()))
+                for row in [row for row in rows.values() if row.stage is Stage.DONE]:
                     for model in self.models.values():
                         model.clear(row.index)
                     del rows[row.index]
@@ -229,13 +236,12 @@ class Miner:
         """Let a model read tokens in one pass; return its greedy token after each (of a prompt, after the last)."""
         if not work:
             return []
-        prompts = [not len(text.slots) for _, text, _ in work]
         model = self.models[name]
-        result = model.forward([Request(r.index, t.slots, n, p) for (r, t, n), p in zip(work, prompts, strict=True)])
+        result = read_texts(model, [(text, tokens) for _, text, tokens in work])
         choices = []
-        for (row, text, tokens), slots, prompt in zip(work, result.slots, prompts, strict=True):
+        for (row, text, tokens), slots in zip(work, result.slots, strict=True):
             row.evaluated[name] += len(tokens)
-            text.slots = np.concatenate([text.slots, slots])
+            prompt = len(text.slots) == len(tokens)
             choices.append(model.choices(row.index, slots[-1:] if prompt else slots))
         return choices
 
@@ -244,9 +250,10 @@ class Miner:
         least = self._least_probability(len(rows))
         work = [work for row in rows if (work := self._target_work(row, least))]
         for (row, text, tokens), choices in zip(work, self._read("target", work), strict=True):
-            if not text.tokens:  # the prompt
+            if row.stage is Stage.PROMPT:
                 text.tokens.append(choices[0])
-            elif text is not row.target or not row.target_tokens:
+                row.stage = Stage.DRAFT_RESPONSE
+            elif text is row.continued:
                 self._keep_verified(row, text, tokens, choices)
                 if self.ending.reached(text.tokens):
                     row.check = self._check(row, list(text.tokens), checks)
@@ -261,14 +268,14 @@ class Miner:
 
     def _target_work(self, row: Row, least: float) -> Work | None:
         """Return what the target is to read next in a row: the prompt, or a text's last token and proposals."""
-        if not len(row.target.slots):
-            return row, row.target, row.unread(row.target)
-        if row.check or not row.draft_tokens or (row.target_tokens and not row.swap):
+        if row.stage is Stage.PROMPT:
+            return row, row.target, row.target.unread()
+        if row.check or row.stage not in (Stage.TARGET_RESPONSE, Stage.SWAP):
             return None
-        if row.swap and row.n_read(row.target) <= row.swap.position:  # the response's last token, for its features
-            return row, row.target, row.unread(row.target)
-        text = row.swap.alternative if row.swap else row.target
-        return row, text, row.unread(text) + self._propose(row, text.tokens, least)
+        if row.swap and row.target.n_read <= row.swap.position:  # the response's last token, for its features
+            return row, row.target, row.target.unread()
+        text = row.continued
+        return row, text, text.unread(self._propose(row, text.tokens, least))
 
     def _propose(self, row: Row, tokens: list[int], least: float) -> list[int]:
         """Propose how a text goes on as far as it is right with a probability of at least `least`."""
@@ -277,17 +284,14 @@ class Miner:
         count = self.foresight.length(row.continuations.matched, least)
         return row.continuations.tokens(min(count, self.ending.limit - len(tokens)))
 
-    def _keep_verified(self, row: Row, text: Text, tokens: list[int], choices: list[int]) -> None:
+    def _keep_verified(self, row: Row, text: CachedText, tokens: list[int], choices: list[int]) -> None:
         """Keep the tokens of a pass that greedy decoding chooses too, and the target's own one after them."""
-        known = len(text.tokens) - (row.n_read(text) - len(tokens))
+        known = len(text.tokens) - (text.n_read - len(tokens))
         kept, length = known, len(text.tokens)
         while kept < len(tokens) and tokens[kept] == choices[kept - 1] and not self.ending.reached(text.tokens):
             text.tokens.append(tokens[kept])
             kept += 1
-        refused = len(tokens) - kept
-        if refused:
-            self.models["target"].release(row.index, text.slots[-refused:])
-            text.slots = text.slots[:-refused]
+        text.keep(self.models["target"], text.n_read - (len(tokens) - kept))
         if not self.ending.reached(text.tokens):
             text.tokens.append(choices[kept - 1])
         if row.continuations:
@@ -309,111 +313,111 @@ class Miner:
         done.set_result(check())
         return done
 
-    def _settle_checks(self, rows: list[Row]) -> bool:
+    def _take_answers(self, rows: list[Row]) -> bool:
         """Go on with the rows whose answer is there and whose mismatch both models have read; tell if any were."""
         checked = [row for row in rows if row.check and row.check.done()]
-        swaps = [row for row in checked if row.swap and len(row.swap.draft_reading.slots) > row.prompt + row.border]
-        responses = [row for row in checked if not row.swap]
+        swaps = [row for row in checked if row.swap and row.swap.draft_reading.n_read > row.swap.position]
+        responses = [row for row in checked if row.stage is Stage.TARGET_RESPONSE]
         if swaps:
-            self._record(swaps)
+            self._record_swaps(swaps)
         for row in responses:
-            self._settle_response(row)
+            self._accept_response(row)
         return bool(swaps or responses)
 
-    def _settle_response(self, row: Row) -> None:
+    def _accept_response(self, row: Row) -> None:
         """Take the complete response of the target; the draft has read what its own shares with it."""
         assert row.check is not None
         row.target_tokens, row.answer, row.check = list(row.target.tokens), row.check.result().answer, None
-        row.least_margin = self._least_margin("target", row, row.target, 0)
-        row.finished = row.answer is None
+        row.least_margin = self._least_margin("target", row.target, 0)
+        if row.answer is None:
+            row.stage = Stage.DONE
+            return
         shared = 0
         for own, token in zip(row.draft_tokens, row.target_tokens, strict=False):
             if own != token:
                 break
             shared += 1
-        self.models["draft"].release(row.index, row.draft.slots[row.prompt + shared :])
-        row.draft = row.branch(row.draft, shared, row.target.tokens)
+        row.draft.keep(self.models["draft"], shared)
+        row.draft.tokens = row.target.tokens
         self._find_mismatch(row)
 
-    def _least_margin(self, name: str, row: Row, text: Text, start: int) -> float:
+    def _least_margin(self, name: str, text: CachedText, start: int) -> float:
         """Return the least margin by which a model chose the tokens of a text from `start` on."""
-        slots = text.slots[row.prompt + start - 1 : row.prompt + len(text.tokens) - 1]
-        return self.models[name].least_margin(row.index, slots)
+        return self.models[name].least_margin(text.row, text.slots_before(start))
 
-    def _settle_swap(self, row: Row, swap: Swap, important: bool) -> None:
-        """Go on with the text that keeps the answer."""
-        start = row.prompt + swap.position
-        if important:
-            self.models["target"].release(row.index, swap.alternative.slots[start:])
-            self.models["draft"].release(row.index, swap.draft_reading.slots[start:])
-            row.texts.append(swap.alternative.tokens)
-        else:
-            self.models["target"].release(row.index, row.target.slots[start:])
-            self.models["draft"].release(row.index, row.draft.slots[start:])
-            row.texts.append(row.target.tokens)
+    def _close_swap(self, row: Row, swap: Swap, important: bool) -> None:
+        """Go on with the text that keeps the answer, and search it for the next mismatch."""
+        dropped = {"draft": swap.draft_reading, "target": swap.alternative}
+        if not important:
+            dropped = {"draft": row.draft, "target": row.target}
+        for name, text in dropped.items():
+            text.keep(self.models[name], swap.position)
+        row.texts.append(dropped["target"].tokens)
+        if not important:
             row.target, row.draft = swap.alternative, swap.draft_reading
             row.draft.tokens = row.target.tokens
         row.check, row.swap, row.border = None, None, swap.position + 1
-        row.finished = swap.alternative.tokens[swap.position] in self.pair.end_tokens
-        self._find_mismatch(row)
+        if swap.alternative.tokens[swap.position] in self.pair.end_tokens:
+            row.stage = Stage.DONE
+        else:
+            self._find_mismatch(row)
 
-    def _read_ahead(self, rows: list[Row]) -> bool:
+    def _read_with_draft(self, rows: list[Row]) -> bool:
         """Let the draft read what each row needs next in one pass; tell whether there was any."""
         work = [work for row in rows if (work := self._draft_work(row))]
         for (row, text, _), choices in zip(work, self._read("draft", work), strict=True):
-            if not row.draft_tokens:
+            if row.stage is Stage.DRAFT_RESPONSE:
                 text.tokens.append(choices[-1])
                 if self.ending.reached(text.tokens):
-                    row.draft_tokens = text.tokens
+                    row.draft_tokens, row.stage = text.tokens, Stage.TARGET_RESPONSE
                     row.texts.append(text.tokens)
-                    row.follow(text.tokens, row.target.tokens)
-            elif not row.swap:
+                    row.set_continuations(text.tokens, row.target.tokens)
+            elif row.stage is Stage.SEARCH:
                 self._find_mismatch(row)
         return bool(work)
 
     def _draft_work(self, row: Row) -> Work | None:
         """Return what the draft is to read next in a row: its own response, a mismatch, or ahead to the next one."""
-        if not row.draft_tokens:
-            return row, row.draft, row.unread(row.draft)
-        if row.finished or not row.target_tokens:
-            return None
-        if not row.swap:
-            return row, row.draft, row.unread(row.draft)[:DRAFT_CHUNK]
-        for text in (row.draft, row.swap.draft_reading):
-            if row.n_read(text) <= row.swap.position:
-                return row, text, row.unread(text)[:1]
+        if row.stage is Stage.DRAFT_RESPONSE:
+            return row, row.draft, row.draft.unread()
+        if row.stage is Stage.SEARCH:
+            return row, row.draft, row.draft.unread()[:DRAFT_CHUNK]
+        if row.swap:
+            for text in (row.draft, row.swap.draft_reading):
+                if text.n_read <= row.swap.position:
+                    return row, text, text.unread()[:1]
         return None
 
     def _find_mismatch(self, row: Row) -> None:
-        """Look for the next mismatch as far as the draft has read; open a swap there, or finish the row."""
+        """Search for the next mismatch as far as the draft has read; open a swap there, or end the row."""
+        row.stage = Stage.SEARCH
         tokens = row.target.tokens
-        known = row.draft.slots[row.prompt + row.border - 1 :]
-        for choice in self.models["draft"].choices(row.index, known):
-            if row.border >= len(tokens) or row.finished:
-                break
+        for choice in self.models["draft"].choices(row.index, row.draft.slots_before(row.border)):
             if choice != tokens[row.border]:
                 return self._open_swap(row, choice)
             row.border += 1
-        row.finished |= row.border >= len(tokens)
+        if row.border >= len(tokens):
+            row.stage = Stage.DONE
         return None
 
     def _open_swap(self, row: Row, token: int) -> None:
         """Put the draft's token at the border; what went on after the target's token may go on after it too."""
         tokens = [*row.target.tokens[: row.border], token]
-        reading = row.branch(row.draft, row.border, tokens)
-        row.swap = Swap(row.border, reading, row.branch(row.target, row.border, list(tokens)))
-        row.follow(row.target.tokens, tokens)
+        reading, alternative = row.draft.branch(row.border, tokens), row.target.branch(row.border, list(tokens))
+        row.swap, row.stage = Swap(row.border, reading, alternative), Stage.SWAP
+        row.set_continuations(row.target.tokens, tokens)
 
-    def _record(self, rows: list[Row]) -> None:
+    def _record_swaps(self, rows: list[Row]) -> None:
         """Write labels and features of complete swaps from what their passes left, and go on with the rows."""
         swaps = [row.swap for row in rows if row.swap]
+        pairs = list(zip(rows, swaps, strict=True))
         places = {
-            "draft_at_draft": [r.slot(s.draft_reading, s.position) for r, s in zip(rows, swaps, strict=True)],
-            "target_at_draft": [r.slot(s.alternative, s.position) for r, s in zip(rows, swaps, strict=True)],
-            "draft_at_target": [r.slot(r.draft, s.position) for r, s in zip(rows, swaps, strict=True)],
-            "target_at_target": [r.slot(r.target, s.position) for r, s in zip(rows, swaps, strict=True)],
-            "draft_before": [r.slot(r.draft, s.position - 1) for r, s in zip(rows, swaps, strict=True)],
-            "target_before": [r.slot(r.target, s.position - 1) for r, s in zip(rows, swaps, strict=True)],
+            "draft_at_draft": [swap.draft_reading.slot(swap.position) for swap in swaps],
+            "target_at_draft": [swap.alternative.slot(swap.position) for swap in swaps],
+            "draft_at_target": [row.draft.slot(swap.position) for row, swap in pairs],
+            "target_at_target": [row.target.slot(swap.position) for row, swap in pairs],
+            "draft_before": [row.draft.slot(swap.position - 1) for row, swap in pairs],
+            "target_before": [row.target.slot(swap.position - 1) for row, swap in pairs],
         }
         indices = [row.index for row in rows]
         states = {name: self.models[name.split("_")[0]].hidden(indices, places[name]) for name in BLOCKS}
@@ -423,17 +427,17 @@ class Miner:
         best = target.topk(2).values
         columns = {name: list(block.to("cpu", STORED).numpy()) for name, block in states.items()}
         columns |= {name: values.tolist() for name, values in scalars.items()}
-        for i, (row, swap, margin) in enumerate(zip(rows, swaps, (best[:, 0] - best[:, 1]).tolist(), strict=True)):
+        for i, ((row, swap), margin) in enumerate(zip(pairs, (best[:, 0] - best[:, 1]).tolist(), strict=True)):
             key = {"problem_id": row.problem["problem_id"], "position": swap.position}
             row.features.append(key | {name: values[i] for name, values in columns.items()})
             row.labels.append(key | self._label(row, swap, margin))
-            self._settle_swap(row, swap, row.labels[-1]["important"])
+            self._close_swap(row, swap, row.labels[-1]["important"])
 
     def _label(self, row: Row, swap: Swap, margin: float) -> dict[str, Any]:
         assert row.check is not None
         t, checked = swap.position, row.check.result()
-        chosen = self._least_margin("target", row, swap.alternative, t + 1)
-        proposed = self._least_margin("draft", row, Text(row.draft.tokens[: t + 1], row.draft.slots), t)
+        chosen = self._least_margin("target", swap.alternative, t + 1)
+        proposed = self._least_margin("draft", swap.draft_reading, t)
         least = min(chosen, proposed)
         return {
             "split": row.problem["split"],

@@ -1,6 +1,6 @@
 """What the figures of judges share: a column's width, small type, colours."""
 
-from autojudge.reporting.figures import RC
+from autojudge.reporting.style import RC
 
 COLUMN = 3.5  # inches
 SMALL = RC | {"font.size": 7, "axes.titlesize": 7.5, "legend.fontsize": 5.8, "axes.labelsize": 7}

@@ -20,4 +20,5 @@ def score(signals: Signals) -> torch.Tensor:
     assert signals.following is not None, "the rule must name following in NEEDS"
     best = signals.target_probability.topk(BEST).values
     entropy = torch.special.entr(best / best.sum(-1, keepdim=True)).sum(-1)
-    return (log(BEST) - entropy).clamp_min(0).masked_fill(signals.following < FOLLOWING, torch.inf)
+    distance: torch.Tensor = (log(BEST) - entropy).clamp_min(0)
+    return distance.masked_fill(signals.following < FOLLOWING, torch.inf)
