@@ -1,3 +1,5 @@
+from itertools import count
+
 import pytest
 
 from autojudge.jobs.store import Store
@@ -6,7 +8,8 @@ from autojudge.jobs.sweep_work import SweepWork
 
 @pytest.fixture
 def sweep(tmp_path):
-    """Rows of sweep.parquet that a decoder gives for problems, rules with given thresholds, and labels for the oracle."""
+    """Decodes problems by rules with given thresholds, and labels for the oracle; returns rows of sweep.parquet."""
+    stores = count()
 
     def sweep(decoder, rows, given, task, labels=None):
         work = SweepWork(
@@ -20,7 +23,7 @@ def sweep(tmp_path):
             given=given,
             labels={"oracle": labels} if labels else {},
         )
-        with Store(tmp_path / "store", "shard") as store:
+        with Store(tmp_path / f"{next(stores)}", "shard") as store:
             return work.decode(rows, store, task, lambda: decoder)
 
     return sweep

@@ -1,4 +1,4 @@
-"""The sweep takes finished work from its store: nothing is decoded twice, and the table is that of an undisturbed run."""
+"""The sweep takes finished work from its store: nothing is decoded twice, and the table is that of one run."""
 
 import pytest
 
