@@ -2,8 +2,12 @@
 
 import copy
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
+import textwrap
 from collections import namedtuple
 from pathlib import Path
 
@@ -12,7 +16,7 @@ import yaml
 
 from autojudge.workflow import preflight
 from autojudge.workflow.preflight import FAULT, OK, check_all, describe, mining_seconds, plan
-from conftest import model_settings
+from conftest import ROOT, model_settings
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -205,3 +209,26 @@ def test_the_plan_names_its_basis(settings, tmp_path):
         Path(folder / f"{shard}.tsv").write_text(f"s\th:m:s\n{seconds}\t0:01:00\n")
     assert mining_seconds(folder, settings, 640, 1) == (80 / 320, f"2 earlier jobs ({folder})")
     assert "2 earlier jobs" in plan(settings, tmp_path)
+
+
+def test_the_script_asks_for_the_hub_when_it_runs_and_goes_offline_before_the_hub_is_imported():
+    lines = """
+        import os, sys, urllib.request
+        asked = []
+        def no_network(*arguments, **options):
+            asked.append(arguments)
+            raise OSError
+        urllib.request.urlopen = no_network
+        import preflight
+        assert not asked and "huggingface_hub" not in sys.modules
+        try:
+            preflight.preflight(config={}, results=None, benchmarks=None, local=True)
+        except KeyError:  # an empty config
+            import huggingface_hub.constants
+            print(len(asked), huggingface_hub.constants.HF_HUB_OFFLINE)
+    """
+    environment = {key: value for key, value in os.environ.items() if key != "HF_HUB_OFFLINE"}
+    environment["PYTHONPATH"] = str(ROOT / "workflow_scripts")
+    command = [sys.executable, "-c", textwrap.dedent(lines)]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert result.stdout == "1 True\n", result.stderr
