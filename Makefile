@@ -14,8 +14,14 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 .PHONY: demo test test-cluster lint clean
 
 demo: $(VENV)/requirements.stamp
-	$(VENV)/bin/snakemake --cores all
-	@echo "The figure: results/arith_pareto.pdf"
+	@echo "The whole experiment on the embedded pair: 5 to 12 minutes on two cores. Each job's own words are in logs/."
+	@PYTHONPATH=workflow_scripts $(VENV)/bin/snakemake --cores all --logger brief
+	@echo
+	@echo "figure of accuracy against speed   results/arith_pareto.pdf"
+	@echo "the same as a table                results/arith_summary.md"
+	@echo "judges compared                    results/arith/testbed/judges.md"
+	@echo "every mismatch, token by token     results/arith/testbed/tokens.html"
+	@echo "results/README.md explains these and all other files."
 
 # Two test processes share the cores, so each computes with one thread.
 test: export OMP_NUM_THREADS = 1
@@ -41,8 +47,9 @@ clean:
 $(VENV)/requirements.stamp: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) install -r $<
+	@echo "Installing Python packages into $(VENV), once: some minutes, 2 GB, and several GB more where torch comes with CUDA."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install -r $<
 	@touch $@
 
 $(VENV)/requirements-dev.stamp: requirements-dev.txt $(VENV)/requirements.stamp

@@ -1,4 +1,4 @@
-"""What a job tells while it runs: a bar on a terminal, plain lines in its log, one message when it fails."""
+"""What a job tells while it runs: all in its log, what a person should see on the screen, one message when it fails."""
 
 import logging
 import sys
@@ -7,27 +7,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tqdm import tqdm
-
 from autojudge.errors import InputError
 
 logger = logging.getLogger("autojudge")
 LINE_EVERY = 20.0  # seconds between progress lines in a log
+SCREEN_EVERY = 60.0  # and on the screen, which the jobs that run side by side share
 
 
 @contextmanager
 def job_log(path: str | Path) -> Iterator[None]:
-    """Log a job to its file and to stderr; an InputError ends the process with its message alone."""
+    """Log a job to its file, and to stderr what `_for_the_screen` lets pass, with the job's name.
+
+    An InputError ends the process with its message alone.
+    """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    console = logging.StreamHandler(sys.stderr)
-    if sys.stderr.isatty():
-        console.setLevel(logging.WARNING)  # the progress bar tells the rest
-    handlers: list[logging.Handler] = [logging.FileHandler(path, mode="w"), console]
-    formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
-    for handler in handlers:
-        handler.setFormatter(formatter)
+    file, screen = logging.FileHandler(path, mode="w"), logging.StreamHandler(sys.stderr)
+    screen.addFilter(_for_the_screen)
+    for handler, name in ((file, ""), (screen, f"{_job_name(Path(path))}: ")):
+        handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {name}%(message)s", datefmt="%H:%M:%S"))
         logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    _hide_loading_bars()
     try:
         yield
     except InputError as fault:
@@ -37,13 +37,13 @@ def job_log(path: str | Path) -> Iterator[None]:
         logger.exception("the job failed")
         sys.exit(1)
     finally:
-        for handler in handlers:
+        for handler in (file, screen):
             logger.removeHandler(handler)
             handler.close()
 
 
 class Progress:
-    """Counts finished items: a tqdm bar where stderr is a terminal, periodic lines with rate and time left in the log.
+    """Counts finished items, and tells now and then how many there are, their rate and the time left.
 
     Parameters
     ----------
@@ -57,19 +57,42 @@ class Progress:
 
     def __init__(self, total: int, unit: str, resumed: int = 0) -> None:
         self.total, self.unit, self.done, self.resumed = total, unit, resumed, resumed
-        self._start = self._last = time.monotonic()
-        self._bar = tqdm(total=total, initial=resumed, unit=unit, disable=not sys.stderr.isatty(), dynamic_ncols=True)
+        self._start = self._logged = time.monotonic()
+        self._shown = self._start + LINE_EVERY - SCREEN_EVERY  # so that the first line is shown
 
     def advance(self, count: int = 1) -> None:
         """Count finished items."""
         self.done += count
-        self._bar.update(count)
         now = time.monotonic()
-        if now - self._last >= LINE_EVERY or self.done == self.total:
+        finished = self.done == self.total
+        if finished or now - self._logged >= LINE_EVERY:
             rate = (self.done - self.resumed) / max(now - self._start, 1e-9)
             left = (self.total - self.done) / max(rate, 1e-9)
-            message = "%d of %d %ss, %.2f a second, %.0f s left"
-            logger.info(message, self.done, self.total, self.unit, rate, left)
-            self._last = now
-        if self.done == self.total:
-            self._bar.close()
+            on_screen = not finished and now - self._shown >= SCREEN_EVERY
+            message = "%d of %d %ss, %.2f per second, %.0f s left"
+            logger.info(message, self.done, self.total, self.unit, rate, left, extra={"on_screen": on_screen})
+            self._logged, self._shown = now, now if on_screen else self._shown
+
+
+def _for_the_screen(record: logging.LogRecord) -> bool:
+    """Pass warnings, errors and the progress of long jobs: snakemake itself tells when a job has ended."""
+    return record.levelno > logging.INFO or getattr(record, "on_screen", False)
+
+
+def _job_name(log: Path) -> str:
+    """Return `mine_labels arith testbed 1-of-2` for `logs/mine_labels/arith/testbed/1-of-2.log`."""
+    parts = log.with_suffix("").parts
+    return " ".join(parts[parts.index("logs") + 1 :] if "logs" in parts else parts[-1:])
+
+
+def _hide_loading_bars() -> None:
+    """Hide transformers' bars over the weights of each model that it loads, not those of downloads."""
+    if "transformers" not in sys.modules:
+        return
+    from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
+    from transformers.utils.logging import disable_progress_bar
+
+    shown = not are_progress_bars_disabled()
+    disable_progress_bar()
+    if shown:
+        enable_progress_bars()
