@@ -67,6 +67,12 @@ def code(script, *members):
     return of_job
 
 
+def decoding_settings(wildcards):
+    """How a sweep decodes; not its batch, which changes no result."""
+    kept = {key: config["decoding"][key] for key in ("window", "branches", "temperature", "top_p")}
+    return kept | {"max_new_tokens": config["datasets"][wildcards.dataset]["max_new_tokens"]}
+
+
 def task_member(wildcards):
     return [TASKS.path(config["datasets"][wildcards.dataset]["task"])]
 

@@ -20,10 +20,9 @@ rule sweep_thresholds:
     params:
         code=code("sweep_thresholds", task_member, rule_members),
         task=dataset_value("task"),
-        max_new_tokens=dataset_value("max_new_tokens"),
         models=models_of_pair,
         thresholds=swept_thresholds(),
-        decoding={key: config["decoding"][key] for key in ("window", "branches", "temperature", "top_p")},
+        decoding=decoding_settings,
     script:
         "../workflow_scripts/sweep_thresholds.py"
 

@@ -29,26 +29,42 @@ def sweep_thresholds(
     pair: dict,
     models: Models,
     task: str,
-    max_new_tokens: int,
     thresholds: dict,
     decoding: dict,
-    batch: int,
     output: str,
 ) -> None:
-    """Decode validation and test problems alone and with each rule at each threshold, but for what is in the store."""
+    """Decode validation and test problems alone and with each rule at each threshold, but for what is in the store.
+
+    Parameters
+    ----------
+    models : mapping
+        What identifies the pair's models.
+    thresholds : dict
+        Of each rule, as the config gives them.
+    decoding : dict
+        `max_new_tokens`, `window`, `branches`, `temperature`, `top_p` and `batch`.
+    """
     table = read_table(PROBLEMS, problems)
     rows = take_shard(records(table[table["split"] != "train"]), shard)
     judge = load_judge(judge_folder) if judge_folder else None
     given = expand_thresholds(thresholds, judge.record.thresholds if judge else None)
-    work = sweep_work(task, max_new_tokens, models, decoding, given, judge, read_labels(labels) if labels else {})
+    work = sweep_work(task, models, decoding, given, judge, read_labels(labels) if labels else {})
     scoring = load_task(task)
 
     def open_decoder() -> Decoder:
         loaded, stop = load_pair(pair), prompt_of(scoring).stop
         if judge:
             judge.check_pair(models, loaded.hidden_sizes)
-        sampling = Sampling(decoding["temperature"], decoding["top_p"]) if decoding["temperature"] else None
-        return Decoder(loaded, judge, decoding["window"], max_new_tokens, batch, stop, sampling, decoding["branches"])
+        return Decoder(
+            pair=loaded,
+            judge=judge,
+            window=decoding["window"],
+            max_new_tokens=decoding["max_new_tokens"],
+            batch=decoding["batch"],
+            stop=stop,
+            sampling=Sampling(decoding["temperature"], decoding["top_p"]) if decoding["temperature"] else None,
+            most_branches=decoding["branches"],
+        )
 
     with Store(Path(output).parents[1] / "store/sweep", shard) as kept:
         write_table(SWEEP, work.decode(rows, kept, scoring, open_decoder), output)
@@ -68,9 +84,7 @@ if __name__ == "__main__":
             pair=config["pairs"][snakemake.wildcards.pair],
             models=params.models,
             task=params.task,
-            max_new_tokens=params.max_new_tokens,
             thresholds=params.thresholds,
-            decoding=params.decoding,
-            batch=config["decoding"]["batch"],
+            decoding=params.decoding | {"batch": config["decoding"]["batch"]},
             output=snakemake.output[0],
         )

@@ -33,10 +33,15 @@ def run(tmp_path, problems, pair_settings, caplog):
                 pair=pair_settings,
                 models={"draft": {"contents": "d"}, "target": {"contents": "t"}},
                 task="arith",
-                max_new_tokens=limit,
                 thresholds=thresholds or LOSSLESS,
-                decoding={"window": 8, "branches": branches, "temperature": 0, "top_p": 1},
-                batch=4,
+                decoding={
+                    "max_new_tokens": limit,
+                    "window": 8,
+                    "branches": branches,
+                    "temperature": 0,
+                    "top_p": 1,
+                    "batch": 4,
+                },
                 output=str(output),
             )
         (counts,) = [record.args for record in caplog.records if record.msg.startswith("store: ")]

@@ -89,7 +89,7 @@ def _hide_loading_bars() -> None:
     """Hide transformers' bars over the weights of each model that it loads, not those of downloads."""
     if "transformers" not in sys.modules:
         return
-    from huggingface_hub.utils import are_progress_bars_disabled, enable_progress_bars
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
     from transformers.utils.logging import disable_progress_bar
 
     shown = not are_progress_bars_disabled()

@@ -39,7 +39,8 @@ class Problem:
 @cache
 def load_scenarios() -> dict[str, Any]:
     """Read the templates and the wording of solutions."""
-    return yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+    scenarios: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+    return scenarios
 
 
 def problem_pool(question: str) -> int:
@@ -117,8 +118,8 @@ def _draw_operation(rng: random.Random, count: int, room: int) -> tuple[str, dic
         steps = [Step("times", k, n, k * n), Step(operation, count, k * n, result)]
         return (kind, {"k": k, "n": n}, steps) if room >= 2 and 1 <= result <= LARGEST else None
     if kind in ("times", "split"):
-        fits = (lambda k: count * k <= LARGEST) if kind == "times" else (lambda k: count % k == 0 and count > k)
-        factors = [k for k in range(2, 10) if fits(k)]
+        times = [k for k in range(2, 10) if count * k <= LARGEST]
+        factors = times if kind == "times" else [k for k in range(2, 10) if count % k == 0 and count > k]
         if not factors:
             return None
         k = rng.choice(factors)

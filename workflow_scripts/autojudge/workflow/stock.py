@@ -87,8 +87,8 @@ def _used(config: Mapping[str, Any], dataset: str, models: Models, folder: Path)
     judge = load_judge(made / "judge")
     thresholds = {rule: settings["thresholds"] for rule, settings in config["rules"].items()}
     given = expand_thresholds(thresholds, judge.record.thresholds)
-    size = (entry["task"], entry["max_new_tokens"], models)
-    sweep = sweep_work(*size, config["decoding"], given, judge, read_labels(str(needed[1])))
+    decoding = config["decoding"] | {"max_new_tokens": entry["max_new_tokens"]}
+    sweep = sweep_work(entry["task"], models, decoding, given, judge, read_labels(str(needed[1])))
     return {key for problem in problems for key in SweptProblem(sweep, problem).all_keys()}, ""
 
 

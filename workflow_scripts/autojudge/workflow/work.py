@@ -31,7 +31,6 @@ def mining_work(task: str, max_new_tokens: int, models: Models) -> MiningWork:
 
 def sweep_work(
     task: str,
-    max_new_tokens: int,
     models: Models,
     decoding: Mapping[str, Any],
     given: Mapping[str, Sequence[float]],
@@ -43,7 +42,7 @@ def sweep_work(
     Parameters
     ----------
     decoding : mapping
-        `window`, `branches`, `temperature` and `top_p` of the config.
+        `max_new_tokens`, `window`, `branches`, `temperature` and `top_p`.
     given : mapping
         Thresholds of each rule, of `expand_thresholds`.
     labels : mapping of problem to mapping of position to bool
@@ -51,7 +50,7 @@ def sweep_work(
     """
     return SweepWork(
         code=code_digest(LIBRARY / "decoding/sweep.py", (TASKS.path(task),)),
-        max_new_tokens=max_new_tokens,
+        max_new_tokens=decoding["max_new_tokens"],
         models=models,
         sampling={key: decoding[key] for key in ("temperature", "top_p")},
         window=decoding["window"],
