@@ -14,6 +14,7 @@ from tabulate import tabulate
 from autojudge.engine.models import context_length, hidden_size, load_tokenizer, weight_bytes
 from autojudge.engine.settings import own_models
 from autojudge.errors import InputError
+from autojudge.jobs.store import describe_bytes
 from autojudge.mining.problems import check_shots, draw_problems
 from autojudge.reading.prompts import encode_chat
 from autojudge.tasks import load_task, prompt_of
@@ -114,10 +115,10 @@ def _check_weights(pair: Mapping[str, Any], name: str, memory_mb: int) -> str:
     needed = int(1.1 * on_cpu / 10**6) + 1000  # and the program itself
     if on_cpu and needed > memory_mb:
         raise InputError(
-            f"they take {_size(on_cpu)} of the memory, a mining job has {memory_mb} MB; set `pairs.{name}.mem_mb` "
-            f"(or `mining.memory_mb`) to more than {needed}"
+            f"they take {describe_bytes(on_cpu)} of the memory, a mining job has {memory_mb} MB; set "
+            f"`pairs.{name}.mem_mb` (or `mining.memory_mb`) to more than {needed}"
         )
-    return f"{_size(sum(sizes))} in local folders"
+    return f"{describe_bytes(sum(sizes))} in local folders"
 
 
 def _check_dataset(entry: Mapping[str, Any], name: str, seed: int) -> Iterator[Finding]:
@@ -156,7 +157,7 @@ def _check_shards(config: Mapping[str, Any], dataset: str) -> Iterator[Finding]:
 def _check_disk(config: Mapping[str, Any], results: Path) -> Finding:
     needed = sum(estimate_bytes(config, *run) or 0 for run in _selected(config)) + SPARE_BYTES
     free = free_bytes(results)
-    detail = f"about {_size(needed)} needed, {_size(free)} free in {results}"
+    detail = f"about {describe_bytes(needed)} needed, {describe_bytes(free)} free in {results}"
     if free < needed:
         return Finding(FAULT, "disk", f"{detail}; free some, or link {results} to a larger disk")
     return Finding(OK, "disk", detail)
@@ -196,8 +197,8 @@ def estimate_bytes(config: Mapping[str, Any], dataset: str, pair: str) -> int | 
         widths = sum(hidden_size(model) for model in own_models(config["pairs"][pair]).values())
     except InputError:
         return None  # told by the check of the models
-    journals_shards_and_whole, blocks_of_a_model, bytes_of_a_number = 4 / 3 + 2, 3, 2  # journals are in base64
-    features = round(MISMATCHES * widths * blocks_of_a_model * bytes_of_a_number * journals_shards_and_whole)
+    store_shards_and_whole, blocks_of_a_model, bytes_of_a_number = 4 / 3 + 2, 3, 2  # the store is in base64
+    features = round(MISMATCHES * widths * blocks_of_a_model * bytes_of_a_number * store_shards_and_whole)
     problems: int = sum(config["datasets"][dataset]["problems"].values())
     return mined_problems(config, dataset) * features + problems * OTHER_BYTES
 
@@ -221,7 +222,7 @@ def plan(config: Mapping[str, Any], benchmarks: Path) -> str:
                 "sweep jobs": config["decoding"]["shards"],
                 "mining": "unknown" if hours is None else f"{hours:,.1f} {unit}",
                 "by": basis,
-                "disk": _size(estimate_bytes(config, dataset, pair)),
+                "disk": "unknown" if (size := estimate_bytes(config, dataset, pair)) is None else describe_bytes(size),
             }
         )
     return str(tabulate(rows, "keys", "github"))
@@ -243,13 +244,3 @@ def describe(findings: Sequence[Finding]) -> str:
     """Return the findings as a table, faults last so that they are seen."""
     rows = [vars(finding) for finding in sorted(findings, key=lambda f: f.state == FAULT)]
     return str(tabulate(rows, "keys", "plain", maxcolwidths=[None, 40, 90]))
-
-
-def _size(count: float | None) -> str:
-    if count is None:
-        return "unknown"
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
