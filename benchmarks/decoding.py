@@ -5,7 +5,7 @@
         --pair qwen2.5_coder_0.5b_1.5b --problems 4 --max-new-tokens 100
 
 Same prompts, same token limit, same window; each round runs every method once. Assisted generation takes one problem
-at a time; `batch16_vs_assisted` compares problems a second. `overhead` is the share of lossless decoding at batch 1
+at a time; `batch16_vs_assisted` compares problems per second. `overhead` is the share of lossless decoding at batch 1
 outside the models' forward passes. `--rule NAME:THRESHOLD` times further rules (not the judge: `measure_speed` does).
 """
 

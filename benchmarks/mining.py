@@ -95,7 +95,7 @@ def mine_fast(pair, task, problems, limit, batch, memory):
 
 @torch.inference_mode()
 def large_forward_speed(model, repeats=3):
-    """Tokens a second of a large forward pass, the best of a few."""
+    """Tokens per second of a large forward pass, the best of a few."""
     tokens = torch.randint(5, model.config.vocab_size, LARGE_FORWARD)
     best = float("inf")
     for _ in range(repeats + 1):
@@ -128,7 +128,7 @@ class Comparison:
     whole, labels_only : list of float
         Seconds of each problem of the reference, with and without its features.
     fast : list of float
-        Seconds a problem of each round of the miner.
+        Seconds per problem of each round of the miner.
     forward_share : float
         Of the miner's time, in its forward passes.
     peak : dict of str to int
@@ -165,13 +165,13 @@ def compare(pair, task, problems, plain_problems, limit, batch, memory, rounds):
         run.fast.append(seconds / len(problems))
         run.peak["miner"] = max(run.peak["miner"], peak.bytes)
         plain = f"{mean(run.whole):.4f}" if run.whole else "not run"
-        print(f"round {part + 1} of {rounds}: seconds a problem, plain {plain}, miner {run.fast[-1]:.4f}", flush=True)
+        print(f"round {part + 1} of {rounds}: seconds per problem, plain {plain}, miner {run.fast[-1]:.4f}", flush=True)
     run.forward_share = forwards[0] / (sum(run.fast) * len(problems))
     return run
 
 
 def describe_speed(run, speed):
-    """Return times, ratios and counts; `speed` has the tokens a second of each model's large forward."""
+    """Return times, ratios and counts; `speed` has the tokens per second of each model's large forward."""
     tokens = {name: sum(m.response[f"{name}_evaluated"] for m in run.mined) for name in speed}
     best_case = sum(tokens[name] / speed[name] for name in speed) / len(run.mined)
     plain, fast = mean(run.whole) if run.whole else None, mean(run.fast)

@@ -99,7 +99,7 @@ def time_dry_run(folder, shards):
 
 
 def time_jobs(folder, shards, sleep):
-    """Return how many mining jobs a minute start and end, with a miner that only sleeps."""
+    """Return how many mining jobs per minute start and end, with a miner that only sleeps."""
     (folder / "workflow_scripts/mine_labels.py").write_text(STAND_IN.format(seconds=sleep))
     write_config(folder, shards, 1, 1)
     shard_files = [f"results/set0/pair00/labels/{i}-of-{shards}.parquet" for i in range(1, shards + 1)]

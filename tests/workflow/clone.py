@@ -65,7 +65,7 @@ class Clone:
         return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, env=environment)
 
     def planned(self, *arguments: str, small: bool = True) -> dict[str, int]:
-        """Number of jobs a rule that a dry run plans, `all` and the total left out."""
+        """Number of jobs per rule that a dry run plans, `all` and the total left out."""
         result = self.snakemake("-n", *arguments, "--quiet", "rules", small=small)
         assert result.returncode == 0, result.stderr
         rows = [line.split() for line in (result.stdout + result.stderr).splitlines()]

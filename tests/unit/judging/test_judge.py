@@ -65,7 +65,7 @@ FUNCTIONS = "def fit(values, part, x, columns, seed): ...\ndef logits(tensors, x
 
 @pytest.fixture
 def tables(tmp_path):
-    """Labels that depend on one number of a block and on a scalar; five mismatches a problem."""
+    """Labels that depend on one number of a block and on a scalar; five mismatches per problem."""
 
     def write_tables(important_of=None, n=900, near_tie=lambda i: False):
         rng = np.random.default_rng(0)
