@@ -1,14 +1,18 @@
 import os
 import re
-import sys
+import runpy
 from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-WORKFLOW_SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
-sys.path.insert(0, str(WORKFLOW_SCRIPTS))
+# Not workflow.basedir, which is the folder of another workflow where this one is used as a module.
+source = runpy.run_path(workflow.source_path("../workflow_scripts/autojudge/workflow/source.py"))
+REPOSITORY = source["find_repository"](workflow.current_basedir)
+WORKFLOW_SCRIPTS = REPOSITORY / "workflow_scripts"
+source["use_library"](WORKFLOW_SCRIPTS)
+config = source["with_defaults"](config, REPOSITORY)
 
 from autojudge.workflow.configuration import check_config, datasets_of, left_in, pairs_of, uses_judge, uses_labels
 from autojudge.engine.settings import own_models
@@ -16,7 +20,7 @@ from autojudge.workflow.dependencies import library_of
 from autojudge.errors import InputError
 
 try:
-    check_config(config, Path(workflow.basedir) / "config/config.schema.yaml")
+    check_config(config, REPOSITORY / "config/config.schema.yaml")
 except InputError as fault:
     raise WorkflowError(str(fault)) from None
 

@@ -1,7 +1,3 @@
-localrules:
-    preflight,
-
-
 rule preflight:
     """Check what could end a long run, and tell what will run: jobs, problems, hours, disk."""
     input:
@@ -9,6 +5,7 @@ rule preflight:
     log:
         "logs/preflight.log",
     retries: 0
+    localrule: True
     conda:
         "../envs/cpu.yaml"
     threads: 1
