@@ -3,10 +3,7 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-configfile: "config/config.yaml"
-
-
-include: "rules/common.smk"
+include: "rules/common.smk"  # merges the config over config/config.yaml, which `configfile:` does not do in a module
 include: "rules/slurm.smk"
 
 
@@ -27,6 +24,6 @@ include: "rules/store.smk"
 
 rule all:
     """Make the figures, token pages and tracked runs of all selected runs."""
-    default_target: True
+    default_target: workflow.modifier.is_main_snakefile()
     input:
         [path for run in config["runs"] for path in run_results(run["dataset"], run["pairs"])],

@@ -1,5 +1,5 @@
 import re
-import sys
+import runpy
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -7,8 +7,12 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-WORKFLOW_SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
-sys.path.insert(0, str(WORKFLOW_SCRIPTS))
+# Not workflow.basedir, which is the folder of another workflow where this one is used as a module.
+source = runpy.run_path(workflow.source_path("../workflow_scripts/autojudge/workflow/source.py"))
+REPOSITORY = source["find_repository"](workflow.current_basedir)
+WORKFLOW_SCRIPTS = REPOSITORY / "workflow_scripts"
+source["use_library"](WORKFLOW_SCRIPTS)
+config = source["with_defaults"](config, REPOSITORY)
 
 from autojudge.workflow.configuration import check_config, datasets_of, left_in, pairs_of, uses_judge, uses_labels
 from autojudge.judging.classifiers import CLASSIFIERS
@@ -18,7 +22,7 @@ from autojudge.workflow.fingerprints import code_digest, identify_models, identi
 from autojudge.errors import InputError
 
 try:
-    check_config(config, Path(workflow.basedir) / "config/config.schema.yaml")
+    check_config(config, REPOSITORY / "config/config.schema.yaml")
 except InputError as fault:
     raise WorkflowError(str(fault)) from None
 

@@ -1,12 +1,9 @@
-localrules:
-    preflight,
-
-
 rule preflight:
     """Check what could end a long run, and tell what will run: jobs, problems, hours, disk."""
     log:
         "logs/preflight.log",
     retries: 0
+    localrule: True
     conda:
         "../envs/cpu.yaml"
     threads: 1

@@ -1,16 +1,12 @@
 # The store of finished work (docs/store.md): asked for by name, never part of `rule all`.
 
 
-localrules:
-    list_store,
-    prune_store,
-
-
 rule list_store:
     """Tell what the store of finished work holds, and how much of it this config does not use."""
     log:
         "logs/list_store.log",
     retries: 0
+    localrule: True
     conda:
         "../envs/cpu.yaml"
     threads: 1
@@ -28,6 +24,7 @@ rule prune_store:
     log:
         "logs/prune_store.log",
     retries: 0
+    localrule: True
     conda:
         "../envs/cpu.yaml"
     threads: 1
