@@ -1,12 +1,10 @@
 """Rule log_to_wandb: a dataset's finished tables as W&B runs, and a receipt of the runs there are."""
 
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from autojudge.reporting.tracking import collect_runs, log_runs
+from autojudge.reporting.tracking import collect_runs, log_runs, write_receipt
 from autojudge.tables.decoding import SWEEP
 from autojudge.tables.files import read_table
 from autojudge.tables.reporting import PARETO
@@ -30,7 +28,7 @@ def log_to_wandb(
     Parameters
     ----------
     inputs : mapping of str to path
-        The dataset's `pareto` table and `figure`, a PNG.
+        `pareto` table and `figure`.
     sweeps, judges : mapping of pair to path
         Sweep tables and folders of judges.
     config, tracking : mapping
@@ -46,10 +44,7 @@ def log_to_wandb(
         figure=Path(inputs["figure"]),
         config=config,
     )
-    logged = log_runs(runs, tracking, folder)
-    partial = Path(f"{receipt}.partial")
-    partial.write_text(json.dumps({"dataset": dataset, "runs": logged}, indent=2) + "\n")
-    os.replace(partial, receipt)
+    write_receipt(dataset, log_runs(runs, tracking, folder), receipt)
 
 
 if __name__ == "__main__":

@@ -4,27 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 
-from autojudge.decoding.speed import ASSISTED, TARGET, Method, Setting, call_cost_ratio, time_methods
+from autojudge.decoding.speed import Setting, call_cost_ratio, choose_methods, time_methods
 from autojudge.engine.models import load_pair
+from autojudge.engine.settings import Models
 from autojudge.jobs.gpus import claim_gpus
-from autojudge.jobs.mining_work import Models
 from autojudge.judging.artifact import load_judge
-from autojudge.rules import load_rule
 from autojudge.tables.files import read_table, write_table
 from autojudge.tables.mining import PROBLEMS
 from autojudge.tables.reporting import SPEED, SUMMARY
 from autojudge.tasks import load_task, prompt_of
-
-
-def choose_methods(summary: pd.DataFrame, drafts: bool) -> list[Method]:
-    """Return what is timed: references, the judge and the best training-free rule, at recommended thresholds."""
-    chosen = summary[summary["best"] | (summary["kind"] == "judge")]
-    rules = [Method(row.rule, load_rule(row.rule), row.threshold) for row in chosen.itertuples()]
-    assisted = [Method(ASSISTED)] if drafts else []
-    return [Method(TARGET), *assisted, Method("lossless", load_rule("lossless")), *rules]
 
 
 def measure_speed(

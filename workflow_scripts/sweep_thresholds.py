@@ -4,20 +4,17 @@ from pathlib import Path
 
 import torch
 
-from autojudge.decoding.decoder import Decoder
-from autojudge.decoding.sweep import read_labels
+from autojudge.decoding.sweep import open_decoder, read_labels
 from autojudge.decoding.thresholds import expand_thresholds
-from autojudge.engine.models import load_pair
-from autojudge.engine.sampling import Sampling
+from autojudge.engine.settings import Models
 from autojudge.jobs.gpus import claim_gpus
-from autojudge.jobs.mining_work import Models
 from autojudge.jobs.shards import take_shard
 from autojudge.jobs.store import Store
 from autojudge.judging.artifact import load_judge
 from autojudge.tables.decoding import SWEEP
 from autojudge.tables.files import read_table, records, write_table
 from autojudge.tables.mining import PROBLEMS
-from autojudge.tasks import load_task, prompt_of
+from autojudge.tasks import load_task
 from autojudge.workflow.work import sweep_work
 
 
@@ -50,24 +47,9 @@ def sweep_thresholds(
     given = expand_thresholds(thresholds, judge.record.thresholds if judge else None)
     work = sweep_work(task, models, decoding, given, judge, read_labels(labels) if labels else {})
     scoring = load_task(task)
-
-    def open_decoder() -> Decoder:
-        loaded, stop = load_pair(pair), prompt_of(scoring).stop
-        if judge:
-            judge.check_pair(models, loaded.hidden_sizes)
-        return Decoder(
-            pair=loaded,
-            judge=judge,
-            window=decoding["window"],
-            max_new_tokens=decoding["max_new_tokens"],
-            batch=decoding["batch"],
-            stop=stop,
-            sampling=Sampling(decoding["temperature"], decoding["top_p"]) if decoding["temperature"] else None,
-            most_branches=decoding["branches"],
-        )
-
-    with Store(Path(output).parents[1] / "store/sweep", shard) as kept:
-        write_table(SWEEP, work.decode(rows, kept, scoring, open_decoder), output)
+    with Store(Path(output).parents[1] / "store/sweep", shard) as store:
+        swept = work.decode(rows, store, scoring, lambda: open_decoder(pair, models, judge, scoring, decoding))
+    write_table(SWEEP, swept, output)
 
 
 if __name__ == "__main__":

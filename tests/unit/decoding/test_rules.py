@@ -61,10 +61,6 @@ def top_3_entropy(p):
     return entropy([a / sum(best) for a in best])
 
 
-def ratio(a, b):
-    return (log(a) + 3) / (log(b) + 3)
-
-
 OTHERS = {  # rules that read more of a mismatch than p, q and x, whose number is i
     "fly": (lambda i, p, x, t: top_3_entropy(p) > log(3) - t and FOLLOWING[i] >= 5, lambda t: t),
     "scaled_probability": (lambda i, p, x, t: UNIFORM[i] < min(1, p[x] / t), lambda t: 1 / t),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from autojudge.decoding.branches import Decoded, Job
@@ -14,7 +15,7 @@ from autojudge.decoding.decoder import Decoder, needs_of
 from autojudge.decoding.thresholds import Points
 from autojudge.engine.models import Pair
 from autojudge.judging.artifact import Judge
-from autojudge.rules import Rule
+from autojudge.rules import Rule, load_rule
 
 ASSISTED, TARGET = "assisted generation", "target"
 
@@ -58,6 +59,17 @@ class Run:
     seconds: float
     outside: float
     counts: Mapping[str, int]
+
+
+def choose_methods(summary: pd.DataFrame, drafts: bool) -> list[Method]:
+    """Return what is timed: references, the judge and the best training-free rule, at recommended thresholds."""
+    chosen = summary[summary["best"] | (summary["kind"] == "judge")]
+    rules = [
+        Method(str(name), load_rule(str(name)), float(threshold))
+        for name, threshold in zip(chosen["rule"], chosen["threshold"], strict=True)
+    ]
+    assisted = [Method(ASSISTED)] if drafts else []
+    return [Method(TARGET), *assisted, Method("lossless", load_rule("lossless")), *rules]
 
 
 class ForwardClock:

@@ -7,10 +7,14 @@ from typing import Any
 from autojudge.decoding.branches import Decoded, Job
 from autojudge.decoding.decoder import Decoder, needs_of
 from autojudge.decoding.thresholds import INFINITY, Interval, Points, Thresholds
+from autojudge.engine.models import load_pair
+from autojudge.engine.sampling import Sampling
+from autojudge.engine.settings import Models
+from autojudge.judging.artifact import Judge
 from autojudge.rules import load_rule
 from autojudge.tables.files import read_table, records
 from autojudge.tables.mining import LABELS
-from autojudge.tasks import Task
+from autojudge.tasks import Task, prompt_of
 
 TARGET = "target"  # the target alone, as a reference
 NO_CYCLES = {"cycles": 0, "accepted": 0, "emitted": 0}
@@ -73,6 +77,38 @@ def _held(window: int, thresholds: Interval | float) -> dict[str, Any]:
     exact = isinstance(thresholds, Interval)
     low, high = (thresholds.low, thresholds.high) if isinstance(thresholds, Interval) else (thresholds, thresholds)
     return {"window": window, "threshold_low": low, "threshold": high, "exact": exact}
+
+
+def open_decoder(
+    pair: Mapping[str, Any], models: Models, judge: Judge | None, task: Task, decoding: Mapping[str, Any]
+) -> Decoder:
+    """Return the decoder of a `pairs` entry of the config, whose models it loads.
+
+    Parameters
+    ----------
+    models : mapping
+        What identifies the models; a judge has to be trained for these.
+    decoding : mapping
+        `max_new_tokens`, `window`, `branches`, `temperature`, `top_p` and `batch`.
+
+    Raises
+    ------
+    InputError
+        A model cannot be had, or the judge is of other models.
+    """
+    loaded = load_pair(pair)
+    if judge:
+        judge.check_pair(models, loaded.hidden_sizes)
+    return Decoder(
+        pair=loaded,
+        judge=judge,
+        window=decoding["window"],
+        max_new_tokens=decoding["max_new_tokens"],
+        batch=decoding["batch"],
+        stop=prompt_of(task).stop,
+        sampling=Sampling(decoding["temperature"], decoding["top_p"]) if decoding["temperature"] else None,
+        most_branches=decoding["branches"],
+    )
 
 
 def read_labels(path: str) -> dict[str, dict[int, bool]]:

@@ -6,6 +6,8 @@ from typing import Any
 
 from autojudge.errors import InputError
 
+Models = Mapping[str, Mapping[str, Any]]  # what identifies a pair's models, by role (fingerprints.identify_models)
+
 
 def own_models(pair: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Return the settings of a pair's models by role; a draft that is part of the target, or none, has no entry."""

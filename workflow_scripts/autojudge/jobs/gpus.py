@@ -23,7 +23,7 @@ logger = logging.getLogger("autojudge")
 def claim_gpus(count: int) -> Iterator[None]:
     """Let the process see `count` GPUs that no other job of this user has claimed here; wait until they are free.
 
-    A lock per GPU, in the machine's folder for temporary files, falls with its process, however that ends. Within a Slurm
+    A lock per GPU, in the machine's folder for temporary files, falls with its process, however that ends. In a Slurm
     job nothing is done: Slurm shows each job its own GPUs. It must be entered before CUDA is used.
 
     Parameters

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from autojudge.engine.settings import Models
 from autojudge.jobs.progress import Progress
 from autojudge.jobs.store import Store, piece_key
 from autojudge.mining.miner import Mined, Miner
 
-Models = Mapping[str, Mapping[str, Any]]  # of `fingerprints.identify_models`
 logger = logging.getLogger("autojudge")
 
 

@@ -13,7 +13,8 @@ from autojudge.decoding.branches import Job
 from autojudge.decoding.decoder import Decoder
 from autojudge.decoding.sweep import TARGET, build_job, rows_by_rule
 from autojudge.decoding.thresholds import EVERY, INFINITY, Points, Thresholds
-from autojudge.jobs.mining_work import Models, describe_problem
+from autojudge.engine.settings import Models
+from autojudge.jobs.mining_work import describe_problem
 from autojudge.jobs.progress import Progress
 from autojudge.jobs.store import Store, piece_key
 from autojudge.tasks import Task

@@ -8,7 +8,7 @@ identical.
 
 import base64
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from autojudge.engine.cache import CachedModel
 from autojudge.engine.endings import Ending
 from autojudge.engine.features import compare_distributions
-from autojudge.engine.memory import Footprint, largest_batch
-from autojudge.engine.models import Pair
+from autojudge.engine.memory import Footprint, largest_batch, memory_budget
+from autojudge.engine.models import Pair, load_pair
 from autojudge.engine.text import CachedText, read_texts
 from autojudge.mining.continuations import Continuations, Foresight
 from autojudge.tables.feature_names import BLOCKS
@@ -183,6 +183,19 @@ class Miner:
         self.row_cost: float = 1 + ROW_COST / pair.target.num_parameters(exclude_embeddings=True)
         self.pass_cost = PASS_COST[pair.target.device.type]
         self.foresight = Foresight()
+
+    @classmethod
+    def load(cls, pair: Mapping[str, Any], task: Task, max_new_tokens: int, batch: int, memory_mb: int) -> "Miner":
+        """Return a miner of a `pairs` entry of the config, whose models it loads, for a job of so much memory in MB.
+
+        Raises
+        ------
+        InputError
+            A model cannot be had, or the pair's tokenizers differ.
+        """
+        loaded = load_pair(pair)
+        models = [model for model in (loaded.draft, loaded.target) if model is not None]
+        return cls(loaded, task, max_new_tokens, batch, memory_budget(models, memory_mb))
 
     @torch.inference_mode()
     def mine(self, problems: Sequence[dict[str, Any]]) -> Iterator[Mined]:

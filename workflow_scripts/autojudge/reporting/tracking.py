@@ -187,6 +187,13 @@ def log_runs(runs: list[RunRecord], tracking: Mapping[str, Any], folder: str | P
     return receipts
 
 
+def write_receipt(dataset: str, runs: list[dict[str, Any]], path: str) -> None:
+    """Write down, whole, which runs of a dataset `log_runs` made."""
+    partial = Path(f"{path}.partial")
+    partial.write_text(json.dumps({"dataset": dataset, "runs": runs}, indent=2) + "\n")
+    os.replace(partial, path)
+
+
 def log_run(run: RunRecord, tracking: Mapping[str, Any], folder: Path) -> Path:
     """Write one run, in place of an earlier one of the same id, and return its folder, relative to `folder`'s parent.
 

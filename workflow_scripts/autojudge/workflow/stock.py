@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 from autojudge.decoding.sweep import read_labels
 from autojudge.decoding.thresholds import expand_thresholds
-from autojudge.jobs.mining_work import Models
+from autojudge.engine.settings import Models
 from autojudge.jobs.store import Store, describe_bytes
 from autojudge.jobs.sweep_work import SweptProblem
 from autojudge.judging.artifact import load_judge

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autojudge.jobs.mining_work import MiningWork, Models
+from autojudge.engine.settings import Models
+from autojudge.jobs.mining_work import MiningWork
 from autojudge.jobs.store import piece_key
 from autojudge.jobs.sweep_work import SweepWork
 from autojudge.judging.artifact import Judge
