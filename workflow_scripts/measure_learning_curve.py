@@ -8,7 +8,8 @@ from autojudge.judging.choice import best_values
 from autojudge.judging.learning_curve import learning_curve
 from autojudge.judging.mismatches import Mismatches
 from autojudge.tables.files import read_table, records, write_table
-from autojudge.tables.judging import GRID, LEARNING_CURVE
+from autojudge.tables.judging import GRID
+from autojudge.tables.reporting import LEARNING_CURVE
 
 DRAWS = 8  # random parts of each size
 LINEAR = "logistic_regression"  # the paper's

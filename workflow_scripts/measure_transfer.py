@@ -7,7 +7,7 @@ from autojudge.judging import transfer
 from autojudge.judging.artifact import Judge, load_judge
 from autojudge.judging.mismatches import Mismatches
 from autojudge.tables.files import write_table
-from autojudge.tables.judging import TRANSFER
+from autojudge.tables.reporting import TRANSFER
 
 
 def measure_transfer(judges: Mapping[str, Judge], data: Mapping[str, Mismatches], seed: int, output: str) -> None:

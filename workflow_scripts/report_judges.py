@@ -10,7 +10,8 @@ from autojudge.judging.comparison import compare_judges, report_split, weigh_nea
 from autojudge.judging.mismatches import Mismatches
 from autojudge.reporting.judges_page import write_markdown
 from autojudge.tables.files import read_table, write_table
-from autojudge.tables.judging import GRID, JUDGES, SCORES
+from autojudge.tables.judging import GRID, SCORES
+from autojudge.tables.reporting import JUDGES
 
 
 def report_judges(
