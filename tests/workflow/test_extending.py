@@ -11,7 +11,8 @@ import pytest
 import yaml
 from clone import Clone
 
-from autojudge.tables.schemas import read_table
+from autojudge.tables.files import read_table
+from autojudge.tables.mining import PROBLEMS
 from conftest import ROOT
 from planted import merged
 
@@ -76,7 +77,7 @@ def test_a_rule(clone):
 def test_a_task(clone):
     follow(clone, "A task")
     assert set(figure(clone, "even")["rule"]) == {"lossless", "always", "top_k", "target"}
-    problems = read_table("problems", clone.folder / "results/even/testbed/problems.parquet")
+    problems = read_table(PROBLEMS, clone.folder / "results/even/testbed/problems.parquet")
     assert len(problems) == 35 and set(problems["gold"]) == {"yes", "no"}
     assert {question.split()[0] for question in problems["question"]} == {"Is"}
     assert (clone.folder / "results/even/testbed/answers.md").exists()
