@@ -82,6 +82,14 @@ def test_curves_of_all_rules_at_once_equal_each_rules_own(decode):
             agree(described(responses, rule), described(own, rule))
 
 
+def test_sampled_responses_of_a_rule_do_not_depend_on_the_rules_beside_it(decode):
+    rules = {load_rule(name): EVERY for name in ("lossless", "probability", "judge")}
+    together = decode(rules, sampling=Sampling(0.8, 0.9))
+    for rule in rules:
+        for responses, own in zip(together, decode({rule: EVERY}, sampling=Sampling(0.8, 0.9)), strict=True):
+            agree(described(responses, rule), described(own, rule))
+
+
 def test_every_threshold_has_one_response(decode):
     rule = load_rule("kl_divergence")
     for responses in decode({rule: EVERY}):

@@ -74,8 +74,11 @@ class DraftModel(Proposer):
         """Return the next token of each window, whose last token lies at that slot."""
         if self.sampling is None or logits is None:
             return [self.model.choices(w.text.row, np.array([at]))[0] for w, at in zip(windows, last, strict=True)]
-        uniform = torch.tensor([window.random.random() for window in windows], dtype=torch.float64)
-        tokens: list[int] = draw(self.sampling.distribution(logits), uniform).tolist()
+        # A window that is full only reads: drawing for it would move the numbers of rules that do not want that.
+        uniform = [window.random.random() if window.is_open else 0.0 for window in windows]
+        tokens: list[int] = draw(
+            self.sampling.distribution(logits), torch.tensor(uniform, dtype=torch.float64)
+        ).tolist()
         return tokens
 
 
