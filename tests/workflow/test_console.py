@@ -6,8 +6,7 @@ import subprocess
 import sys
 
 import pytest
-
-from conftest import ROOT
+from clone import ROOT
 
 SNAKEFILE = """
 rule all:

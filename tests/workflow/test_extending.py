@@ -9,11 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from clone import Clone
+from clone import ROOT, Clone
 
 from autojudge.tables.files import read_table
 from autojudge.tables.mining import PROBLEMS
-from conftest import ROOT
 from planted import merged
 
 PAGE = (ROOT / "docs/extending.md").read_text()

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from clone import Clone
+from clone import ROOT, Clone
 from snakemake.exceptions import WorkflowError
 from snakemake.sourcecache import GenericSourceFile
 
 from autojudge.workflow import source
-from conftest import ROOT
 
 EXAMPLE = dict(re.findall(r"```\w+\n# (\S+)\n(.*?)```", (ROOT / "docs/module.md").read_text(), re.DOTALL))
 

@@ -4,9 +4,7 @@ import re
 
 import pytest
 import yaml
-from clone import Clone
-
-from conftest import ROOT
+from clone import ROOT, Clone
 
 PRESETS = {path.stem: path for path in sorted((ROOT / "config/presets").glob("*.yaml"))}
 SHARDS = {

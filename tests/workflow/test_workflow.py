@@ -6,10 +6,9 @@ import shutil
 import pandas as pd
 import pytest
 import yaml
-from clone import RESULTS
+from clone import RESULTS, ROOT
 
 from autojudge.tables.reporting import PARETO
-from conftest import ROOT
 
 RULES = {"lossless", "always", "top_k", "kl_divergence", "fly", "judge", "oracle"}
 

@@ -1,6 +1,7 @@
 """One traversal for all thresholds of all rules agrees with separate runs, token for token and count for count."""
 
 from collections import Counter
+from itertools import count
 
 import numpy as np
 import pytest
@@ -9,12 +10,37 @@ from autojudge.decoding.branches import Job
 from autojudge.decoding.decoder import Decoder
 from autojudge.decoding.thresholds import EVERY, INFINITY, Interval, Points
 from autojudge.engine.sampling import Sampling
+from autojudge.jobs.store import Store
+from autojudge.jobs.sweep_work import SweepWork
 from autojudge.mining.miner import Miner
 from autojudge.rules import RULES as REGISTRY
 from autojudge.rules import load_rule
 
 LIMIT, WINDOW = 160, 8
 RULES = [name for name in REGISTRY.names() if name != "oracle"]
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Decodes problems by rules with given thresholds, and labels for the oracle; returns rows of sweep.parquet."""
+    stores = count()
+
+    def sweep(decoder, rows, given, task, labels=None):
+        work = SweepWork(
+            code="code",
+            max_new_tokens=decoder.ending.limit,
+            models={"draft": {}, "target": {}},
+            sampling={},
+            window=decoder.window,
+            branches=decoder.most_branches,
+            rules=dict.fromkeys(given, "code"),
+            given=given,
+            labels={"oracle": labels} if labels else {},
+        )
+        with Store(tmp_path / f"{next(stores)}", "shard") as store:
+            return work.decode(rows, store, task, lambda: decoder)
+
+    return sweep
 
 
 @pytest.fixture(scope="module")

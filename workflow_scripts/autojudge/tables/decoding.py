@@ -29,8 +29,8 @@ SWEEP = Table(
         ),
         "exact": Column(
             pa.bool_(),
-            doc="false: the problem has too many branches for the rule (decoding.branches), so the response was decoded at "
-            "`threshold` and stands for those below it, down to the next given one",
+            doc="false: the problem has too many branches for the rule (decoding.branches), so the response was "
+            "decoded at `threshold` and stands for those below it, down to the next given one",
         ),
         "window": Column(pa.int32(), doc="tokens the draft proposes per cycle"),
         "correct": Column(pa.bool_(), doc="the answer is the gold answer"),
