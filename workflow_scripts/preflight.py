@@ -18,10 +18,15 @@ def hub_answers() -> bool:
     return True
 
 
+def stay_offline_without_hub() -> None:
+    """Ask the hub once, before the imports that read HF_HUB_OFFLINE: else every model waits for retries of its own."""
+    if "HF_HUB_OFFLINE" not in os.environ and not hub_answers():
+        os.environ["HF_HUB_OFFLINE"] = "1"
+
+
 def preflight(config: dict, results: Path, benchmarks: Path, local: bool) -> tuple[str, int]:
     """Return the findings and the plan as text, and the number of faults."""
-    if "HF_HUB_OFFLINE" not in os.environ and not hub_answers():
-        os.environ["HF_HUB_OFFLINE"] = "1"  # before the imports that read it: else every model waits for retries
+    stay_offline_without_hub()
 
     import torch
 

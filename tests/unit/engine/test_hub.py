@@ -84,8 +84,11 @@ def test_a_hub_that_cannot_be_reached_is_named(tmp_path):
 
 
 def offline_after_preflight(endpoint):
-    """Return what the preflight's script leaves in HF_HUB_OFFLINE."""
-    program = "import os, runpy; runpy.run_path('preflight.py'); print(os.environ.get('HF_HUB_OFFLINE'))"
+    """Return what the preflight's script leaves in HF_HUB_OFFLINE before it imports what reads it."""
+    program = (
+        "import os, sys, preflight; preflight.stay_offline_without_hub(); "
+        "assert 'huggingface_hub' not in sys.modules; print(os.environ.get('HF_HUB_OFFLINE'))"
+    )
     environment = os.environ | {"HF_ENDPOINT": endpoint, "NO_PROXY": "127.0.0.1"}
     environment.pop("HF_HUB_OFFLINE", None)
     folder = ROOT / "workflow_scripts"

@@ -98,9 +98,10 @@ class Judge:
         for role, trained_for in self.record.models.items():
             key = "contents" if "contents" in trained_for else "model"
             if trained_for.get(key) != models.get(role, {}).get(key):
+                here = models.get(role, {}).get("model", "the one here")
                 raise InputError(
-                    f"the judge was trained for {role} {trained_for.get('model')}, and this pair's is another; train "
-                    "one for this pair, or name the models as the judge does"
+                    f"the judge was trained for {role} {trained_for.get('model')}, not for {here}; train one for this "
+                    "pair, or name the models as the judge does"
                 )
         for column, size in zip(self.columns, self.record.sizes, strict=True):
             role = column.split("_")[0]
