@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from autojudge.errors import InputError
-from autojudge.judging.artifact import load_judge
+from autojudge.judging.artifact import Judge, load_judge
 from autojudge.judging.choice import (
     calibrate,
     candidate_thresholds,
@@ -357,7 +357,7 @@ sys.meta_path.insert(0, OfTheWorkflow())
 sys.path.insert(0, sys.argv[1])
 import torch
 import autojudge
-from autojudge.judging.artifact import load_judge
+from autojudge.judging.artifact import Judge, load_judge
 
 assert autojudge.__file__.startswith(sys.argv[1]), autojudge.__file__
 x = torch.load(sys.argv[3])
