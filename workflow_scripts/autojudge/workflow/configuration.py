@@ -166,13 +166,16 @@ def _check_blocks(name: str, blocks: Iterable[str]) -> None:
 
 def _check_classifier(name: str, grid: Mapping[str, Any]) -> None:
     _check_member(check_classifier, name, f"judge.classifiers.{name}")
-    hyperparameter = check_classifier(name).hyperparameter
+    declared = check_classifier(name)
+    hyperparameter = declared.hyperparameter
     if set(grid) != {hyperparameter}:
         given = ", ".join(f"`{key}`" for key in grid) or "none"
         raise InputError(
             f"config key `judge.classifiers.{name}`: its hyperparameter is `{hyperparameter}`, and the config gives "
             f"{given}; list values of `{hyperparameter}`, and of nothing else"
         )
+    if declared.whole and (wrong := [value for value in grid[hyperparameter] if value != int(value)]):
+        raise InputError(f"config key `judge.classifiers.{name}.{hyperparameter}`: {wrong[0]} is no whole number")
 
 
 def _check_template(template: str | None, key: str) -> None:

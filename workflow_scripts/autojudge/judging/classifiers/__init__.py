@@ -2,6 +2,7 @@
 
 - ``HYPERPARAMETER``: the name of what its grid varies, a str; the config's entry lists positive numbers under it
 - ``NEEDS``: a set of what a feature set must end with, names from `KNOWN_NEEDS`
+- ``WHOLE = True`` where those have to be whole numbers
 - ``fit(values, part, x, columns, seed)`` yields each value with the tensors of its fit, a dict of str to Tensor;
   `fit_grid` tells what the arguments are. A ValueError says that there are too few mismatches
 - ``logits(tensors, x)`` returns the logit of p(important), (n,), for features x, (n, width), as they are
@@ -26,13 +27,15 @@ if TYPE_CHECKING:
 
     from autojudge.judging.mismatches import Part
 
+KNOWN_NEEDS = {"scalars"}
 CLASSIFIERS = Registry(
     "judging/classifiers",
     "classifier",
     functions={"fit": 5, "logits": 2},
-    constants={"HYPERPARAMETER": str, "NEEDS": set},
+    constants={"HYPERPARAMETER": str, "NEEDS": set, "WHOLE": bool},
+    choices={"NEEDS": KNOWN_NEEDS},
+    optional={"WHOLE"},
 )
-KNOWN_NEEDS = {"scalars"}
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Declaration:
 
     hyperparameter: str
     needs: frozenset[str]
+    whole: bool
 
     def missing(self, blocks: Sequence[str]) -> list[str]:
         """Return the needs that a feature set, a list of blocks, does not end with."""
@@ -61,12 +65,7 @@ def check_classifier(name: str) -> Declaration:
             f"workflow_scripts/autojudge/{CLASSIFIERS.package} and name it without .py"
         )
     found = CLASSIFIERS.check(name)
-    if unknown := found["NEEDS"] - KNOWN_NEEDS:
-        raise InputError(
-            f"{CLASSIFIERS.path(name)}: NEEDS names {', '.join(sorted(map(repr, unknown)))}, which no feature set "
-            f"provides; known are {', '.join(sorted(KNOWN_NEEDS))}"
-        )
-    return Declaration(found["HYPERPARAMETER"], frozenset(found["NEEDS"]))
+    return Declaration(found["HYPERPARAMETER"], frozenset(found["NEEDS"]), found.get("WHOLE", False))
 
 
 @cache

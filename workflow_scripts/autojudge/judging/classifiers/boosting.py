@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 HYPERPARAMETER = "n_estimators"
 NEEDS = {"scalars"}
+WHOLE = True
 LINE = "line_"  # before the names of the linear score's tensors
 
 

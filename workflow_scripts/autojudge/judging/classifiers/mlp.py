@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 HYPERPARAMETER = "hidden_units"
 NEEDS: set[str] = set()
+WHOLE = True
 BATCH, EPOCHS, PATIENCE = 256, 60, 5
 LAYERS = {"0.weight": "weight_0", "0.bias": "bias_0", "3.weight": "weight_1", "3.bias": "bias_1"}
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 HYPERPARAMETER = "n_estimators"
 NEEDS: set[str] = set()
+WHOLE = True
 
 
 def fit(

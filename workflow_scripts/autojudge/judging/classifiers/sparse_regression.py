@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 HYPERPARAMETER = "features"
 NEEDS: set[str] = set()
+WHOLE = True
 
 
 def fit(
