@@ -91,7 +91,7 @@ def test_the_default_config_is_right(config):
             {"hidden_units": [0]},
             r"`judge.classifiers.mlp.hidden_units\[0\]`: 0 is less than or",
         ),
-        ("judge.classifiers.mlp", {"hidden_units": [64, 0.5]}, r"`judge.classifiers.mlp.hidden_units`: 0.5 is no whole"),
+        ("judge.classifiers.mlp", {"hidden_units": [64, 0.5]}, r"`judge.classifiers.mlp.hidden_units`: 0.5 is no"),
         ("judge.classifiers.mlp", {"hidden_units": 64}, r"`judge.classifiers.mlp.hidden_units`: 64 is not of type"),
         (
             "judge.select",
