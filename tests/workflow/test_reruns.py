@@ -93,6 +93,14 @@ def test_results_copied_into_a_fresh_clone_are_up_to_date_and_stay_watched(clone
     assert fresh.planned("--cores", "all")["mine_labels"] == 2
 
 
+def test_records_of_an_earlier_checkout_move_to_the_results(finished):
+    link = finished.folder / ".snakemake/metadata"
+    link.unlink()
+    (finished.folder / "results/.snakemake").rename(link)
+    assert finished.planned("--cores", "all") == {}
+    assert link.is_symlink() and any((finished.folder / "results/.snakemake").iterdir())
+
+
 def test_a_copied_model_folder_is_the_same_model_and_another_is_not(finished):
     for role in ("draft", "target"):
         folder = finished.folder / f"copies/{role}"
