@@ -215,6 +215,17 @@ def test_large_files_are_told_apart_by_samples(tmp_path, monkeypatch):
     assert fingerprints._read_digest(file, 10_000) in found
 
 
+def test_of_large_weights_the_whole_header_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(fingerprints, "SMALL", 1000)
+    monkeypatch.setattr(fingerprints, "SAMPLE", 10)
+    file, found = tmp_path / "weights.safetensors", set()
+    for name in (b"a", b"b"):
+        header = b" " * 400 + name + b" " * 399
+        file.write_bytes(len(header).to_bytes(8, "little") + header + bytes(20_000))
+        found.add(fingerprints._read_digest(file, file.stat().st_size))
+    assert len(found) == 2
+
+
 def test_digests_are_remembered_and_a_damaged_memory_is_none(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "data.jsonl"

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 
@@ -23,6 +23,7 @@ MEANINGLESS = ("jobs", "workflow")  # rooms that tell how a job runs, never what
 OF_MODELS = {".json", ".safetensors", ".gguf", ".model", ".txt", ".jinja", ".tiktoken", ".py"}  # what loading may read
 SMALL = 2**24  # bytes; smaller files are read whole
 SAMPLES, SAMPLE = 64, 2**16  # of larger ones: how many, of how many bytes
+LARGEST_HEADER = 10**8  # bytes; safetensors refuses longer ones
 REMEMBERED = Path(".snakemake/autojudge/digests.json")  # of files, by path, size and date
 
 
@@ -190,9 +191,9 @@ def identify_source(source: Any) -> Any:
 def file_digest(file: Path) -> str:
     """Return a digest of a file's contents; it is remembered by path, size and date, and so are those of other runs.
 
-    Files of more than 16 MiB stand for themselves by their size, their first and last bytes, and samples at even
-    distances (4 MiB in all): of a .safetensors file the header is among them, which tells each tensor's name, shape and
-    dtype. Weights that were trained on differ everywhere, so this finds another model, and not a single changed number.
+    Files of more than 16 MiB stand for themselves by their size, samples at even distances (4 MiB in all), and, where
+    they are .safetensors, their whole header: each tensor's name, shape and dtype. Weights that were trained on differ
+    everywhere, so this finds another model, and not a single changed number.
     """
     state = file.stat()
     key = f"{file.resolve()} {state.st_size} {state.st_mtime_ns}"
@@ -209,10 +210,19 @@ def _read_digest(file: Path, size: int) -> str:
         if size <= SMALL:
             found.update(opened.read())
         else:
+            found.update(_read_header(file, opened))
             for number in range(SAMPLES):
                 opened.seek((size - SAMPLE) * number // (SAMPLES - 1))
                 found.update(opened.read(SAMPLE))
     return found.hexdigest()
+
+
+def _read_header(file: Path, opened: BinaryIO) -> bytes:
+    """Return the header of a .safetensors file, whose length its first eight bytes tell; of other files nothing."""
+    if file.suffix != ".safetensors":
+        return b""
+    length = int.from_bytes(opened.read(8), "little")
+    return opened.read(min(length, LARGEST_HEADER))
 
 
 @cache
