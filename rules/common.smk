@@ -156,9 +156,11 @@ def judge_artifact(wildcards):
 
 
 def tracked_config(wildcards):
-    """What defines the runs of a dataset on W&B."""
-    return {key: config[key] for key in ("seed", "mining", "judge", "decoding", "rules")} | {
-        "dataset": config["datasets"][wildcards.dataset],
+    """What defines the runs of a dataset on W&B; not how its jobs run."""
+    judge = {key: value for key, value in config["judge"].items() if key not in ("threads", "mem_mb")}
+    decoding = {key: value for key, value in config["decoding"].items() if key not in ("shards", "batch")}
+    return {"seed": config["seed"], "rules": config["rules"], "judge": judge, "decoding": decoding} | {
+        "dataset": described_dataset(wildcards),
         "pairs": {pair: models_of(pair) for pair in figure_pairs(wildcards)},
     }
 

@@ -44,7 +44,7 @@ if __name__ == "__main__":
 
     with job_log(snakemake.log[0]):
         evaluate_testbed(
-            pair=snakemake.params.pair,
+            pair=snakemake.config["pairs"]["testbed"],
             n_problems=snakemake.params.problems,
             seed=snakemake.params.seed,
             threads=snakemake.threads,

@@ -113,7 +113,7 @@ def test_other_resources_and_batches_rerun_nothing(clone):
     other = {"mining": {"batch": 3, "memory_mb": 900}, "decoding": {"batch": 2}, "pairs": {"testbed": pair}}
     (clone.folder / "other.yaml").write_text(yaml.safe_dump(other))
     overridden = ("--cores", "all", "--configfile", "small.yaml", "other.yaml")
-    assert clone.planned(*overridden, small=False).keys() <= {"log_to_wandb"}
+    assert clone.planned(*overridden, small=False) == {}
     (clone.folder / "other.yaml").write_text("datasets: {arith: {max_new_tokens: 99}}")
     assert "mine_labels" in clone.planned(*overridden, small=False)
 
@@ -155,6 +155,14 @@ def test_the_embedded_models_can_be_trained_again(clone):
         )
         assert trained == shipped
         assert (clone.folder / "results/testbed" / role / "model.safetensors").stat().st_size > 0
+
+
+def test_the_embedded_models_can_be_measured_again(clone):
+    (clone.folder / "few.yaml").write_text("testbed: {evaluate: {problems: 8}}")
+    result = clone.snakemake("results/testbed_accuracy.json", "--configfile", "few.yaml", small=False)
+    assert result.returncode == 0, result.stderr
+    report = json.loads((clone.folder / "results/testbed_accuracy.json").read_text())
+    assert report["draft"]["accuracy"] <= report["target"]["accuracy"] and report["target"]["problems"] == 8
 
 
 @pytest.mark.parametrize(
