@@ -64,7 +64,7 @@ def test_the_literal_command_runs_the_experiment_as_slurm_jobs(experiment, undis
 
 def test_preflight_leaves_gpus_to_the_scheduler(experiment):
     experiment.run("preflight")
-    assert "1 a job, given by the scheduler" in experiment.log
+    assert "1 per job, given by the scheduler" in experiment.log
 
 
 def test_a_cancelled_shard_is_resumed(experiment, undisturbed):
