@@ -62,13 +62,21 @@ scattergather:
 
 
 def code(script, *members):
-    """Digest of what a script and the library that it reaches mean; members of registries as functions of the wildcards."""
+    """Digests of what a script means, with all that it reaches, and of members of registries that it loads by name."""
+    own = digest_of(WORKFLOW_SCRIPTS / f"{script}.py")
 
     def of_job(wildcards):
-        files = (file for member in members for file in member(wildcards))
-        return code_digest(WORKFLOW_SCRIPTS / f"{script}.py", tuple(files))
+        files = [file for member in members for file in member(wildcards)]
+        return {"script": own} | {str(file.stem): digest_of(file) for file in files}
 
     return of_job
+
+
+def digest_of(file):
+    try:
+        return code_digest(file)
+    except InputError as fault:
+        raise WorkflowError(str(fault)) from None
 
 
 def decoding_settings(wildcards):
@@ -107,6 +115,11 @@ def models_of_pair(wildcards):
 def models_of_runs():
     """What identifies the models of every pair of the runs."""
     return {pair: models_of(pair) for run in config["runs"] for pair in run["pairs"]}
+
+
+def swept_runs():
+    """What every run has swept, and with it, where the run needs them, its labels and its judge."""
+    return [f"results/{run['dataset']}/{pair}/sweep.parquet" for run in config["runs"] for pair in run["pairs"]]
 
 
 def described_dataset(wildcards):

@@ -20,7 +20,9 @@ rule list_store:
 
 
 rule prune_store:
-    """Drop from the store of this config's runs what the config does not use."""
+    """Drop from the store of this config's runs, once they are up to date, what the config does not use."""
+    input:
+        swept_runs(),
     log:
         "logs/prune_store.log",
     retries: 0

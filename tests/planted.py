@@ -79,6 +79,13 @@ SLIPS = [
         "",
         "an acceptance rule assigns a literal set to `NEEDS`; here is none",
     ),
+    (
+        "a signal that NEEDS lacks",
+        R,
+        '{"target_logits"}',
+        "set()",
+        "reads target_logits of its signals, which NEEDS does",
+    ),
     ("NEEDS a list", R, '{"target_logits"}', '["target_logits"]', r"`NEEDS` is \[.*, and must be a literal set;"),
     ("NEEDS an empty dict", R, '{"target_logits"}', "{}", r"`NEEDS` is {}, .*\(the empty set is set\(\)\)"),
     ("NEEDS of a number", R, '{"target_logits"}', "{1}", "`NEEDS` names 1, which nothing provides"),

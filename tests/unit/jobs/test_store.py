@@ -78,7 +78,7 @@ def test_a_damaged_byte_costs_its_piece_alone_and_is_named(tmp_path, caplog, at,
     with caplog.at_level("WARNING", logger="autojudge"):
         left = held(tmp_path)
     assert left == sorted({0, 1, 2} - {piece})
-    assert f"a.pieces: the piece at byte {start}" in caplog.text.replace(str(start + 87), str(start))
+    assert f"a.pieces: the line at byte {start} is damaged" in caplog.text
     write(tmp_path, "a", piece)
     assert held(tmp_path) == [0, 1, 2]
 

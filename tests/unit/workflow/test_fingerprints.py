@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from autojudge.errors import InputError
 from autojudge.registry import LIBRARY
 from autojudge.workflow import fingerprints
 from autojudge.workflow.fingerprints import code_digest, describe_meaning, identify_models, identify_source
@@ -50,7 +51,6 @@ SAME = {
     "what a column is": ('doc="what it is"', 'doc="what it really is"'),
     "a message": ("too small", "far too small"),
     "a line of the log": ('logger.info("about to compute %s", a)', 'logger.debug("computing")'),
-    "place of an import": ("from autojudge.errors import", "from autojudge.faults.errors import"),
     "quotes": ('"x" "y"', "'xy'"),
     "import for types": ("    import torch", "    import numpy"),
 }
@@ -84,6 +84,15 @@ def test_what_means_another_thing_has_another_fingerprint(change):
     assert changed(change) != describe_meaning(ast.parse(CODE))
 
 
+CACHED = (
+    fingerprints.code_digest,
+    fingerprints._tree,
+    fingerprints._imported,
+    fingerprints._meanings,
+    fingerprints._own_meaning,
+)
+
+
 @pytest.fixture
 def library(tmp_path, monkeypatch):
     """A copy of the library, whose files a test may change; the digests of this process are forgotten."""
@@ -94,12 +103,12 @@ def library(tmp_path, monkeypatch):
     monkeypatch.setattr(fingerprints, "LIBRARY", folder)
 
     def digest(script, *members):
-        for function in (fingerprints.code_digest, fingerprints._tree, fingerprints._meanings):
+        for function in CACHED:
             function.cache_clear()
         return code_digest(tmp_path / f"{script}.py", tuple(folder / f"{member}.py" for member in members))
 
     yield folder, digest
-    for function in (fingerprints.code_digest, fingerprints._tree, fingerprints._meanings):
+    for function in CACHED:
         function.cache_clear()
 
 
@@ -147,6 +156,43 @@ def test_moving_a_module_changes_nothing(library):
         if "autojudge.engine.endings" in text:
             file.write_text(text.replace("autojudge.engine.endings", "autojudge.mining.ends"))
     assert digest("mine_labels", "tasks/arith") == before
+
+
+def test_two_modules_taken_for_one_another_are_another_meaning(library):
+    folder, digest = library
+    rule = folder / "rules/mixed.py"
+    text = "from autojudge.rules.{} import score as first\nfrom autojudge.rules.{} import score as second\n"
+    rule.write_text(text.format("entropy", "top_k"))
+    before = digest("mine_labels", "rules/mixed")
+    rule.write_text(text.format("top_k", "entropy"))
+    assert digest("mine_labels", "rules/mixed") != before
+
+
+@pytest.mark.parametrize(
+    "line", ["from . import _helper", "from ._helper import f", "def g():\n    from . import _helper"]
+)
+def test_relative_imports_are_followed(library, line):
+    folder, digest = library
+    (folder / "rules/mixed.py").write_text(f"{line}\n")
+    (folder / "rules/_helper.py").write_text("f = 1\n")
+    before = digest("mine_labels", "rules/mixed")
+    (folder / "rules/_helper.py").write_text("f = 2\n")
+    assert digest("mine_labels", "rules/mixed") != before
+
+
+@pytest.mark.parametrize("name", ["miner.py~", "miner.py.orig", ".miner.py.swp", "miner.pyc"])
+def test_what_editors_leave_beside_a_module_is_nothing(library, name):
+    folder, digest = library
+    before = digest("mine_labels", "tasks/arith")
+    (folder / "mining" / name).write_text("x")
+    assert digest("mine_labels", "tasks/arith") == before
+
+
+def test_a_file_that_is_not_python_is_named(library):
+    folder, digest = library
+    append(folder / "mining/continuations.py", "\ndef (")
+    with pytest.raises(InputError, match=r"mining/continuations\.py: is not Python .*; fix it"):
+        digest("mine_labels", "tasks/arith")
 
 
 def test_every_script_has_a_fingerprint():

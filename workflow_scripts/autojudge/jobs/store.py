@@ -24,6 +24,7 @@ HEADER = re.compile(rb"([0-9a-f]{64}) (\d{12}) ([0-9a-f]{8}) ")
 HEADER_BYTES = 64 + 1 + 12 + 1 + 8 + 1
 SUFFIX = ".pieces"
 BLOCK = 2**20  # bytes that are read at a time in search of a line's end
+DAMAGED = "%s: the line at byte %d is damaged; the piece that it held is computed again"
 logger = logging.getLogger("autojudge")
 
 
@@ -104,7 +105,7 @@ class Store:
             value = file.read(place.length)
         if zlib.crc32(value) == place.checksum:
             return json.loads(value)
-        logger.warning("%s: the piece at byte %d is damaged; it is computed again", place.file, place.start)
+        logger.warning(DAMAGED, place.file, place.start - HEADER_BYTES)
         del self.places[key]
         return None
 
@@ -192,7 +193,7 @@ def _skip_damage(path: Path, file: BinaryIO, start: int) -> None:
     """Go to the line after a damaged piece, and name it if it is one."""
     file.seek(start)
     if _skip_line(file):
-        logger.warning("%s: the piece at byte %d is damaged; it is computed again", path, start)
+        logger.warning(DAMAGED, path, start)
 
 
 def _skip_line(file: BinaryIO) -> bool:

@@ -7,10 +7,13 @@
 Then the rule's entry in the config, under `rules`, gives its thresholds, and `decoding.rules` names it.
 """
 
+import ast
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from autojudge.errors import InputError
 from autojudge.registry import Registry
 
 if TYPE_CHECKING:
@@ -22,6 +25,13 @@ SIGNALS = {"target_logits", "draft_logits", "judge", "following", "uniform", "la
 RULES = Registry(
     "rules", "acceptance rule", functions={"score": 1}, constants={"NEEDS": set}, choices={"NEEDS": SIGNALS}
 )
+READ_AS = {  # what Signals computes from others, or calls otherwise
+    "target_probability": {"target_logits"},
+    "target_entropy": {"target_logits"},
+    "draft_probability": {"draft_logits"},
+    "important": {"labels"},
+    "hidden": {"judge"},
+}
 REFERENCES = {"target", "lossless", "always"}
 
 
@@ -48,7 +58,19 @@ def rule_needs(name: str) -> frozenset[str]:
     InputError
         There is no such rule, or its module is not one.
     """
-    return frozenset(RULES.check(name)["NEEDS"])
+    needs = frozenset(RULES.check(name)["NEEDS"])
+    if unnamed := sorted(_read_signals(RULES.path(name)) - needs):
+        raise InputError(
+            f"{RULES.path(name)}: reads {', '.join(unnamed)} of its signals, which NEEDS does not name; name it there"
+        )
+    return needs
+
+
+def _read_signals(path: Path) -> set[str]:
+    """Return what a rule's functions read of their argument `signals`, as names of SIGNALS."""
+    reads = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Attribute)]
+    names = {node.attr for node in reads if isinstance(node.value, ast.Name) and node.value.id == "signals"}
+    return set().union(*(READ_AS.get(name, {name} & SIGNALS) for name in names))
 
 
 def rule_kind(name: str) -> str:

@@ -1,5 +1,6 @@
 """Check the workflow's config before anything runs, and say what is wrong in words of the config."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ def check_config(config: Mapping[str, Any], schema: str | Path) -> None:
     _check_names(config.get("decoding", {}).get("rules", []), config["rules"], "decoding.rules", "rules")
     for name in config["rules"]:
         _check_member(rule_needs, name, f"rules.{name}")
+    _check_thresholds(config["rules"])
     for name in config["datasets"]:
         _check_dataset(config, name)
     _check_judge(config["judge"])
@@ -176,6 +178,13 @@ def _check_classifier(name: str, grid: Mapping[str, Any]) -> None:
         )
     if declared.whole and (wrong := [value for value in grid[hyperparameter] if value != int(value)]):
         raise InputError(f"config key `judge.classifiers.{name}.{hyperparameter}`: {wrong[0]} is no whole number")
+
+
+def _check_thresholds(rules: Mapping[str, Any]) -> None:
+    for name, entry in rules.items():
+        numbers = entry["thresholds"] if isinstance(entry["thresholds"], list) else []
+        if wrong := [value for value in numbers if not math.isfinite(value)]:
+            raise InputError(f"config key `rules.{name}.thresholds`: {wrong[0]} is no threshold; give finite numbers")
 
 
 def _check_template(template: str | None, key: str) -> None:

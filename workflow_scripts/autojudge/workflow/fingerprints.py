@@ -16,10 +16,12 @@ from typing import Any, BinaryIO
 import yaml
 
 from autojudge.engine.settings import own_models
+from autojudge.errors import InputError
 from autojudge.jobs.store import piece_key
 from autojudge.registry import LIBRARY
 
 MEANINGLESS = ("jobs", "workflow")  # rooms that tell how a job runs, never what it computes
+DATA = {".yaml", ".json", ".jsonl", ".csv", ".txt", ".jinja"}  # beside a module; not what editors leave there
 OF_MODELS = {".json", ".safetensors", ".gguf", ".model", ".txt", ".jinja", ".tiktoken", ".py"}  # what loading may read
 SMALL = 2**24  # bytes; smaller files are read whole
 SAMPLES, SAMPLE = 64, 2**16  # of larger ones: how many, of how many bytes
@@ -40,6 +42,11 @@ def code_digest(script: Path, members: tuple[Path, ...] = ()) -> str:
         A Python file.
     members : tuple of Path
         Files of members of registries, which it loads by name.
+
+    Raises
+    ------
+    InputError
+        A file is not Python.
     """
     waiting = [script, *members]
     found: set[Path] = set()
@@ -47,34 +54,79 @@ def code_digest(script: Path, members: tuple[Path, ...] = ()) -> str:
         module = waiting.pop()
         if module not in found:
             found.add(module)
-            waiting += _imported(module)
+            waiting += [file for files in _imported(module).values() for file in files]
     return piece_key({"modules": sorted(meaning for module in found for meaning in _meanings(module))})
 
 
 @cache
 def _tree(module: Path) -> ast.Module:
-    return ast.parse(module.read_text(encoding="utf-8"))
+    try:
+        return _without_types(ast.parse(module.read_text(encoding="utf-8")))
+    except (SyntaxError, ValueError) as fault:
+        raise InputError(f"{module}: is not Python ({fault}); fix it") from fault
 
 
-def _imported(module: Path) -> list[Path]:
-    """Return the library's modules that a module imports, but for the rooms that mean nothing."""
-    names: set[str] = set()
-    for node in ast.walk(_without_type_checking(_tree(module))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "autojudge":
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names if alias.name.split(".")[0] == "autojudge"}
-    places = [name.split(".")[1:] for name in names]
-    paths = [LIBRARY.joinpath(*parts) for parts in places if parts and parts[0] not in MEANINGLESS]
-    files = [path / "__init__.py" if path.is_dir() else path.with_suffix(".py") for path in paths]
-    return [file for file in files if file.is_file()]
+def _without_types(tree: ast.Module) -> ast.Module:
+    """Return a module without its blocks `if TYPE_CHECKING:`."""
+
+    def for_types(node: ast.stmt) -> bool:
+        return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+    return ast.Module([node for node in tree.body if not for_types(node)], [])
+
+
+@cache
+def _imported(module: Path) -> dict[ast.stmt, list[Path]]:
+    """Return the library's files that each import of a module reaches, but for the rooms that mean nothing."""
+    found: dict[ast.stmt, list[Path]] = {}
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            files = {file for path in _paths(node, module) if (file := _file(path)) is not None}
+            found[node] = sorted(files)
+    return found
+
+
+def _paths(node: ast.Import | ast.ImportFrom, module: Path) -> list[Path]:
+    """Return the paths, without .py, that an import may mean in the library, or beside the module."""
+    if isinstance(node, ast.Import):
+        return [LIBRARY.joinpath(*parts[1:]) for parts in _split(node) if parts[0] == "autojudge"]
+    parts = node.module.split(".") if node.module else []
+    if node.level:
+        base = module.parents[node.level - 1].joinpath(*parts)
+    elif parts[0] == "autojudge":
+        base = LIBRARY.joinpath(*parts[1:])
+    else:
+        return []
+    return [base, *(base / alias.name for alias in node.names)]
+
+
+def _split(node: ast.Import) -> list[list[str]]:
+    return [alias.name.split(".") for alias in node.names]
+
+
+def _file(path: Path) -> Path | None:
+    """Return the module at a path without .py; None where there is none, or where it means nothing for results."""
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    inside = file.relative_to(LIBRARY).parts if file.is_relative_to(LIBRARY) else ()
+    return file if file.is_file() and not (inside and inside[0] in MEANINGLESS) else None
 
 
 @cache
 def _meanings(module: Path) -> list[str]:
-    """Return the meaning of a module, and of the data files that lie beside it under its name."""
-    beside = [file for file in sorted(module.parent.glob(f"{module.stem}.*")) if file.suffix not in (".py", ".pyc")]
-    return [describe_meaning(_tree(module)), *(_describe_data(file) for file in beside if file.is_file())]
+    """Return the meaning of a module, and of the data files that lie beside it under its name.
+
+    Of an import from the library counts what the imported modules mean, and not their names: so two modules that are
+    taken for one another are another meaning, and a module that has moved is the same.
+    """
+    origins = {node: [_own_meaning(file) for file in files] for node, files in _imported(module).items()}
+    beside = [file for file in sorted(module.parent.glob(f"{module.stem}.*")) if file.suffix in DATA]
+    return [describe_meaning(_tree(module), origins), *(_describe_data(file) for file in beside if file.is_file())]
+
+
+@cache
+def _own_meaning(module: Path) -> str:
+    """Return a digest of a module's meaning, of which imports from the library are the names alone."""
+    return hashlib.sha256(describe_meaning(_tree(module)).encode()).hexdigest()
 
 
 def _describe_data(file: Path) -> str:
@@ -83,16 +135,26 @@ def _describe_data(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def describe_meaning(tree: ast.Module) -> str:
+def describe_meaning(tree: ast.Module, origins: Mapping[ast.stmt, list[str]] | None = None) -> str:
     """Return what a module means as text, the same for every version of Python.
 
     Left out are comments and formatting, docstrings, annotations, keyword arguments named `doc`, messages of errors and
-    calls of `logger`; of imports from the library, where a name comes from.
+    calls of `logger`; of imports from the library, the modules' names.
+
+    Parameters
+    ----------
+    tree : ast.Module
+        Of the module.
+    origins : mapping of node to list of str
+        What else counts of an import, such as what the imported modules mean.
     """
-    tree = _without_type_checking(tree)
+    tree = _without_types(tree)
     imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     others = [node for node in tree.body if node not in imports]
-    return "\n".join([*sorted(map(_describe, imports)), *map(_describe, _statements(others))])
+    known = origins or {}
+    described = sorted(_describe(node) + "".join(known.get(node, [])) for node in imports)
+    inner = sorted("".join(files) for node, files in known.items() if node not in imports)
+    return "\n".join([*described, *inner, *map(_describe, _statements(others))])
 
 
 def _describe(node: Any) -> str:
@@ -111,7 +173,7 @@ def _fields(node: ast.AST) -> Iterator[tuple[str, Any]]:
     if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
         yield "exc", node.exc.func
         return
-    if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "autojudge":
+    if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").split(".")[0] == "autojudge"):
         yield "names", sorted((alias.name, alias.asname) for alias in node.names)
         return
     for name, value in ast.iter_fields(node):
@@ -136,15 +198,6 @@ def _says_only(node: ast.stmt) -> bool:
         return True
     call = node.value.func if isinstance(node.value, ast.Call) else None
     return isinstance(call, ast.Attribute) and isinstance(call.value, ast.Name) and call.value.id == "logger"
-
-
-def _without_type_checking(tree: ast.Module) -> ast.Module:
-    """Return a module without its blocks `if TYPE_CHECKING:`."""
-
-    def for_types(node: ast.stmt) -> bool:
-        return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-
-    return ast.Module([node for node in tree.body if not for_types(node)], [])
 
 
 def identify_models(pair: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

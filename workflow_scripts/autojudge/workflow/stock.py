@@ -1,5 +1,9 @@
-"""What the store of finished work holds, and which of it a config uses."""
+"""What the store of finished work holds, and which of it a config uses.
 
+What a config uses is told by the results that lie there: they have to be up to date for that config.
+"""
+
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +85,8 @@ def _used(config: Mapping[str, Any], dataset: str, models: Models, folder: Path)
     if absent := [str(file) for file in needed if not file.is_file()]:
         return None, f"not told, as {', '.join(absent)} is not made yet"
     problems = records(read_table(PROBLEMS, needed[0]))
+    if Counter(problem["split"] for problem in problems) != entry["problems"]:
+        return None, f"not told, as {needed[0]} is of another config"
     if folder.name == "mining":
         mining = mining_work(entry["task"], entry["max_new_tokens"], models)
         return {mining.key(problem) for problem in problems}, ""
@@ -106,4 +112,5 @@ def describe_stocks(stocks: list[Stock]) -> str:
                 "not used by this config": told,
             }
         )
-    return tabulate(rows, "keys", "github") if rows else "The store is empty."
+    note = "Told by the results that lie here; `snakemake -n` tells whether they are up to date for this config."
+    return f"{tabulate(rows, 'keys', 'github')}\n\n{note}" if rows else "The store is empty."
