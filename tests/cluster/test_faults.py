@@ -2,7 +2,6 @@
 
 import os
 import random
-import re
 import subprocess
 import time
 from pathlib import Path
@@ -109,27 +108,13 @@ def test_a_shard_whose_end_was_not_seen_is_not_mined_again(experiment, undisturb
     agree(experiment.folder, undisturbed)
 
 
-@pytest.mark.parametrize("edit, taken", [("\n# a comment\n", True), ("\nMORE = 1\n", False)])
-def test_an_edit_between_two_runs_costs_what_it_changes(experiment, undisturbed, edit, taken):
+def test_a_comment_between_two_runs_costs_no_finished_problem(experiment, undisturbed):
     _, finished = kill_mining(experiment)
     code = experiment.folder / "workflow_scripts/autojudge/engine/endings.py"
-    code.write_text(code.read_text() + edit)
+    code.write_text(code.read_text() + "\n# a comment\n")
     experiment.run("--unlock")
     experiment.run(MINED)
-    assert (experiment.resumed >= len(finished)) if taken else (experiment.resumed == 0)
-    agree(experiment.folder, undisturbed)
-
-
-def test_runs_with_other_shards_share_all_work(experiment, undisturbed):
-    experiment.run(MINED)
-    mined = experiment.counted("mine_labels")[1]
-    config = experiment.folder / "small.yaml"
-    config.write_text(config.read_text().replace("mining:\n", "mining:\n  shards: 3\n"))
-    experiment.run(MINED)
-    logs = [path.read_text() for path in (experiment.folder / "logs/mine_labels/arith/testbed").glob("*-of-3.log")]
-    counts = [re.search(r"store: (\d+) taken, (\d+) computed", log).groups() for log in logs]
-    assert len(counts) == 3 and all(computed == "0" for _, computed in counts)
-    assert sum(int(taken) for taken, _ in counts) == mined
+    assert experiment.resumed >= len(finished)
     agree(experiment.folder, undisturbed)
 
 
