@@ -64,12 +64,7 @@ scattergather:
 def code(script, *members):
     """Digests of what a script means, with all that it reaches, and of members of registries that it loads by name."""
     own = digest_of(WORKFLOW_SCRIPTS / f"{script}.py")
-
-    def of_job(wildcards):
-        files = [file for member in members for file in member(wildcards)]
-        return {"script": own} | {str(file.stem): digest_of(file) for file in files}
-
-    return of_job
+    return lambda wildcards: {"script": own} | {k: v for member in members for k, v in member(wildcards).items()}
 
 
 def digest_of(file):
@@ -79,6 +74,12 @@ def digest_of(file):
         raise WorkflowError(str(fault)) from None
 
 
+@cache
+def digests_of(registry, *names):
+    """Digest of each member; kept, as ten thousand jobs ask."""
+    return {name: digest_of(registry.path(name)) for name in names}
+
+
 def decoding_settings(wildcards):
     """How a sweep decodes; not its batch, which changes no result."""
     kept = {key: config["decoding"][key] for key in ("window", "branches", "temperature", "top_p")}
@@ -86,15 +87,15 @@ def decoding_settings(wildcards):
 
 
 def task_member(wildcards):
-    return [TASKS.path(config["datasets"][wildcards.dataset]["task"])]
+    return digests_of(TASKS, config["datasets"][wildcards.dataset]["task"])
 
 
 def rule_members(wildcards):
-    return [RULES.path(rule) for rule in config["decoding"]["rules"]]
+    return digests_of(RULES, *config["decoding"]["rules"])
 
 
 def classifier_members(wildcards):
-    return [CLASSIFIERS.path(classifier) for classifier in config["judge"]["classifiers"]]
+    return digests_of(CLASSIFIERS, *config["judge"]["classifiers"])
 
 
 def swept_thresholds():

@@ -38,7 +38,7 @@ rule evaluate_testbed:
         mem_mb=growing(4000),
         runtime=30,
     params:
-        code=code("evaluate_testbed", lambda wildcards: [TASKS.path("arith")]),
+        code=code("evaluate_testbed", lambda wildcards: digests_of(TASKS, "arith")),
         models=lambda wildcards: models_of("testbed"),
         problems=lookup(within=config, dpath="testbed/evaluate/problems"),
         seed=lookup(within=config, dpath="testbed/evaluate/seed"),

@@ -19,7 +19,7 @@ LIBRARY = Path(__file__).parent
 NEVER_RUN = {"TYPE_CHECKING", "typing.TYPE_CHECKING", "__name__ == '__main__'"}  # conditions that an import fails
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Registry:
     """The members of a package.
 
