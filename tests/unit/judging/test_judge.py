@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -357,33 +357,34 @@ sys.meta_path.insert(0, OfTheWorkflow())
 sys.path.insert(0, sys.argv[1])
 import torch
 import autojudge
+from safetensors.torch import load_file, save_file
 from autojudge.judging.artifact import Judge, load_judge
 
 assert autojudge.__file__.startswith(sys.argv[1]), autojudge.__file__
-x = torch.load(sys.argv[3])
+x = load_file(sys.argv[3])["x"]
 for folder in sys.argv[4:]:
     judge = load_judge(folder)
     features = {c: part if n > 1 else part[:, 0] for c, n, part in
                 zip(judge.columns, judge.record.sizes, x.split(judge.record.sizes, dim=1))}
-    torch.save(judge.probability(features), f"{folder}/probability.pt")
+    save_file({"probability": judge.probability(features)}, f"{folder}/probability.safetensors")
 """
 
 
 def test_a_judge_of_every_classifier_is_served_with_torch_and_safetensors_alone(tables, installed, tmp_path):
     data, select = Mismatches(*tables()), SELECT | {"thresholds": 5}
     x, expected = torch.from_numpy(data.of_split("test").features(COLUMNS)), {}
-    torch.save(x, tmp_path / "x.pt")
+    save_file({"x": x}, tmp_path / "x.safetensors")
     for classifier, ((hyperparameter, values),) in ((name, grid.items()) for name, grid in GRID.items()):
         point = {"feature_set": "all", "classifier": classifier, "hyperparameter": hyperparameter, "value": values[-1]}
         judge = fit_judge(data, point, SETS, select, ORIGIN, seed=0)
         judge.save(tmp_path / classifier)
         expected[str(tmp_path / classifier)] = judge.predict(x)
-    command = [sys.executable, "-c", SERVING, str(installed), WORKFLOW_ONLY, str(tmp_path / "x.pt"), *expected]
+    command = [sys.executable, "-c", SERVING, str(installed), WORKFLOW_ONLY, str(tmp_path / "x.safetensors"), *expected]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     for folder, probability in expected.items():
-        torch.testing.assert_close(torch.load(f"{folder}/probability.pt"), probability)
+        torch.testing.assert_close(load_file(f"{folder}/probability.safetensors")["probability"], probability)
 
 
 def test_the_package_asks_for_torch_and_safetensors_and_holds_the_library_alone(installed):
