@@ -138,6 +138,14 @@ def test_unused_pieces_are_dropped_and_the_rest_stays_readable(tmp_path):
     assert held(tmp_path) == [0, 2, 4]
 
 
+def test_what_was_added_after_a_look_is_not_dropped(tmp_path):
+    write(tmp_path, "a", 0)
+    looking = Store(tmp_path)
+    write(tmp_path, "a", 1)
+    looking.keep({KEYS[1]})
+    assert held(tmp_path) == [1]
+
+
 def test_nothing_is_dropped_while_a_process_adds(tmp_path):
     write(tmp_path, "a", 0)
     with Store(tmp_path, "a"), pytest.raises(InputError, match="a process works on this shard"):

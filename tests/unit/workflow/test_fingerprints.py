@@ -166,6 +166,11 @@ def test_two_modules_taken_for_one_another_are_another_meaning(library):
     before = digest("mine_labels", "rules/mixed")
     rule.write_text(text.format("top_k", "entropy"))
     assert digest("mine_labels", "rules/mixed") != before
+    rule.write_text("from autojudge.rules import entropy, top_k\n")
+    before = digest("mine_labels", "rules/mixed")
+    for ours, theirs in (("top_k", "kept"), ("entropy", "top_k"), ("kept", "entropy")):
+        (folder / f"rules/{ours}.py").rename(folder / f"rules/{theirs}.py")
+    assert digest("mine_labels", "rules/mixed") != before, "and two that change names"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import logging
 import os
 import re
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -137,19 +137,21 @@ class Store:
                     fcntl.flock(old, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except OSError as fault:
                     raise InputError(f"{file}: a process works on this shard; wait for it or stop it") from fault
-                self._rewrite(file, old, [(k, p) for k, p in self.places.items() if p.file == file and k in used])
+                _rewrite(file, old, [place for key, place in _scan(file) if key in used])
 
-    def _rewrite(self, file: Path, old: BinaryIO, kept: list[tuple[str, Place]]) -> None:
-        partial = file.with_name(f".{file.name}.partial")
-        with partial.open("wb") as new:
-            for _, place in kept:
-                old.seek(place.start - HEADER_BYTES)
-                new.write(old.read(place.bytes))
-        if kept:
-            os.replace(partial, file)
-        else:
-            partial.unlink()
-            file.unlink()
+
+def _rewrite(file: Path, old: BinaryIO, kept: Sequence[Place]) -> None:
+    """Replace a file by one of some of its pieces; drop it where there are none."""
+    partial = file.with_name(f".{file.name}.partial")
+    with partial.open("wb") as new:
+        for place in kept:
+            old.seek(place.start - HEADER_BYTES)
+            new.write(old.read(place.bytes))
+    if kept:
+        os.replace(partial, file)
+    else:
+        partial.unlink()
+        file.unlink()
 
 
 def _open_alone(path: Path) -> BinaryIO:

@@ -81,15 +81,15 @@ def _imported(module: Path) -> dict[ast.stmt, list[Path]]:
     found: dict[ast.stmt, list[Path]] = {}
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            files = {file for path in _paths(node, module) if (file := _file(path)) is not None}
-            found[node] = sorted(files)
+            found[node] = [file for path in _paths(node, module) if (file := _file(path)) is not None]
     return found
 
 
 def _paths(node: ast.Import | ast.ImportFrom, module: Path) -> list[Path]:
-    """Return the paths, without .py, that an import may mean in the library, or beside the module."""
+    """Return the paths, without .py, that an import may mean in the library, or beside the module, by name."""
+    names = sorted(alias.name for alias in node.names)
     if isinstance(node, ast.Import):
-        return [LIBRARY.joinpath(*parts[1:]) for parts in _split(node) if parts[0] == "autojudge"]
+        return [LIBRARY.joinpath(*name.split(".")[1:]) for name in names if name.split(".")[0] == "autojudge"]
     parts = node.module.split(".") if node.module else []
     if node.level:
         base = module.parents[node.level - 1].joinpath(*parts)
@@ -97,11 +97,7 @@ def _paths(node: ast.Import | ast.ImportFrom, module: Path) -> list[Path]:
         base = LIBRARY.joinpath(*parts[1:])
     else:
         return []
-    return [base, *(base / alias.name for alias in node.names)]
-
-
-def _split(node: ast.Import) -> list[list[str]]:
-    return [alias.name.split(".") for alias in node.names]
+    return [base, *(base / name for name in names)]
 
 
 def _file(path: Path) -> Path | None:
