@@ -15,7 +15,8 @@ import torch
 from mining import complete, load_problems, read_config
 from report import write_report
 
-from autojudge.decoding.speed import ASSISTED, TARGET, Method, Setting, assist, run_method, time_methods
+from autojudge.decoding.assisted import assist
+from autojudge.decoding.speed import ASSISTED, TARGET, Method, Setting, run_method, time_methods
 from autojudge.engine.models import load_pair
 from autojudge.jobs.provenance import current_commit
 from autojudge.rules import load_rule

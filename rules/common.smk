@@ -86,6 +86,13 @@ def decoding_settings(wildcards):
     return kept | {"max_new_tokens": config["datasets"][wildcards.dataset]["max_new_tokens"]}
 
 
+def speed_settings(wildcards):
+    """How speed is measured; not the time that it may take, so that another one leaves what was measured as it is."""
+    kept = {key: value for key, value in config["speed"].items() if key != "minutes"}
+    limit = config["datasets"][wildcards.dataset]["max_new_tokens"]
+    return kept | {"window": config["decoding"]["window"], "max_new_tokens": limit}
+
+
 def task_member(wildcards):
     return digests_of(TASKS, config["datasets"][wildcards.dataset]["task"])
 

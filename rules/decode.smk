@@ -72,10 +72,6 @@ rule measure_speed:
         code=code("measure_speed", task_member, rule_members),
         task=dataset_value("task"),
         models=models_of_pair,
-        settings=lambda wildcards: config["speed"]
-        | {
-            "window": config["decoding"]["window"],
-            "max_new_tokens": config["datasets"][wildcards.dataset]["max_new_tokens"],
-        },
+        settings=speed_settings,
     script:
         "../workflow_scripts/measure_speed.py"

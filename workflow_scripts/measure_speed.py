@@ -1,6 +1,5 @@
 """Rule measure_speed: wall-clock of the target, assisted generation, lossless, judge and best training-free rule."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +25,22 @@ def measure_speed(
     models: Models,
     task: str,
     settings: dict[str, Any],
+    minutes: float,
     output: str,
 ) -> None:
-    """Time the methods of the pair of that name at one window and every batch, and rules at the other windows."""
+    """Time the methods of the pair of that name at one window and every batch, and rules at the other windows.
+
+    Decoding takes that many minutes at most, unless a round of one problem takes longer.
+    """
     table, recommended = read_table(PROBLEMS, problems), read_table(SUMMARY, summary)
     prompts = [list(p) for p in table.loc[table["split"] == "test", "prompt_tokens"].head(settings["problems"])]
     loaded, judge = load_pair(pair), load_judge(judge_folder) if judge_folder else None
     if judge:
         judge.check_pair(models, loaded.hidden_sizes)
     methods = choose_methods(recommended[recommended["pair"] == name], loaded.draft is not None)
-    window, batches, stop = settings["window"], settings["batches"], prompt_of(load_task(task)).stop
-    setting = Setting(loaded, window, settings["max_new_tokens"], judge, stop)
-    rows = time_methods(setting, prompts, methods, batches, settings["rounds"])
-    rules = [method for method in methods if method.rule]
-    for other in set(settings["windows"]) - {window}:
-        rows += time_methods(replace(setting, window=other), prompts, rules, [max(batches)], rounds=1)
+    setting = Setting(loaded, settings["window"], settings["max_new_tokens"], judge, prompt_of(load_task(task)).stop)
+    batches, rounds, windows = settings["batches"], settings["rounds"], settings["windows"]
+    rows = time_methods(setting, prompts, methods, batches, rounds, windows, seconds=60 * minutes)
     machine = {"call_cost_ratio": call_cost_ratio(loaded), "threads": torch.get_num_threads()}
     write_table(SPEED, [row | machine for row in rows], output)
 
@@ -59,5 +59,6 @@ if __name__ == "__main__":
             models=snakemake.params.models,
             task=snakemake.params.task,
             settings=snakemake.params.settings,
+            minutes=snakemake.config["speed"]["minutes"],
             output=snakemake.output[0],
         )

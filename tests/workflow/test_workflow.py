@@ -111,6 +111,7 @@ def test_a_second_run_finds_nothing_to_do(clone):
 def test_other_resources_and_batches_rerun_nothing(clone):
     pair = {"mem_mb": 3000, "runtime": 99, "threads": 2, "gpus": 1}
     other = {"mining": {"batch": 3, "memory_mb": 900}, "decoding": {"batch": 2}, "pairs": {"testbed": pair}}
+    other["speed"] = {"minutes": 9}
     (clone.folder / "other.yaml").write_text(yaml.safe_dump(other))
     overridden = ("--cores", "all", "--configfile", "small.yaml", "other.yaml")
     assert clone.planned(*overridden, small=False) == {}

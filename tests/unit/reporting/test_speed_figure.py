@@ -14,7 +14,7 @@ def test_speed_shows_each_measurement_and_the_formula_of_the_projection():
     ]
     rows.append(("lossless", 4, 16, 300.0, 0.3, 1.2))
     columns = ["method", "window", "batch", "tokens_per_second", "target_calls_per_token", "draft_calls_per_token"]
-    table = pd.DataFrame(rows, columns=columns).assign(problems=8, call_cost_ratio=0.3)
+    table = pd.DataFrame(rows, columns=columns).assign(problems=8, rounds=3, call_cost_ratio=0.3)
     speed = table["tokens_per_second"]
     figure = draw_speed(table.assign(tokens_per_second_low=speed - 1, tokens_per_second_high=speed + 1), 8, "toy")
     left, right = figure.axes

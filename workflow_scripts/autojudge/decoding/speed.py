@@ -1,21 +1,26 @@
 """Wall-clock speed of decoding methods on the same prompts, in turn; and what the counted calls promise elsewhere."""
 
+import logging
+import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
+from autojudge.decoding.assisted import assist
 from autojudge.decoding.branches import Decoded, Job
 from autojudge.decoding.decoder import Decoder, needs_of
 from autojudge.decoding.thresholds import Points
 from autojudge.engine.models import Pair
 from autojudge.judging.artifact import Judge
 from autojudge.rules import Rule, load_rule
+
+logger = logging.getLogger("autojudge")
 
 ASSISTED, TARGET = "assisted generation", "target"
 
@@ -52,6 +57,15 @@ class Setting:
     stop: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Case:
+    """What is measured: a method at a window (tokens per cycle) and a batch (responses side by side)."""
+
+    method: Method
+    window: int
+    batch: int
+
+
 @dataclass
 class Run:
     """One measurement: seconds, of these outside model forwards, and the counts of all responses together."""
@@ -83,7 +97,7 @@ class ForwardClock:
 
     def __init__(self, pair: Pair) -> None:
         self.seconds, self._start = 0.0, 0.0
-        parts = [part for m in (pair.draft, pair.target) if m is not None for part in _parts(m)]
+        parts = _parts(pair)
         self._hooks = [part.register_forward_pre_hook(self._begin) for part in parts]
         self._hooks += [part.register_forward_hook(self._end) for part in parts]
 
@@ -101,8 +115,11 @@ class ForwardClock:
             hook.remove()
 
 
-def _parts(model: Any) -> list[torch.nn.Module]:
-    return [model.base_model, model.get_output_embeddings()]
+def _parts(pair: Pair) -> list[torch.nn.Module]:
+    """Return what computes; a draft of the target's first layers shares its hooks, which are to run once."""
+    models = [model for model in (pair.draft, pair.target) if model is not None]
+    parts = [part for model in models for part in (model.base_model, model.get_output_embeddings())]
+    return list({id(part._forward_hooks): part for part in parts}.values())
 
 
 @contextmanager
@@ -120,7 +137,7 @@ def run_method(setting: Setting, prompts: Sequence[list[int]], method: Method, b
     with _clock(pair) as clock:
         start = time.perf_counter()
         if method.name == ASSISTED:
-            responses = [assist(pair, prompt, window, limit) for prompt in prompts]
+            responses = [assist(pair, prompt, window, limit, setting.stop) for prompt in prompts]
             counts = {"tokens": sum(map(len, responses))}
         else:
             thresholds = {method.rule: Points((method.threshold,))} if method.rule else {}
@@ -137,67 +154,68 @@ def _add_counts(responses: Sequence[Decoded], rule: Rule | None, judge: Judge | 
     return {name: sum(row[name] for row in rows) for name in rows[0]}
 
 
-@torch.inference_mode()
-def assist(pair: Pair, prompt: list[int], window: int, limit: int) -> list[int]:
-    """Generate greedily with transformers' own assisted generation, windows of a fixed length."""
-    assert pair.draft is not None, "assisted generation wants a draft model"
-    draft = pair.draft.generation_config
-    draft.num_assistant_tokens, draft.num_assistant_tokens_schedule = window, "constant"
-    draft.assistant_confidence_threshold = 0.0
-    tokens = torch.tensor([prompt], device=pair.target.device)
-    output = pair.target.generate(
-        tokens,
-        attention_mask=torch.ones_like(tokens),
-        assistant_model=pair.draft,
-        max_new_tokens=limit,
-        do_sample=False,
-        eos_token_id=sorted(pair.end_tokens),
-        pad_token_id=min(pair.end_tokens),
-        temperature=None,
-        top_p=None,
-        top_k=None,
-        repetition_penalty=1.0,
-    )
-    response: list[int] = output[0, len(prompt) :].tolist()
-    return response
-
-
 def time_methods(
     setting: Setting,
     prompts: Sequence[list[int]],
     methods: Sequence[Method],
     batches: Sequence[int],
     rounds: int,
+    windows: Sequence[int] = (),
+    seconds: float = math.inf,
 ) -> list[dict[str, Any]]:
-    """Time methods in turn, round by round, after a round that is not counted.
+    """Time methods in turn, round by round, after a round of two prompts that is not counted.
 
     Parameters
     ----------
     prompts : sequence of lists of int
-        The same for every method.
+        The same for every method; fewer are taken where a round of all would not fit into the time, one at least.
     batches : sequence of int
         Responses side by side. Assisted generation knows only 1.
     rounds : int
-        Each gives one measurement of every method and batch.
+        Each gives one measurement of every method and batch. A further one begins only if it still fits into the time.
+    windows : sequence of int
+        Further windows, at which the first counted round measures the rules at the largest batch, for their calls.
+    seconds : float
+        The time for all of it.
 
     Returns
     -------
     list of dict
-        Rows of table `speed`: medians over the rounds, with the slowest and the fastest.
+        Rows of table `speed`: medians over the rounds, with the slowest and the fastest. Assisted generation has none
+        where transformers fails with the pair; a warning tells why.
     """
-    keys = [(method, batch) for method in methods for batch in batches if method.name != ASSISTED or batch == 1]
-    runs: dict[tuple[Method, int], list[Run]] = {key: [] for key in keys}
-    for number in range(rounds + 1):
-        for method, batch in keys:
-            run = run_method(setting, prompts if number else prompts[:2], method, batch)
-            if number:
-                runs[method, batch].append(run)
-    return [
-        _describe(method, batch, setting.window, len(prompts), measured) for (method, batch), measured in runs.items()
-    ]
+    end = time.monotonic() + seconds
+    cases = [Case(m, setting.window, batch) for m in methods for batch in batches if m.name != ASSISTED or batch == 1]
+    extra = [Case(m, window, max(batches)) for window in windows if window != setting.window for m in methods if m.rule]
+    tried = _run_in_turn(setting, prompts[:2], cases + extra)
+    per_prompt = sum(run.seconds for run in tried.values()) / len(prompts[:2])
+    chosen = prompts[: max(1, int(min(len(prompts), (end - time.monotonic()) / per_prompt)))]
+    runs = {case: [run] for case, run in _run_in_turn(setting, chosen, tried).items()}
+    repeated = [case for case in runs if case not in extra]
+    took = sum(runs[case][0].seconds for case in repeated)
+    had = 1
+    while had < rounds and time.monotonic() + took <= end:
+        for case, run in _run_in_turn(setting, chosen, repeated).items():
+            runs[case].append(run)
+        had += 1
+    logger.info("%d of %d rounds, %d of %d problems", had, rounds, len(chosen), len(prompts))
+    return [_describe(case, len(chosen), measured) for case, measured in runs.items()]
 
 
-def _describe(method: Method, batch: int, window: int, problems: int, runs: list[Run]) -> dict[str, Any]:
+def _run_in_turn(setting: Setting, prompts: Sequence[list[int]], cases: Iterable[Case]) -> dict[Case, Run]:
+    """Run each case once; assisted generation is left out where transformers fails."""
+    runs = {}
+    for case in cases:
+        try:
+            runs[case] = run_method(replace(setting, window=case.window), prompts, case.method, case.batch)
+        except Exception as fault:  # transformers may fail in any way
+            if case.method.name != ASSISTED:
+                raise
+            logger.warning("%s is left out: transformers fails with these models (%r)", ASSISTED, fault)
+    return runs
+
+
+def _describe(case: Case, problems: int, runs: list[Run]) -> dict[str, Any]:
     counts = runs[0].counts
     speeds = [run.counts["tokens"] / run.seconds for run in runs]
     per_token = {
@@ -205,11 +223,12 @@ def _describe(method: Method, batch: int, window: int, problems: int, runs: list
         for name in ("target", "draft")
     }
     return {
-        "method": method.name,
-        "threshold": method.threshold,
-        "window": 0 if method.name == TARGET else window,
-        "batch": batch,
+        "method": case.method.name,
+        "threshold": case.method.threshold,
+        "window": 0 if case.method.name == TARGET else case.window,
+        "batch": case.batch,
         "problems": problems,
+        "rounds": len(runs),
         "tokens": counts["tokens"],
         "tokens_per_second": float(np.median(speeds)),
         "tokens_per_second_low": min(speeds),

@@ -43,14 +43,22 @@ def draw_speed(table: pd.DataFrame, window: int, title: str) -> Figure:
         left, right = figure.subplots(1, 2, width_ratios=[1, 1.15])
         _draw_measured(left, table[table["window"].isin([window, 0])])
         _draw_projection(right, table)
-        note = (
-            f"n = {table['problems'].iloc[0]} test problems. Left: medians, bars from the slowest to the fastest "
-            "round. Right: 1 / (target calls + ratio x draft calls) per token, as if a\ncall cost the same whatever "
-            "the number of tokens (memory-bound, batch 1). Dotted verticals: the paper's pairs by parameters, and "
-            "this pair as timed."
-        )
-        figure.supxlabel(note, fontsize=LABEL_SIZE, color=NOTE_COLOUR)
+        figure.supxlabel(_note(table), fontsize=LABEL_SIZE, color=NOTE_COLOUR)
         return figure
+
+
+def _note(table: pd.DataFrame) -> str:
+    """Return what the panels show, of how many measurements, and what is left out."""
+    note = (
+        f"Test problems: {table['problems'].iloc[0]}; rounds: {table['rounds'].max()}. Left: medians, bars from the "
+        "slowest to the fastest round. Right: 1 / (target calls + ratio x draft calls) per token, as if a\ncall cost "
+        "the same whatever the number of tokens (memory-bound, batch 1). Dotted verticals: the paper's pairs by "
+        "parameters, and this pair as timed."
+    )
+    has_draft_model = table["call_cost_ratio"].iloc[0] > 0
+    if has_draft_model and "assisted generation" not in set(table["method"]):
+        note += "\nWithout assisted generation: transformers fails with this pair (the log of measure_speed tells why)."
+    return note
 
 
 def _draw_measured(axes: Axes, table: pd.DataFrame) -> None:

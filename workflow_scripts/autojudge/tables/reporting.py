@@ -152,8 +152,14 @@ SPEED = Table(
         ),
         "threshold": Column(pa.float64(), doc="the rule's recommended one"),
         "window": Column(pa.int32(), doc="tokens the draft proposes per cycle; 0 for the target alone"),
-        "batch": Column(pa.int32(), doc="responses side by side"),
-        "problems": Column(pa.int64(), doc="test problems, the same for every row"),
+        "batch": Column(pa.int32(), doc="most responses side by side"),
+        "problems": Column(
+            pa.int64(), doc="test problems, the same for every row; fewer than asked for where the time was short"
+        ),
+        "rounds": Column(
+            pa.int64(),
+            doc="counted rounds, 1 at windows of the projection alone; fewer than asked for where the time was up",
+        ),
         "tokens": Column(pa.int64(), doc="tokens of all responses"),
         "tokens_per_second": Column(pa.float64(), doc="median over the rounds"),
         "tokens_per_second_low": Column(pa.float64(), doc="slowest round"),
@@ -168,5 +174,5 @@ SPEED = Table(
         "threads": Column(pa.int32(), doc="CPU threads of torch"),
     },
     doc="One row per method, window and batch: results/{dataset}/{pair}/speed.csv. Wall-clock on the machine of the "
-    "run.",
+    "run. Assisted generation has no row where transformers fails with the pair: the job's log tells why.",
 )
