@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from autojudge.reporting.speed_figure import draw_speed
 
@@ -25,3 +26,21 @@ def test_speed_shows_each_measurement_and_the_formula_of_the_projection():
         x, y = lines[f"lossless, window {window}"].get_data()
         np.testing.assert_allclose(y, 1 / (target + x * draft))
     assert "this pair" in [text.get_text() for text in right.texts]
+
+
+@pytest.mark.parametrize(
+    ("methods", "ratio", "told"),
+    [
+        (["target", "assisted generation", "lossless"], 0.3, False),
+        (["target", "lossless"], 0.3, True),
+        (["target", "lossless"], 0.0, False),  # prompt lookup: no draft model to assist
+    ],
+)
+def test_the_note_tells_how_much_was_measured_and_what_is_left_out(methods, ratio, told):
+    table = pd.DataFrame({"method": methods, "window": [0 if m == "target" else 8 for m in methods]})
+    table = table.assign(batch=1, problems=5, rounds=2, call_cost_ratio=ratio, tokens_per_second=9.0)
+    table = table.assign(tokens_per_second_low=8.0, tokens_per_second_high=9.5)
+    table = table.assign(target_calls_per_token=0.5, draft_calls_per_token=2.0)
+    note = draw_speed(table, 8, "toy").get_supxlabel()
+    assert note.startswith("Test problems: 5; rounds: 2.")
+    assert ("Without assisted generation" in note) == told
