@@ -47,7 +47,7 @@ def pad_head(folder, rows):
     weights = load_file(folder / "model.safetensors")
     for name in ("model.embed_tokens.weight", "lm_head.weight"):
         if name in weights:
-            weights[name] = torch.cat([weights[name], 2 * weights[name][100 : 100 + rows]])
+            weights[name] = torch.cat([weights[name], 2 * weights[name][600 : 600 + rows]])
             size = len(weights[name])
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     edit(folder / "config.json", vocab_size=size)

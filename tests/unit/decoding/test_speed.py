@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from measure_speed import measure_speed
 
 from autojudge.decoding import speed
 from autojudge.decoding.speed import ASSISTED, TARGET, Method, Run, Setting, run_method, time_methods
@@ -16,6 +15,7 @@ from autojudge.rules import load_rule
 from autojudge.tables.files import read_table, write_table
 from autojudge.tables.mining import PROBLEMS
 from autojudge.tables.reporting import SPEED, SUMMARY
+from measure_speed import measure_speed
 
 METHODS = [Method(TARGET), Method(ASSISTED), Method("lossless", load_rule("lossless"))]
 
