@@ -29,16 +29,17 @@ def test_speed_shows_each_measurement_and_the_formula_of_the_projection():
 
 
 @pytest.mark.parametrize(
-    ("methods", "ratio", "told"),
+    ("methods", "batch", "ratio", "told"),
     [
-        (["target", "assisted generation", "lossless"], 0.3, False),
-        (["target", "lossless"], 0.3, True),
-        (["target", "lossless"], 0.0, False),  # prompt lookup: no draft model to assist
+        (["target", "assisted generation", "lossless"], 1, 0.3, False),
+        (["target", "lossless"], 1, 0.3, True),
+        (["target", "lossless"], 4, 0.3, False),  # it knows batch 1 only
+        (["target", "lossless"], 1, 0.0, False),  # prompt lookup: no draft model to assist
     ],
 )
-def test_the_note_tells_how_much_was_measured_and_what_is_left_out(methods, ratio, told):
+def test_the_note_tells_how_much_was_measured_and_what_is_left_out(methods, batch, ratio, told):
     table = pd.DataFrame({"method": methods, "window": [0 if m == "target" else 8 for m in methods]})
-    table = table.assign(batch=1, problems=5, rounds=2, call_cost_ratio=ratio, tokens_per_second=9.0)
+    table = table.assign(batch=batch, problems=5, rounds=2, call_cost_ratio=ratio, tokens_per_second=9.0)
     table = table.assign(tokens_per_second_low=8.0, tokens_per_second_high=9.5)
     table = table.assign(target_calls_per_token=0.5, draft_calls_per_token=2.0)
     note = draw_speed(table, 8, "toy").get_supxlabel()

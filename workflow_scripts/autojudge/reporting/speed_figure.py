@@ -55,8 +55,8 @@ def _note(table: pd.DataFrame) -> str:
         "the same whatever the number of tokens (memory-bound, batch 1). Dotted verticals: the paper's pairs by "
         "parameters, and this pair as timed."
     )
-    has_draft_model = table["call_cost_ratio"].iloc[0] > 0
-    if has_draft_model and "assisted generation" not in set(table["method"]):
+    asked_for = table["call_cost_ratio"].iloc[0] > 0 and 1 in set(table["batch"])  # with a draft model, one by one
+    if asked_for and "assisted generation" not in set(table["method"]):
         note += "\nWithout assisted generation: transformers fails with this pair (the log of measure_speed tells why)."
     return note
 
