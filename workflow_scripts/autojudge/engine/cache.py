@@ -20,6 +20,8 @@ from transformers import PreTrainedModel
 
 from autojudge.engine.attention import SPARE, LayerCaches, PassPlan, Piece, Slots
 from autojudge.engine.head import Head
+from autojudge.engine.rope import longest_text
+from autojudge.errors import InputError
 
 NO_SLOTS: Slots = np.empty(0, dtype=np.int64)
 HEAD_LOGITS = 2**24  # logits that the head computes at a time where they are not kept
@@ -102,6 +104,7 @@ class CachedModel:
     ) -> None:
         self.model, self.vocabulary, self.pass_tokens, self.margins = model, vocabulary, pass_tokens, margins
         self._base, self._head, self._device = model.base_model, Head(model), model.device
+        self._longest = longest_text(model.config.get_text_config())
         self._layers = LayerCaches(rows, capacity)
         self._hidden: torch.Tensor | None = None
         self._used = np.zeros((rows, capacity), dtype=bool)
@@ -190,6 +193,8 @@ class CachedModel:
         ------
         RuntimeError
             A row's texts need more slots than it has.
+        InputError
+            A text is longer than the model encodes in one way.
         """
         slots = [self._allocate(r.row, len(r.tokens)) for r in requests]
         logits: list[list[torch.Tensor]] = [[] for _ in requests]
@@ -230,6 +235,11 @@ class CachedModel:
         """Put the pieces through the model; return the logits (tokens, vocabulary) of each if they are to be kept."""
         plan = PassPlan(self._layers, pieces, self._used.shape[1])
         self._layers.see(max(bucket.seen for bucket in plan.buckets))
+        if plan.positions.max() >= self._longest:
+            raise InputError(
+                f"model {self.model.name_or_path}: a text of {1 + plan.positions.max()} tokens, where it encodes positions "
+                f"in one way up to {self._longest} only; lower max_new_tokens, or take shorter prompts"
+            )
         device = self._device
         with plan.running():
             hidden = self._base(

@@ -33,7 +33,7 @@ class Head:
         """Return the scores (..., vocabulary) after hidden states (..., hidden)."""
         states = hidden.reshape(1, -1, hidden.shape[-1])
         logits: torch.Tensor = self._forward(self._model, inputs_embeds=states, use_cache=False).logits
-        return logits.reshape(*hidden.shape[:-1], -1)
+        return logits.reshape(*hidden.shape[:-1], logits.shape[-1])
 
 
 class _Output(BaseModelOutputWithPast):

@@ -21,6 +21,7 @@ from transformers import (
 
 from autojudge.engine.compatibility import check_layers, check_slot_cache
 from autojudge.engine.head import shallow_copy
+from autojudge.engine.rope import longest_text
 from autojudge.engine.settings import check_model_folder, own_models
 from autojudge.errors import InputError
 
@@ -150,8 +151,7 @@ def load_model(settings: Mapping[str, Any]) -> PreTrainedModel:
 
 def context_length(settings: Mapping[str, Any]) -> int:
     """Return the longest text that a model takes, in tokens. Raises InputError like `load_pair`."""
-    length: int = _text_config(settings).max_position_embeddings
-    return length
+    return longest_text(_text_config(settings))
 
 
 def hidden_size(settings: Mapping[str, Any]) -> int:
