@@ -9,9 +9,9 @@ from transformers.modeling_outputs import BaseModelOutputWithPast
 
 
 def shallow_copy(module: Any) -> Any:
-    """Return a copy of a module whose parts are the same ones, but can be exchanged; its config is its own."""
+    """Return a copy of a module whose parts are the same ones, but can be exchanged."""
     copied = copy.copy(module)
-    copied.__dict__ |= {"_modules": dict(module._modules), "config": copy.deepcopy(module.config)}
+    copied.__dict__["_modules"] = dict(module._modules)
     return copied
 
 
