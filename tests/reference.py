@@ -60,7 +60,7 @@ def plain_features(pair, prompt: list[int], response: list[int], t: int, draft_t
         with_target = plain_states(model, prompt + response[: t + 1])
         blocks[f"{name}_at_draft"] = plain_states(model, prompt + response[:t] + [draft_token])[-1]
         blocks[f"{name}_at_target"], blocks[f"{name}_before"] = with_target[-1], with_target[-2]
-        logits[name] = model.get_output_embeddings()(with_target[-2])[None, : pair.vocabulary]
+        logits[name] = model(torch.tensor([prompt + response[:t]]), use_cache=False).logits[:, -1, : pair.vocabulary]
     scalars = compare_distributions(logits["target"], logits["draft"], torch.tensor([draft_token]))
     return blocks | {name: value.item() for name, value in scalars.items()}
 

@@ -72,15 +72,10 @@ def test_a_gpu_that_is_not_there_is_named(pair_settings):
 
 
 def test_layers_that_forget_are_refused():
-    from transformers import MistralConfig, MistralForCausalLM
+    from transformers import Lfm2Config, Lfm2ForCausalLM
 
-    sizes = {
-        "vocab_size": 10,
-        "hidden_size": 8,
-        "intermediate_size": 8,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 1,
-    }
-    model = MistralForCausalLM(MistralConfig(**sizes, num_key_value_heads=1, sliding_window=4))
-    with pytest.raises(InputError, match="do not fit a cache with branches"):
-        check_slot_cache(model.eval(), "a sliding-window model")
+    sizes = {"vocab_size": 10, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 2}
+    kinds = {"num_attention_heads": 1, "num_key_value_heads": 1, "layer_types": ["conv", "full_attention"]}
+    model = Lfm2ForCausalLM(Lfm2Config(**sizes, **kinds))
+    with pytest.raises(InputError, match=r"layers \(conv, full_attention\) do not fit a cache with branches"):
+        check_slot_cache(model.eval(), "a model with convolutions")

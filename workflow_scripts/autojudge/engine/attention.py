@@ -1,6 +1,8 @@
 """Attention of a packed pass over the slot cache: what the pass holds, where it writes, what its tokens see."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,11 +89,14 @@ class LayerCaches:
     ----------
     layers : dict of int to LayerCache
         By number of the layer.
+    windows : dict of int to (int or None)
+        By number of the layer, how many tokens a token sees, itself among them, as its attention was asked; None: all.
     """
 
     def __init__(self, rows: int, capacity: int) -> None:
         self._rows, self._capacity, self._seen = rows, capacity, 0
         self.layers: dict[int, LayerCache] = {}
+        self.windows: dict[int, int | None] = {}
 
     def see(self, count: int) -> None:
         """Zero the first `count` slots of each row before they are first seen: what a mask hides must be a number."""
@@ -111,6 +116,10 @@ class LayerCaches:
             self.layers[number] = LayerCache(self._rows, self._capacity, key, value)
             self.layers[number].zero(0, self._seen)
         return self.layers[number]
+
+
+# Not handed down as an argument: some architectures hand their layers none but those that they know.
+_PASS: ContextVar["PassPlan | None"] = ContextVar("_PASS", default=None)
 
 
 class PassPlan:
@@ -136,6 +145,15 @@ class PassPlan:
         alone = len(groups) == 1
         self.buckets = [Bucket([pieces[i] for i in group], starts[group], self._capacity, alone) for group in groups]
         self._copies: dict[Any, torch.Tensor] = {}
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Let the attention of models that run meanwhile be this pass's."""
+        token = _PASS.set(self)
+        try:
+            yield
+        finally:
+            _PASS.reset(token)
 
     def places(self, heads: int, device: torch.device) -> torch.Tensor:
         """Return where each token's heads lie in a layer's cache, (tokens * heads,)."""
@@ -216,72 +234,111 @@ class Bucket:
             own[of, columns] = np.concatenate([piece.slots for piece in pieces])
             taken = torch.from_numpy(of * width + columns)
             self.layout = Layout(torch.from_numpy(index), taken, torch.from_numpy(tokens))
-        context = np.concatenate([piece.context for piece in pieces])
+        context, before = np.concatenate([piece.context for piece in pieces]), [len(piece.context) for piece in pieces]
         seen = 1 + max(context.max(initial=0), own.max())
         self.seen = min(capacity, -(-int(seen) // 8) * 8)  # fused attention likes multiples of 8
         self._own = torch.from_numpy(own)
-        self._context = torch.from_numpy(np.repeat(places, [len(p.context) for p in pieces]) * self.seen + context)
+        self._context = torch.from_numpy(np.repeat(places, before) * self.seen + context)
+        self._before = before
+        self._first = np.zeros(count, dtype=np.int64)  # position of each row's first token
+        self._first[places] = before
         self._copies: dict[Any, tuple[torch.Tensor, Layout | None]] = {}
 
-    def on(self, device: torch.device, dtype: torch.dtype, groups: int) -> tuple[torch.Tensor, Layout | None]:
-        """Return the additive mask (rows, 1, width * groups, seen) and the layout on a device."""
-        key = (device, dtype, groups)
+    def on(
+        self, device: torch.device, dtype: torch.dtype, groups: int, window: int | None
+    ) -> tuple[torch.Tensor, Layout | None]:
+        """Return the additive mask (rows, 1, width * groups, seen) and the layout on a device.
+
+        Parameters
+        ----------
+        groups : int
+            Query heads that share a key.
+        window : int or None
+            Tokens that a token sees, itself among them; None for all before it.
+        """
+        if window is not None and window >= self._first.max() + self.shape[1]:
+            window = None
+        key = (device, dtype, groups, window)
         if key not in self._copies:
-            mask = self._mask(device, dtype)
+            mask = self._mask(device, dtype, window)
             grouped = mask.expand(-1, groups, -1) if mask.shape[1] == 1 else mask.repeat_interleave(groups, 1)
             self._copies[key] = (grouped[:, None], self.layout and self.layout.to(device))
         return self._copies[key]
 
-    def _mask(self, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    def _mask(self, device: torch.device, dtype: torch.dtype, window: int | None) -> torch.Tensor:
         """Return the additive mask (rows, width, seen): 0 where a query sees a slot."""
         count, width = self.shape
         hidden = torch.finfo(dtype).min
         context = torch.full((count * self.seen,), hidden, dtype=dtype, device=device)
         context[self._context.to(device)] = 0
         mask = context.view(count, 1, self.seen)
+        if width > 1:
+            mask = mask.repeat(1, width, 1)
+        if window is not None:
+            mask = mask.masked_fill(self._too_far(window).to(device), hidden)
         if width == 1:
             return mask.scatter_(2, self._own.to(device)[:, None], 0)
-        mask = mask.repeat(1, width, 1)
         query, key = torch.tril_indices(width, width, device=device)
+        if window is not None:
+            near = query - key < window
+            query, key = query[near], key[near]
         slots = self._own.to(device)[:, key]  # (rows, pairs)
         each = torch.arange(count, device=device)[:, None]
         mask[each, query, slots] = 0
         return mask
 
+    def _too_far(self, window: int) -> torch.Tensor:
+        """Return which slots of the context (rows, width, seen) lie before the window of a query."""
+        count, width = self.shape
+        positions = torch.zeros(count * self.seen, dtype=torch.int64)
+        positions[self._context] = torch.from_numpy(np.concatenate([np.arange(n) for n in self._before]))
+        queries = torch.from_numpy(self._first)[:, None, None] + torch.arange(width)[:, None]
+        return positions.view(count, 1, self.seen) <= queries - window
 
-def _attend(
+
+def attend(
     module: torch.nn.Module,
     query: torch.Tensor,  # (1, query heads, tokens, head size)
     key: torch.Tensor,  # (1, heads, tokens, head size)
     value: torch.Tensor,  # (1, heads, tokens, head size)
     attention_mask: torch.Tensor | None,  # (1, 1, tokens, tokens), of the ordinary attention
-    slots: PassPlan | None = None,
     scaling: float | None = None,
+    softcap: float | None = None,
+    s_aux: torch.Tensor | None = None,  # (query heads,)
+    sliding_window: int | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention of a packed pass over the slot cache; without one, the ordinary attention."""
-    if slots is None:
-        ordinary: tuple[torch.Tensor, None] = sdpa_attention_forward(
-            module, query, key, value, attention_mask, scaling=scaling, **options
-        )
-        return ordinary
-    layer = slots.layers.of(module, key, value)
+    """Attention of the running pass over the slot cache; without one, the ordinary attention.
+
+    The arguments' names are those by which transformers' models call their attention: `softcap` bounds the scores by a
+    hyperbolic tangent, `s_aux` holds each head's score of an attention sink, which takes its share of the softmax and
+    gives nothing.
+    """
+    plan = _PASS.get()
+    if plan is None:
+        return _attend_ordinarily(module, query, key, value, attention_mask, scaling, softcap, s_aux, **options), None
+    layer = plan.layers.of(module, key, value)
+    plan.layers.windows[int(module.layer_idx)] = sliding_window  # type: ignore[arg-type]
     heads, size = key.shape[1], query.shape[3]
     groups = query.shape[1] // heads
-    layer.write(slots.places(heads, key.device), key, value)
+    layer.write(plan.places(heads, key.device), key, value)
     queries = query[0].transpose(0, 1)  # (tokens, query heads, head size)
     output = queries.new_empty(queries.shape[0], query.shape[1] * value.shape[3])
-    for bucket in slots.buckets:
-        mask, layout = bucket.on(query.device, query.dtype, groups)
+    for bucket in plan.buckets:
+        mask, layout = bucket.on(query.device, query.dtype, groups, sliding_window)
         count, width = bucket.shape
         # The query heads that share a key are laid side by side as queries, so that no key is repeated.
         rows = (queries if layout is None else queries[layout.index]).view(count, width, heads, groups, size)
         rows = rows.transpose(1, 2).reshape(count, heads, -1, size)
         keys, values = layer.read(bucket.rows, bucket.seen)
-        # Scores in 16 bits would be too coarse, and for a single row the fused kernel is quick enough.
-        written_out = width < FUSED and count > 1 and query.dtype == torch.float32
-        attend = _attend_narrowly if written_out else torch.nn.functional.scaled_dot_product_attention
-        found = attend(rows, keys, values, attn_mask=mask, scale=scaling)
+        if softcap is not None or s_aux is not None:
+            sinks = None if s_aux is None else s_aux.view(1, heads, 1, groups).expand(-1, -1, width, -1).flatten(2)
+            found = _attend_specially(rows, keys, values, mask, scaling, softcap, sinks)
+        else:
+            # Scores in 16 bits would be too coarse, and for a single row the fused kernel is quick enough.
+            written_out = width < FUSED and count > 1 and query.dtype == torch.float32
+            attend = _attend_narrowly if written_out else torch.nn.functional.scaled_dot_product_attention
+            found = attend(rows, keys, values, attn_mask=mask, scale=scaling)
         found = found.view(count, heads, width, groups, -1).transpose(1, 2).reshape(count * width, -1)
         if layout is None:
             output = found
@@ -302,5 +359,50 @@ def _attend_narrowly(
     return scores.add_(attn_mask).softmax(-1) @ value
 
 
-AttentionInterface.register(ATTENTION, _attend)
+def _attend_specially(
+    query: torch.Tensor,  # (rows, heads, queries, head size)
+    key: torch.Tensor,  # (rows, heads, seen, head size)
+    value: torch.Tensor,  # (rows, heads, seen, head size)
+    mask: torch.Tensor,  # (rows or 1, 1, queries, seen), additive
+    scale: float | None,
+    softcap: float | None,
+    sinks: torch.Tensor | None,  # (1, heads, queries)
+) -> torch.Tensor:
+    """Attention that no fused kernel has: its scores capped, or a sink beside the keys; scores in float32."""
+    scores = query.float() @ key.float().transpose(2, 3) * (query.shape[-1] ** -0.5 if scale is None else scale)
+    if softcap is not None:
+        scores = torch.tanh(scores / softcap) * softcap
+    scores = scores + mask
+    if sinks is not None:
+        beside = sinks[..., None].float().expand(len(scores), -1, scores.shape[2], -1)
+        scores = torch.cat([scores, beside], -1)
+    shares = scores.softmax(-1)[..., : key.shape[2]].to(value.dtype)
+    return shares @ value
+
+
+def _attend_ordinarily(
+    module: torch.nn.Module,
+    query: torch.Tensor,  # (batch, query heads, queries, head size)
+    key: torch.Tensor,  # (batch, heads, keys, head size)
+    value: torch.Tensor,  # (batch, heads, keys, head size)
+    mask: torch.Tensor | None,  # (batch, 1, queries, keys), True where a query sees a key; None: causal
+    scaling: float | None,
+    softcap: float | None,
+    s_aux: torch.Tensor | None,  # (query heads,)
+    **options: Any,
+) -> torch.Tensor:
+    """Return what a model outside of packed passes attends to, (batch, queries, query heads, head size)."""
+    if softcap is None and s_aux is None:
+        output: torch.Tensor = sdpa_attention_forward(module, query, key, value, mask, scaling=scaling, **options)[0]
+        return output
+    queries, keys, groups = query.shape[2], key.shape[2], query.shape[1] // key.shape[1]
+    if mask is None:
+        mask = torch.ones(queries, keys, dtype=torch.bool, device=query.device).tril(keys - queries)[None, None]
+    added = torch.zeros_like(mask, dtype=torch.float32).masked_fill(~mask, torch.finfo(torch.float32).min)
+    key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    sinks = None if s_aux is None else s_aux.view(1, -1, 1).expand(-1, -1, queries)
+    return _attend_specially(query, key, value, added, scaling, softcap, sinks).transpose(1, 2).contiguous()
+
+
+AttentionInterface.register(ATTENTION, attend)
 AttentionMaskInterface.register(ATTENTION, sdpa_mask)

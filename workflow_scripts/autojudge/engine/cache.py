@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from autojudge.engine.attention import SPARE, LayerCaches, PassPlan, Piece, Slots
+from autojudge.engine.head import Head
+from autojudge.engine.rope import longest_text
+from autojudge.errors import InputError
 
 NO_SLOTS: Slots = np.empty(0, dtype=np.int64)
 HEAD_LOGITS = 2**24  # logits that the head computes at a time where they are not kept
@@ -100,7 +103,8 @@ class CachedModel:
         margins: bool = False,
     ) -> None:
         self.model, self.vocabulary, self.pass_tokens, self.margins = model, vocabulary, pass_tokens, margins
-        self._base, self._head, self._device = model.base_model, model.get_output_embeddings(), model.device
+        self._base, self._head, self._device = model.base_model, Head(model), model.device
+        self._longest = longest_text(model.config.get_text_config())
         self._layers = LayerCaches(rows, capacity)
         self._hidden: torch.Tensor | None = None
         self._used = np.zeros((rows, capacity), dtype=bool)
@@ -160,8 +164,12 @@ class CachedModel:
 
     def head(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return the logits that the model's head gives for hidden states (..., hidden)."""
-        logits: torch.Tensor = self._head(hidden)
-        return logits[..., : self.vocabulary]
+        return self._head(hidden)[..., : self.vocabulary]
+
+    @property
+    def windows(self) -> dict[int, int | None]:
+        """By layer, how many tokens a token sees, itself among them; None: all before it. Known after a first pass."""
+        return self._layers.windows
 
     @property
     def slot_bytes(self) -> int:
@@ -185,6 +193,8 @@ class CachedModel:
         ------
         RuntimeError
             A row's texts need more slots than it has.
+        InputError
+            A text is longer than the model encodes in one way.
         """
         slots = [self._allocate(r.row, len(r.tokens)) for r in requests]
         logits: list[list[torch.Tensor]] = [[] for _ in requests]
@@ -225,14 +235,19 @@ class CachedModel:
         """Put the pieces through the model; return the logits (tokens, vocabulary) of each if they are to be kept."""
         plan = PassPlan(self._layers, pieces, self._used.shape[1])
         self._layers.see(max(bucket.seen for bucket in plan.buckets))
+        if plan.positions.max() >= self._longest:
+            raise InputError(
+                f"model {self.model.name_or_path}: a text of {1 + plan.positions.max()} tokens, where it encodes positions "
+                f"in one way up to {self._longest} only; lower max_new_tokens, or take shorter prompts"
+            )
         device = self._device
-        hidden = self._base(
-            input_ids=torch.tensor([[t for piece in pieces for t in piece.tokens]], device=device),
-            position_ids=torch.from_numpy(plan.positions)[None].to(device),
-            attention_mask=torch.zeros(1, 1, 1, 1, device=device),  # four dimensions: the model makes none of its own
-            use_cache=False,
-            slots=plan,
-        ).last_hidden_state[0]
+        with plan.running():
+            hidden = self._base(
+                input_ids=torch.tensor([[t for piece in pieces for t in piece.tokens]], device=device),
+                position_ids=torch.from_numpy(plan.positions)[None].to(device),
+                attention_mask=torch.zeros(1, 1, 1, 1, device=device),  # four dimensions: the model makes none itself
+                use_cache=False,
+            ).last_hidden_state[0]
         if self._hidden is None:
             self._hidden = hidden.new_empty(*self._used.shape, hidden.shape[-1])
         self._hidden.flatten(0, 1).index_copy_(0, plan.flat.to(hidden.device), hidden)

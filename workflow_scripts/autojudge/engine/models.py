@@ -1,6 +1,5 @@
 """Load a pair of models and check that they can work together."""
 
-import copy
 import json
 import math
 from collections.abc import Mapping
@@ -21,6 +20,8 @@ from transformers import (
 )
 
 from autojudge.engine.compatibility import check_layers, check_slot_cache
+from autojudge.engine.head import shallow_copy
+from autojudge.engine.rope import longest_text
 from autojudge.engine.settings import check_model_folder, own_models
 from autojudge.errors import InputError
 
@@ -128,18 +129,11 @@ def first_layers(model: PreTrainedModel, count: int) -> PreTrainedModel:
     if layers is None or not 0 < count < len(layers):
         have = "no list of layers" if layers is None else f"{len(layers)} layers"
         raise InputError(f"config key `draft.first_layers`: {count}, but the target has {have}; choose fewer")
-    part, base = _shallow(model), _shallow(model.base_model)
+    part, base = shallow_copy(model), shallow_copy(model.base_model)
     base._modules["layers"] = layers[:count]
     part._modules[model.base_model_prefix] = base
     check_slot_cache(part, f"the first {count} layers of {model.name_or_path}")
     return part
-
-
-def _shallow(module: Any) -> Any:
-    """Return a copy of a module whose parts are the same ones, but can be exchanged; its config is its own."""
-    copied = copy.copy(module)
-    copied.__dict__ |= {"_modules": dict(module._modules), "config": copy.deepcopy(module.config)}
-    return copied
 
 
 def load_model(settings: Mapping[str, Any]) -> PreTrainedModel:
@@ -157,8 +151,7 @@ def load_model(settings: Mapping[str, Any]) -> PreTrainedModel:
 
 def context_length(settings: Mapping[str, Any]) -> int:
     """Return the longest text that a model takes, in tokens. Raises InputError like `load_pair`."""
-    length: int = _text_config(settings).max_position_embeddings
-    return length
+    return longest_text(_text_config(settings))
 
 
 def hidden_size(settings: Mapping[str, Any]) -> int:
