@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -23,6 +25,8 @@ from transformers import (
 from autojudge.engine.compatibility import check_layers, check_slot_cache
 from autojudge.engine.settings import check_model_folder, own_models
 from autojudge.errors import InputError
+from autojudge.reading.prompts import check_arguments
+from autojudge.reading.turns import end_tokens, hide_end_of_turn
 
 PROBE = "A test of 12,345 words: x = 3/4, naïve café.\n\tThe final answer is 42."
 
@@ -70,12 +74,9 @@ def load_pair(settings: Mapping[str, Any]) -> Pair:
     tokenizer = load_tokenizer(settings)
     target = load_model(settings["target"])
     draft = load_draft(settings["draft"], target)
-    ends = target.generation_config.eos_token_id
-    ends = {ends} if isinstance(ends, int) else set(ends or ())
-    if tokenizer.eos_token_id is not None:
-        ends.add(tokenizer.eos_token_id)
+    ends = end_tokens(tokenizer, target.generation_config, settings["target"].get("chat_template_kwargs"))
     vocabulary = min(m.get_output_embeddings().weight.shape[0] for m in (draft, target) if m is not None)
-    return Pair(draft, target, tokenizer, frozenset(ends), vocabulary)
+    return Pair(draft, target, tokenizer, ends, vocabulary)
 
 
 def load_tokenizer(settings: Mapping[str, Any]) -> PreTrainedTokenizerBase:
@@ -84,11 +85,14 @@ def load_tokenizer(settings: Mapping[str, Any]) -> PreTrainedTokenizerBase:
     Raises
     ------
     InputError
-        The tokenizers differ, in a token's number or in how a text is cut.
+        The tokenizers differ, in a token's number or in how a text is cut; or the chat template cannot be read, or does
+        not read an argument that it is given.
     """
     target = _from_hub(AutoTokenizer, settings["target"])
     if template := settings["target"].get("chat_template"):
         target.chat_template = _read_template(template)
+    check_arguments(target, settings["target"].get("chat_template_kwargs"))
+    hide_end_of_turn(target, settings["target"].get("chat_template_kwargs"))
     if "draft" not in own_models(settings):
         return target
     draft = _from_hub(AutoTokenizer, settings["draft"])
@@ -161,6 +165,16 @@ def context_length(settings: Mapping[str, Any]) -> int:
     return length
 
 
+def load_generation_config(settings: Mapping[str, Any]) -> GenerationConfig:
+    """Return how a model generates by its files, weights not loaded. Raises InputError like `load_pair`."""
+    try:
+        return GenerationConfig.from_pretrained(
+            os.path.expanduser(settings["model"]), revision=settings["revision"] or "main"
+        )
+    except OSError:  # it has none of its own
+        return GenerationConfig.from_model_config(_from_hub(AutoConfig, settings))
+
+
 def hidden_size(settings: Mapping[str, Any]) -> int:
     """Return the width of a model's hidden states, weights not loaded. Raises InputError like `load_pair`."""
     size: int = _text_config(settings).hidden_size
@@ -207,8 +221,8 @@ def weight_bytes(settings: Mapping[str, Any]) -> int:
 
 def _read_template(path: str) -> str:
     try:
-        return Path(path).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
+        return Path(path).expanduser().read_text(encoding="utf-8-sig")
+    except (OSError, RuntimeError, UnicodeDecodeError) as fault:  # RuntimeError: no such user's home
         raise InputError(
             f"config key `target.chat_template`: {path} cannot be read ({fault}); name another file"
         ) from fault
