@@ -102,10 +102,14 @@ def prepare_problems(
     rows, asked, shots = [], prompt_of(task), dataset.get("shots", 0)
     check_shots(asked, shots, dataset.get("task", ""))
     for problem_id, split, example in draw_problems(task, dataset, seed):
-        prompt = encode_chat(asked.messages(example.question, shots), tokenizer, template_arguments)
+        named = f"problem {problem_id} ({example.question[:60]!r}...)"
+        try:
+            prompt = encode_chat(asked.messages(example.question, shots), tokenizer, template_arguments)
+        except InputError as fault:
+            raise InputError(f"{named}: {fault}") from None
         if len(prompt) + dataset["max_new_tokens"] > context:
             raise InputError(
-                f"problem {problem_id} ({example.question[:60]!r}...): its prompt of {len(prompt)} tokens and "
+                f"{named}: its prompt of {len(prompt)} tokens and "
                 f"{dataset['max_new_tokens']} new ones exceed the models' context of {context}; "
                 + ("lower max_new_tokens" if len(prompt) < context else "drop that row")
             )

@@ -173,10 +173,11 @@ def check_arguments(tokenizer: "PreTrainedTokenizerBase", arguments: Mapping[str
 def _template_of(tokenizer: "PreTrainedTokenizerBase") -> str:
     """Return the text of a tokenizer's template for plain chats, without a byte order mark."""
     try:
-        return tokenizer.get_chat_template().removeprefix("\ufeff")
+        template: str = tokenizer.get_chat_template()
     except ValueError as fault:  # none, or several without a default
         raise InputError(
             f"tokenizer of {tokenizer.name_or_path}: it has no chat template; choose an instruction-tuned model, or "
             "name a template in the target's config key `chat_template` (resources/chat_templates/plain.jinja suits "
             "base models)"
         ) from fault
+    return template.removeprefix("\ufeff")

@@ -48,15 +48,16 @@ def _behind_answers(tokenizer: "PreTrainedTokenizerBase", arguments: Mapping[str
 def listed_ends(tokenizer: "PreTrainedTokenizerBase", generation: "GenerationConfig") -> set[int]:
     """Return the tokens that end a response by a model's generation config and its tokenizer."""
     listed = generation.eos_token_id
-    ends = {listed} if isinstance(listed, int) else set(listed or ())
-    return ends | ({tokenizer.eos_token_id} - {None})
+    ends = [tokenizer.eos_token_id, *(listed if isinstance(listed, list) else [listed])]
+    return {end for end in ends if end is not None}
 
 
 def end_tokens(
     tokenizer: "PreTrainedTokenizerBase", generation: "GenerationConfig", arguments: Mapping[str, Any] | None = None
 ) -> frozenset[int]:
     """Return all tokens that end a response: those that are listed, and the chat template's end of a turn."""
-    return frozenset(listed_ends(tokenizer, generation) | ({end_of_turn(tokenizer, arguments)} - {None}))
+    own = end_of_turn(tokenizer, arguments)
+    return frozenset(listed_ends(tokenizer, generation) | (set() if own is None else {own}))
 
 
 def describe_ends(
