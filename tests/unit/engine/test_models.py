@@ -156,3 +156,10 @@ def test_how_a_model_generates_is_read_without_its_weights(copy_of, own):
     if own:
         (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [4, 2]}))
     assert load_generation_config(model_settings(folder)).eos_token_id == ([4, 2] if own else 3)
+
+
+@pytest.mark.parametrize("text", ["[]", '{"max_new_tokens": 0}', '{"early_stopping": 7}'])
+def test_a_generation_config_that_is_not_right_is_named(copy_of, text):
+    (folder := copy_of("target")).joinpath("generation_config.json").write_text(text)
+    with pytest.raises(InputError, match=r"model .*target: generation_config.json is not right"):
+        load_generation_config(model_settings(folder))

@@ -3,6 +3,7 @@
 import pytest
 from transformers import AutoTokenizer, GenerationConfig
 
+from autojudge.errors import InputError
 from autojudge.reading.turns import describe_ends, end_of_turn, end_tokens, hide_end_of_turn
 from conftest import ROOT
 
@@ -111,6 +112,12 @@ def test_it_is_added_to_the_listed_tokens_whatever_form_these_have(listed):
     assert end_tokens(tokenizer, generation) == known | {tokenizer.convert_tokens_to_ids("<|im_end|>")}
     tokenizer.eos_token = None
     assert end_tokens(tokenizer, generation) == (known - {4}) | {tokenizer.convert_tokens_to_ids("<|im_end|>")}
+
+
+@pytest.mark.parametrize("listed", ["<|end|>", [4, "<|end|>"], 4.5])
+def test_a_listed_end_that_is_no_number_is_refused(listed):
+    with pytest.raises(InputError, match="generation_config.json has the `eos_token_id` .*number of a token"):
+        end_tokens(small_tokenizer(), GenerationConfig(eos_token_id=listed))
 
 
 def test_it_is_told_whether_one_had_to_be_added():

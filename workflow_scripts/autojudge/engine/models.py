@@ -173,6 +173,10 @@ def load_generation_config(settings: Mapping[str, Any]) -> GenerationConfig:
         )
     except OSError:  # it has none of its own
         return GenerationConfig.from_model_config(_from_hub(AutoConfig, settings))
+    except (ValueError, TypeError) as fault:
+        raise InputError(
+            f"model {settings['model']}: generation_config.json is not right ({fault}); mend it"
+        ) from fault
 
 
 def hidden_size(settings: Mapping[str, Any]) -> int:

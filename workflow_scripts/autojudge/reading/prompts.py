@@ -53,7 +53,7 @@ class Prompt:
         """
         path = Path(module).with_suffix(".yaml")
         try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+            data = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError) as fault:  # ValueError: no UTF-8, or no such date
             reason = " ".join(str(fault).split())
             raise InputError(f"{path}: no readable YAML file ({reason}); a task's wording belongs there") from fault

@@ -46,9 +46,20 @@ def _behind_answers(tokenizer: "PreTrainedTokenizerBase", arguments: Mapping[str
 
 
 def listed_ends(tokenizer: "PreTrainedTokenizerBase", generation: "GenerationConfig") -> set[int]:
-    """Return the tokens that end a response by a model's generation config and its tokenizer."""
+    """Return the tokens that end a response by a model's generation config and its tokenizer.
+
+    Raises
+    ------
+    InputError
+        The generation config lists something that is no token's number.
+    """
     listed = generation.eos_token_id
     ends = [tokenizer.eos_token_id, *(listed if isinstance(listed, list) else [listed])]
+    if wrong := [end for end in ends if not isinstance(end, int | None)]:
+        raise InputError(
+            f"model of {tokenizer.name_or_path}: generation_config.json has the `eos_token_id` {wrong[0]!r}; it is the "
+            "number of a token, or a list of such"
+        )
     return {end for end in ends if end is not None}
 
 
