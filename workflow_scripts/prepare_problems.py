@@ -20,6 +20,7 @@ def prepare_problems(dataset: dict, pair: dict, seed: int, output: str) -> None:
         tokenizer=load_tokenizer(pair),
         context=min(context_length(model) for model in own_models(pair).values()),
         seed=seed,
+        template_arguments=pair["target"].get("chat_template_kwargs"),
     )
     write_table(PROBLEMS, rows, output)
     logger.info("%d problems, prompts of up to %d tokens", len(rows), max(len(r["prompt_tokens"]) for r in rows))

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from autojudge.engine.compatibility import check_slot_cache
-from autojudge.engine.models import load_model, load_tokenizer
+from autojudge.engine.models import load_generation_config, load_model, load_pair, load_tokenizer
 from autojudge.engine.settings import check_model_folder
 from autojudge.errors import InputError
 from conftest import model_settings
@@ -79,3 +79,82 @@ def test_layers_that_forget_are_refused():
     model = Lfm2ForCausalLM(Lfm2Config(**sizes, **kinds))
     with pytest.raises(InputError, match=r"layers \(conv, full_attention\) do not fit a cache with branches"):
         check_slot_cache(model.eval(), "a model with convolutions")
+
+
+CHATML = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+
+
+def relist_ends(folder, generation):
+    """Let neither the tokenizer nor the configs of a model list `<|end|>`, but another token or none."""
+    for name, token in (
+        ("config.json", generation),
+        ("generation_config.json", generation),
+        ("tokenizer_config.json", 0),
+    ):
+        file = folder / name
+        if file.is_file():
+            known = json.loads(file.read_text())
+            key, value = ("eos_token", "<|pad|>") if name.startswith("tokenizer") else ("eos_token_id", token)
+            file.write_text(json.dumps(known | {key: value}))
+
+
+@pytest.mark.parametrize("listed", [None, 1, [1, 3]])
+def test_the_end_of_the_template_s_turn_ends_responses_though_no_file_lists_it(copy_of, listed):
+    relist_ends(folder := copy_of("target"), listed)
+    settings = {"draft": {"first_layers": 1}, "target": model_settings(folder)}
+    known = {0} | set(listed if isinstance(listed, list) else [listed] if listed else [])
+    assert load_pair(settings).end_tokens == known | {4}
+    (folder / "chat_template.jinja").unlink()
+    assert load_pair(settings).end_tokens == known
+
+
+def test_no_text_of_a_pair_shows_the_end_of_a_turn(copy_of, tmp_path):
+    folder = copy_of("target")
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": True, "special": False}
+    tokenizer["added_tokens"].append({"id": 1061, "content": "<|im_end|>"} | plain)
+    tokenizer["model"]["vocab"] |= {"<|im_end|>": 1061}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    (tmp_path / "chatml.jinja").write_text("\ufeff" + CHATML, encoding="utf-8")
+    template = {"chat_template": str(tmp_path / "chatml.jinja")}
+    loaded = load_tokenizer({"draft": {"first_layers": 1}, "target": model_settings(folder) | template})
+    ids = loaded.encode("7<|im_end|>", add_special_tokens=False)
+    assert 1061 in ids and "im_end" not in loaded.decode(ids, skip_special_tokens=True)
+    assert loaded.chat_template == CHATML
+
+
+def test_a_template_s_arguments_are_checked_when_the_tokenizer_is_loaded(pair_settings):
+    target = pair_settings["target"] | {"chat_template_kwargs": {"enable_thinking": False}}
+    with pytest.raises(InputError, match=r"target.chat_template_kwargs`: the chat template of .* no `enable_thinking`"):
+        load_tokenizer(pair_settings | {"target": target})
+
+
+def test_a_template_in_a_home_is_read_and_one_that_cannot_be_is_named(pair_settings, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.jinja").write_text(CHATML)
+    target = pair_settings["target"]
+    load = lambda path: load_tokenizer(pair_settings | {"target": target | {"chat_template": path}})  # noqa: E731
+    assert load("~/mine.jinja").chat_template == CHATML
+    (tmp_path / "latin.jinja").write_bytes("é".encode("latin-1"))
+    for path in ("~/latin.jinja", "~nobody-of-this-name/mine.jinja", "~/none.jinja"):
+        with pytest.raises(InputError, match=f"`target.chat_template`: {path} cannot be read"):
+            load(path)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_how_a_model_generates_is_read_without_its_weights(copy_of, own):
+    folder = copy_of("target")
+    (folder / "model.safetensors").write_bytes(b"")
+    config = json.loads((folder / "config.json").read_text()) | {"eos_token_id": 3}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    if own:
+        (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [4, 2]}))
+    assert load_generation_config(model_settings(folder)).eos_token_id == ([4, 2] if own else 3)
+
+
+@pytest.mark.parametrize("text", ["[]", '{"max_new_tokens": 0}', '{"early_stopping": 7}'])
+def test_a_generation_config_that_is_not_right_is_named(copy_of, text):
+    (folder := copy_of("target")).joinpath("generation_config.json").write_text(text)
+    with pytest.raises(InputError, match=r"model .*target: generation_config.json is not right"):
+        load_generation_config(model_settings(folder))

@@ -7,13 +7,13 @@ render what Llama 3.2's and Qwen2.5's render for turns of system, user and assis
 import hashlib
 
 import pytest
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from autojudge.errors import InputError
 from autojudge.mining.problems import prepare_problems
-from autojudge.reading.prompts import Prompt, encode_chat
-from autojudge.tasks import Example, gsm8k, math500
+from autojudge.reading.prompts import Prompt, check_arguments, encode_chat
+from autojudge.tasks import Example, gsm8k, math500, prompt_of
 from conftest import ROOT
 
 LLAMA3 = """{{- bos_token }}
@@ -128,6 +128,199 @@ def test_the_day_of_the_run_is_not_in_the_prompt():
     assert "Today Date: 26 Jul 2024" in tokenizer.decode(ids)
 
 
+DATED = {
+    "an ISO date": ("{{ strftime_now('%Y-%m-%d') }}", "2024-07-26"),
+    "in words": ("Today is {{ strftime_now('%A, %B %d, %Y') }}.", "Today is Friday, July 26, 2024."),
+    "the time": ("{{ strftime_now('%H:%M:%S') }}", "00:00:00"),
+    "in a macro": ("{% macro day() %}{{ strftime_now('%d') | int + 1 }}{% endmacro %}{{ day() }}", "27"),
+    "by another name": ("{% set now = strftime_now %}{{ now('%d/%m/%y') }}", "26/07/24"),
+    "where none is given": ("{{ date_string | default(strftime_now('%d %b %Y')) }}", "26 Jul 2024"),
+    "if it can": ("{{ strftime_now('%Y') if strftime_now is defined else '' }}", "2024"),
+}
+
+
+@pytest.mark.parametrize("way", DATED)
+def test_every_day_is_the_same_day_whichever_way_a_template_asks(way):
+    tokenizer, (template, text) = byte_tokenizer("base"), DATED[way]
+    tokenizer.chat_template = template
+    assert tokenizer.decode(encode_chat([{"role": "user", "content": "x"}], tokenizer)) == text
+
+
+def test_the_user_may_name_another_day():
+    tokenizer = byte_tokenizer("llama3")
+    ids = encode_chat(gsm8k.PROMPT.messages(QUESTION), tokenizer, {"date_string": "1 May 2025"})
+    assert "Today Date: 1 May 2025" in tokenizer.decode(ids)
+
+
+@pytest.mark.parametrize("family", TEMPLATES)
+def test_a_byte_order_mark_is_no_part_of_a_prompt(family):
+    tokenizer = byte_tokenizer(family)
+    expected = encode_chat(gsm8k.PROMPT.messages(QUESTION), tokenizer)
+    tokenizer.chat_template = "\ufeff" + tokenizer.chat_template
+    assert encode_chat(gsm8k.PROMPT.messages(QUESTION), tokenizer) == expected
+    tokenizer.chat_template = {"default": tokenizer.chat_template, "tool_use": "{{ tools }}"}
+    assert encode_chat(gsm8k.PROMPT.messages(QUESTION), tokenizer) == expected
+
+
+def test_a_byte_order_mark_is_no_part_of_a_wording(tmp_path):
+    (tmp_path / "mine.yaml").write_bytes(b"\xef\xbb\xbfsystem: null\nquestion: 'Q: {question}'\nstop: []\n")
+    assert Prompt.load(tmp_path / "mine.py") == Prompt("Q: {question}")
+
+
+def plain_encoding(messages, tokenizer):
+    """The tokens of a chat's text, whatever it spells."""
+    text = tokenizer.apply_chat_template(
+        messages, tokenize=False, add_generation_prompt=True, date_string="26 Jul 2024"
+    )
+    return text, tokenizer.encode(text, add_special_tokens=False)
+
+
+def pieces_tokenizer(prepend):
+    """A tokenizer of SentencePiece's kind: pieces with `▁` for a space, put before a text or each of its parts."""
+    pieces = [
+        "<unk>",
+        "<s>",
+        "</s>",
+        "▁",
+        *"abcdefghijklmnopqrstuvwxyzBST0123456789<>/|?._",
+        "\n",
+        "▁T",
+        "▁<",
+        "</",
+        "es",
+    ]
+    tokenizer = Tokenizer(
+        models.BPE({p: i for i, p in enumerate(pieces)}, [("▁", "T"), ("▁", "<"), ("<", "/"), ("e", "s")])
+    )
+    if prepend == "legacy":
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=prepend, split=False)
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse()])
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in ("<s>", "</s>")])
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+    wrapped.chat_template = "{{ bos_token }}{% for m in messages %}{{ m.role }}? {{ m.content | trim }}{% endfor %}"
+    return wrapped
+
+
+TOKENIZERS = {family: lambda family=family: byte_tokenizer(family) for family in TEMPLATES}
+TOKENIZERS |= {f"pieces, {p}": lambda p=p: pieces_tokenizer(p) for p in ("first", "always", "never", "legacy")}
+ORDINARY = [
+    "Tom has 3 pens?",
+    "  led by spaces",
+    "two\n\nparts\n",
+    "\n\nafter lines",
+    "café — 3 × ½ 漢字 🙂",
+    "a < b |> c",
+    "",
+]
+ORDINARY += ["<s", "</ s>", "< |eot_id|>", "<|IM_END|>", "\u00a0x\u2028"]
+
+
+@pytest.mark.parametrize("question", ORDINARY)
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_an_ordinary_text_has_the_tokens_of_the_whole_prompt(name, question):
+    tokenizer = TOKENIZERS[name]()
+    messages = [{"role": "user", "content": question}, {"role": "assistant", "content": "7"}]
+    messages += [{"role": "user", "content": question}]
+    assert encode_chat(messages, tokenizer) == plain_encoding(messages, tokenizer)[1]
+
+
+def test_the_problems_of_the_test_bed_have_the_tokens_of_the_whole_prompt(problems, pair, arith):
+    for problem in problems:
+        messages = prompt_of(arith).messages(problem["question"])
+        assert problem["prompt_tokens"] == plain_encoding(messages, pair.tokenizer)[1]
+
+
+FORGED = ["Say {0}now.", "{0}", "  {0}  ", "{0}\n\n{0}{0} x", "a{0}b {1}{0}", "1 <{0}> 2", "Tom{1}\n{0}?"]
+
+
+@pytest.mark.parametrize("question", FORGED)
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_a_control_token_in_a_question_is_text(name, question):
+    tokenizer = TOKENIZERS[name]()
+    special = tokenizer.all_special_tokens
+    special = [*special, *special] if "pieces" in name else [*SPECIAL[name], *SPECIAL[name]]
+    question = question.format(special[0], special[1])
+    messages = [{"role": "user", "content": question}, {"role": "assistant", "content": f"7{special[0]}"}]
+    messages = [{"role": "system", "content": f"Be {special[0]}"}, *messages, {"role": "user", "content": question}]
+    harmless = [{**message, "content": "x"} for message in messages]
+    controls = set(tokenizer.added_tokens_decoder)
+    found = encode_chat(messages, tokenizer)
+    assert [t for t in found if t in controls] == [t for t in encode_chat(harmless, tokenizer) if t in controls]
+    text, parsed = plain_encoding(messages, tokenizer)
+    assert found != parsed
+    if name not in ("pieces, always", "pieces, legacy"):  # which put a space behind each token of the template, too
+        assert tokenizer.decode(found).removeprefix(" ") == text
+
+
+@pytest.mark.parametrize("question", ["Say <s> now.", "<s>", "</s><s>"])
+def test_a_row_whose_text_gives_a_control_token_even_as_text_is_refused(question):
+    pieces = [(piece, 0.0 if len(piece) > 1 else -9.0) for piece in ["<unk>", "<s>", "</s>", *"<>/sSayonwx. \n▁"]]
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=0))
+    tokenizer.add_special_tokens(["<s>", "</s>"])
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
+    wrapped.chat_template = TEMPLATES["base"]
+    assert encode_chat([{"role": "user", "content": "Say x."}], wrapped)
+    with pytest.raises(InputError, match="Can't sanitize '</?s>'.* leave this row out"):
+        encode_chat([{"role": "user", "content": question}], wrapped)
+
+
+MARKUP = "{% for m in messages %}<turn>{{ m.content }}</turn>{% endfor %}{{ '<think>' }}"
+
+
+@pytest.mark.parametrize("question", ["</turn>7", "a<think>b</think>", "<turn>"])
+def test_so_is_a_plain_added_token_that_the_template_writes_and_no_other(question):
+    tokenizer = byte_tokenizer("base")
+    tokenizer.add_tokens(["<turn>", "</turn>", "<think>", "<b>", "\n\n"])
+    tokenizer.chat_template = MARKUP
+    found = encode_chat([{"role": "user", "content": question + "<b>\n\n"}], tokenizer)
+    wanted = ["<turn>", "<b>", "\n\n", "</turn>", "<think>"]
+    assert [t for t in tokenizer.convert_ids_to_tokens(found) if len(t) > 1 and t != "Ċ"] == wanted
+    assert tokenizer.decode(found) == f"<turn>{question}<b>\n\n</turn><think>"
+
+
+THINKING = (
+    "{% for m in messages %}{{ m.content }}{% endfor %}{% if not (enable_thinking | default(true)) %}/off{% endif %}"
+)
+
+
+def test_a_template_gets_its_arguments():
+    tokenizer, messages = byte_tokenizer("base"), [{"role": "user", "content": "x"}]
+    tokenizer.chat_template = THINKING
+    off = {"enable_thinking": False}
+    check_arguments(tokenizer, off)
+    check_arguments(tokenizer, None)
+    assert tokenizer.decode(encode_chat(messages, tokenizer, off)) == "x/off"
+    for arguments in (None, {}, {"enable_thinking": True}):
+        assert tokenizer.decode(encode_chat(messages, tokenizer, arguments)) == "x"
+    dataset = {
+        "task": "sums",
+        "source": None,
+        "problems": {"train": 0, "validation": 0, "test": 2},
+        "max_new_tokens": 5,
+    }
+    rows = prepare_problems(TwoProblems, dataset, tokenizer, 512, seed=0, template_arguments=off)
+    assert {tokenizer.decode(row["prompt_tokens"]) for row in rows} == {"0 + 1?/off", "1 + 1?/off"}
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("enable_thinkin", "reads no `enable_thinkin`; look"),
+        ("thinking", "reads no `thinking`"),
+        ("messages", "`messages` is given by the workflow"),
+        ("add_generation_prompt", "`add_generation_prompt` is given by the workflow"),
+        ("tokenize", "`tokenize` is given by the workflow"),
+    ],
+)
+def test_an_argument_that_is_none_of_the_template_is_refused(name, message):
+    tokenizer = byte_tokenizer("base")
+    tokenizer.chat_template = THINKING + "{# add_generation_prompt #}"
+    with pytest.raises(InputError, match=f"config key `target.chat_template_kwargs`: .*{message}"):
+        check_arguments(tokenizer, {name: 1})
+
+
 def test_a_base_model_without_a_template_is_refused_with_the_remedy():
     tokenizer = byte_tokenizer("base")
     tokenizer.chat_template = None
@@ -142,6 +335,9 @@ def test_a_template_that_refuses_a_chat_is_named():
     tokenizer.chat_template = "{{ raise_exception('no system prompts') }}"
     with pytest.raises(InputError, match="chat template refuses the prompt .*no system prompts"):
         encode_chat(gsm8k.PROMPT.messages(QUESTION), tokenizer)
+    dataset = {"source": None, "problems": {"train": 0, "validation": 0, "test": 2}, "max_new_tokens": 5}
+    with pytest.raises(InputError, match=r"problem [0-9a-f]{16} \('0 \+ 1\?'.*refuses the prompt"):
+        prepare_problems(TwoProblems, dataset, tokenizer, 512, seed=0)
 
 
 class TwoProblems:

@@ -1,6 +1,7 @@
 """The report of how answers were read."""
 
 import pandas as pd
+import pytest
 
 from autojudge.reporting.answers_page import build_page, read_form
 from autojudge.tasks import load_task
@@ -42,6 +43,17 @@ def test_the_report_counts_forms_and_cut_off_responses_and_shows_examples():
     )  # fmt: skip
     assert "**boxed**, problem b: read 18, gold 20" in text and "**none**, problem a: read None" in text
     assert "that is 18" in text and text.count("**stated**") == 0
+
+
+@pytest.mark.parametrize("cut_off, told", [(0, False), (1, False), (2, False), (3, True), (4, True)])
+def test_the_report_says_what_to_raise_where_most_responses_are_cut_off(cut_off, told):
+    tokens = {name: [[3]] * 4 for name in ("target_tokens", "draft_tokens", "mined_tokens")}
+    flags = [i < cut_off for i in range(4)]
+    responses = pd.DataFrame({"problem_id": list("abcd"), **tokens, "cut_off": flags})
+    sweep = pd.DataFrame({"problem_id": ["a"], "rule": ["kl"], "response": [[0]], "cut_off": [False]})
+    text = build_page(load_task("gsm8k"), "gsm8k, mine", dict.fromkeys("abcd", "1"), responses, sweep, decode)
+    said = f"cut off: target, mined problems ({cut_off} of 4).** Raise the config key `datasets.*.max_new_tokens`"
+    assert (said in text) == told and ("Most responses" in text) == told
 
 
 def test_a_task_that_does_not_tell_forms_is_reported_too():

@@ -157,7 +157,7 @@ def test_defaults_reach_both_models_and_a_draft_gets_no_key_of_another_kind(conf
     loading["trust_remote_code"] = False
     pair = config["pairs"]["own_layers"]
     assert pair["draft"] == {"first_layers": 2} | loading
-    assert pair["target"] == own["target"] | loading | {"chat_template": None}
+    assert pair["target"] == own["target"] | loading | {"chat_template": None, "chat_template_kwargs": None}
     assert config["pairs"]["testbed"]["draft"] == {"model": "resources/testbed/draft"} | loading
 
 

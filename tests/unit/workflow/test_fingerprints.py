@@ -246,8 +246,16 @@ def test_settings_that_change_results_count(folder, tmp_path):
     kinds = [pair(folder), pair(folder, dtype="bfloat16"), pair(folder, chat_template=str(tmp_path / "template.jinja"))]
     kinds += [{**pair(folder), "draft": {"first_layers": 2}}, {**pair(folder), "draft": model(folder)}]
     kinds += [{**pair(folder), "target": model("owner/name", revision=r)} for r in (None, "v1")]
+    kinds += [pair(folder, chat_template_kwargs={"enable_thinking": on}) for on in (False, True)]
     found = [str(identify_models(kind)) for kind in kinds]
     assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(
+    "unset", [{"chat_template_kwargs": None}, {"chat_template_kwargs": {}}, {"chat_template": None}]
+)
+def test_a_template_that_is_given_nothing_is_as_it_was(folder, unset):
+    assert identify_models(pair(folder, **unset)) == identify_models(pair(folder))
 
 
 def test_large_files_are_told_apart_by_samples(tmp_path, monkeypatch):

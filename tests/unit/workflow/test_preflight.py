@@ -45,6 +45,18 @@ def test_a_sound_config_has_no_fault(settings, tmp_path):
     assert faults(settings, tmp_path) == []
 
 
+@pytest.mark.parametrize("listed", [["<|end|>", 4], ["<|pad|>", 0], ["<|pad|>", [0, 3]]])
+def test_it_tells_when_the_end_of_a_turn_had_to_be_added(settings, tmp_path, listed):
+    folder, (token, numbers) = copy_target(settings, tmp_path), listed
+    for name in ("config.json", "generation_config.json", "tokenizer_config.json"):
+        known = json.loads((folder / name).read_text())
+        known |= {"eos_token": token} if name.startswith("tokenizer") else {"eos_token_id": numbers}
+        (folder / name).write_text(json.dumps(known))
+    (told,) = [f.detail for f in check_all(settings, tmp_path / "results", 0) if f.what.startswith("models of")]
+    assert ("and <|end|>, which the chat template ends an answer with" in told) == (token != "<|end|>")
+    assert "end tokens: " + token in told
+
+
 def other_tokenizer(settings, tmp_path):
     folder = shutil.copytree(settings["pairs"]["testbed"]["draft"]["model"], tmp_path / "draft")
     tokenizer = json.loads((folder / "tokenizer.json").read_text())

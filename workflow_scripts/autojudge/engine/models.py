@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -24,6 +26,8 @@ from autojudge.engine.head import shallow_copy
 from autojudge.engine.rope import longest_text
 from autojudge.engine.settings import check_model_folder, own_models
 from autojudge.errors import InputError
+from autojudge.reading.prompts import check_arguments
+from autojudge.reading.turns import end_tokens, hide_end_of_turn
 
 PROBE = "A test of 12,345 words: x = 3/4, naïve café.\n\tThe final answer is 42."
 
@@ -71,12 +75,9 @@ def load_pair(settings: Mapping[str, Any]) -> Pair:
     tokenizer = load_tokenizer(settings)
     target = load_model(settings["target"])
     draft = load_draft(settings["draft"], target)
-    ends = target.generation_config.eos_token_id
-    ends = {ends} if isinstance(ends, int) else set(ends or ())
-    if tokenizer.eos_token_id is not None:
-        ends.add(tokenizer.eos_token_id)
+    ends = end_tokens(tokenizer, target.generation_config, settings["target"].get("chat_template_kwargs"))
     vocabulary = min(m.get_output_embeddings().weight.shape[0] for m in (draft, target) if m is not None)
-    return Pair(draft, target, tokenizer, frozenset(ends), vocabulary)
+    return Pair(draft, target, tokenizer, ends, vocabulary)
 
 
 def load_tokenizer(settings: Mapping[str, Any]) -> PreTrainedTokenizerBase:
@@ -85,11 +86,14 @@ def load_tokenizer(settings: Mapping[str, Any]) -> PreTrainedTokenizerBase:
     Raises
     ------
     InputError
-        The tokenizers differ, in a token's number or in how a text is cut.
+        The tokenizers differ, in a token's number or in how a text is cut; or the chat template cannot be read, or does
+        not read an argument that it is given.
     """
     target = _from_hub(AutoTokenizer, settings["target"])
     if template := settings["target"].get("chat_template"):
         target.chat_template = _read_template(template)
+    check_arguments(target, settings["target"].get("chat_template_kwargs"))
+    hide_end_of_turn(target, settings["target"].get("chat_template_kwargs"))
     if "draft" not in own_models(settings):
         return target
     draft = _from_hub(AutoTokenizer, settings["draft"])
@@ -154,6 +158,20 @@ def context_length(settings: Mapping[str, Any]) -> int:
     return longest_text(_text_config(settings))
 
 
+def load_generation_config(settings: Mapping[str, Any]) -> GenerationConfig:
+    """Return how a model generates by its files, weights not loaded. Raises InputError like `load_pair`."""
+    try:
+        return GenerationConfig.from_pretrained(
+            os.path.expanduser(settings["model"]), revision=settings["revision"] or "main"
+        )
+    except OSError:  # it has none of its own
+        return GenerationConfig.from_model_config(_from_hub(AutoConfig, settings))
+    except (ValueError, TypeError) as fault:
+        raise InputError(
+            f"model {settings['model']}: generation_config.json is not right ({fault}); mend it"
+        ) from fault
+
+
 def hidden_size(settings: Mapping[str, Any]) -> int:
     """Return the width of a model's hidden states, weights not loaded. Raises InputError like `load_pair`."""
     size: int = _text_config(settings).hidden_size
@@ -200,8 +218,8 @@ def weight_bytes(settings: Mapping[str, Any]) -> int:
 
 def _read_template(path: str) -> str:
     try:
-        return Path(path).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
+        return Path(path).expanduser().read_text(encoding="utf-8-sig")
+    except (OSError, RuntimeError, UnicodeDecodeError) as fault:  # RuntimeError: no such user's home
         raise InputError(
             f"config key `target.chat_template`: {path} cannot be read ({fault}); name another file"
         ) from fault

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from autojudge.errors import InputError
+from autojudge.judging.shortage import find_remedy
 from autojudge.tables.feature_names import BLOCKS
 from autojudge.tables.files import read_table
 from autojudge.tables.mining import FEATURES, LABELS
@@ -114,14 +115,14 @@ class Part:
         return len(self.rows)
 
     def check(self) -> None:
-        """Raise InputError where there are no mismatches, or of one class only."""
+        """Raise InputError, with the reason found, where there are no mismatches, or of one class only."""
         if len(self) == 0:
-            raise InputError(f"{self.name} holds no mismatch; mine more problems (config key `problems`)")
+            raise InputError(f"{self.name} holds no mismatch; {find_remedy(Path(self._path).parent)}")
         if self.important.all() or not self.important.any():
             only = "important" if self.important.all() else "unimportant"
             raise InputError(
-                f"{self.name}: all {len(self)} mismatches are {only}, and a judge needs both classes; mine more "
-                "problems (config key `problems`)"
+                f"{self.name}: all {len(self)} mismatches are {only}, and a judge needs both classes; "
+                f"{find_remedy(Path(self._path).parent)}"
             )
 
     def features(self, columns: list[str]) -> NDArray[np.float32]:

@@ -74,6 +74,7 @@ def prepare_problems(
     tokenizer: PreTrainedTokenizerBase,
     context: int,
     seed: int,
+    template_arguments: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the rows of problems.parquet.
 
@@ -89,6 +90,8 @@ def prepare_problems(
         Longest text both models take, in tokens.
     seed : int
         For tasks that draw their problems.
+    template_arguments : mapping, optional
+        Of the target's chat template, by name.
 
     Raises
     ------
@@ -99,10 +102,14 @@ def prepare_problems(
     rows, asked, shots = [], prompt_of(task), dataset.get("shots", 0)
     check_shots(asked, shots, dataset.get("task", ""))
     for problem_id, split, example in draw_problems(task, dataset, seed):
-        prompt = encode_chat(asked.messages(example.question, shots), tokenizer)
+        named = f"problem {problem_id} ({example.question[:60]!r}...)"
+        try:
+            prompt = encode_chat(asked.messages(example.question, shots), tokenizer, template_arguments)
+        except InputError as fault:
+            raise InputError(f"{named}: {fault}") from None
         if len(prompt) + dataset["max_new_tokens"] > context:
             raise InputError(
-                f"problem {problem_id} ({example.question[:60]!r}...): its prompt of {len(prompt)} tokens and "
+                f"{named}: its prompt of {len(prompt)} tokens and "
                 f"{dataset['max_new_tokens']} new ones exceed the models' context of {context}; "
                 + ("lower max_new_tokens" if len(prompt) < context else "drop that row")
             )

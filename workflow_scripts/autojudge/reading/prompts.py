@@ -1,7 +1,10 @@
 """What a task asks a model: wording, worked examples and stop strings, as data in a YAML file beside its module."""
 
+import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +15,10 @@ from autojudge.errors import InputError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# Llama 3.2's chat template writes the day of the run into every prompt where none is given. This is the date that
-# Llama 3.1's falls back to, so that prompts, and with them labels, are the same on every day.
-TEMPLATE_DATE = "26 Jul 2024"
+# The day that templates are given, whichever way they ask, so that prompts, and with them labels, are the same on every
+# day; Llama 3.1's template falls back to it.
+TEMPLATE_DATE = datetime(2024, 7, 26)
+ARGUMENTS_KEY = "target.chat_template_kwargs"
 
 
 @dataclass(frozen=True)
@@ -103,28 +107,77 @@ def _are_shots(value: Any) -> bool:
     )
 
 
-def encode_chat(messages: Sequence[dict[str, str]], tokenizer: "PreTrainedTokenizerBase") -> list[int]:
+def encode_chat(
+    messages: Sequence[dict[str, str]],
+    tokenizer: "PreTrainedTokenizerBase",
+    arguments: Mapping[str, Any] | None = None,
+) -> list[int]:
     """Return the tokens of a chat up to where the model's answer begins.
+
+    Control tokens come from the chat template alone: one that is spelled in a message is text there.
+
+    Parameters
+    ----------
+    arguments : mapping, optional
+        Of the chat template, by name, such as `enable_thinking`.
 
     Raises
     ------
     InputError
         The tokenizer has no chat template, or one that refuses the chat.
     """
-    if tokenizer.chat_template is None:
+    tokens: list[int] = apply_template(
+        messages, tokenizer, arguments, add_generation_prompt=True, return_dict=False, sanitize_control_tokens=True
+    )
+    return tokens
+
+
+def apply_template(
+    messages: Sequence[dict[str, str]],
+    tokenizer: "PreTrainedTokenizerBase",
+    arguments: Mapping[str, Any] | None,
+    **options: Any,
+) -> Any:
+    """Return what transformers' `apply_chat_template` makes of a chat, on a fixed day. Raises like `encode_chat`."""
+    from transformers.utils.chat_template_utils import _compile_jinja_template
+
+    template = _template_of(tokenizer)
+    given = {"date_string": TEMPLATE_DATE.strftime("%d %b %Y"), **(arguments or {})}
+    try:
+        # An argument of this name would not do: transformers makes texts of functions.
+        _compile_jinja_template(template).globals["strftime_now"] = TEMPLATE_DATE.strftime
+        return tokenizer.apply_chat_template(messages, chat_template=template, **given, **options)
+    except Exception as fault:  # whatever a template's own code raises
+        raise InputError(
+            f"tokenizer of {tokenizer.name_or_path}: its chat template refuses the prompt ({fault}); name another one "
+            "in the target's config key `chat_template`, or leave this row out"
+        ) from fault
+
+
+def check_arguments(tokenizer: "PreTrainedTokenizerBase", arguments: Mapping[str, Any] | None) -> None:
+    """Raise InputError where an argument is none that the tokenizer's chat template reads, or is not the user's."""
+    if not arguments:
+        return
+    template = _template_of(tokenizer)
+    ours = inspect.signature(tokenizer.apply_chat_template).parameters.keys() - {"tools", "documents"} | {"messages"}
+    for name in arguments:
+        if name in ours:
+            raise InputError(f"config key `{ARGUMENTS_KEY}`: `{name}` is given by the workflow; leave it out")
+        if not re.search(rf"\b{re.escape(name)}\b", template):
+            raise InputError(
+                f"config key `{ARGUMENTS_KEY}`: the chat template of {tokenizer.name_or_path} reads no `{name}`; look "
+                "up its name in the template, or leave it out"
+            )
+
+
+def _template_of(tokenizer: "PreTrainedTokenizerBase") -> str:
+    """Return the text of a tokenizer's template for plain chats, without a byte order mark."""
+    try:
+        template: str = tokenizer.get_chat_template()
+    except ValueError as fault:  # none, or several without a default
         raise InputError(
             f"tokenizer of {tokenizer.name_or_path}: it has no chat template; choose an instruction-tuned model, or "
             "name a template in the target's config key `chat_template` (resources/chat_templates/plain.jinja suits "
             "base models)"
-        )
-    try:
-        text = tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, date_string=TEMPLATE_DATE
-        )
-    except Exception as fault:  # whatever a template's own code raises
-        raise InputError(
-            f"tokenizer of {tokenizer.name_or_path}: its chat template refuses the prompt ({fault}); name another one "
-            "in the target's config key `chat_template`"
         ) from fault
-    tokens: list[int] = tokenizer.encode(text, add_special_tokens=False)
-    return tokens
+    return template.removeprefix("\ufeff")

@@ -130,12 +130,20 @@ def _format_page(title: str, groups: Sequence[Group], examples: Sequence[Example
                 "ones are all distinct responses of a rule over all thresholds. Cut off: the response ends at the "
                 "token limit, so that its answer is noise; the miner tells it of the target's responses, and of single "
                 "labels in `labels.parquet`. `judge.exclude_cut_off` leaves such labels out of the judge's training.",
+                *_warnings(groups),
                 "## Examples",
                 *(shown or ["Every answer was stated in the form that was asked for."]),
             ]
         )
         + "\n"
     )
+
+
+def _warnings(groups: Sequence[Group]) -> list[str]:
+    """Return a paragraph that tells of kinds of responses most of which are cut off, if there are any."""
+    most = [f"{group.name} ({group.cut_off} of {group.size})" for group in groups if 2 * group.cut_off > group.size]
+    remedy = "Raise the config key `datasets.*.max_new_tokens`; more problems would not help."
+    return [f"**Most responses are cut off: {', '.join(most)}.** {remedy}"] if most else []
 
 
 def _share(count: int, total: int) -> str:

@@ -217,7 +217,7 @@ def _identify_model(model: Mapping[str, Any]) -> dict[str, Any]:
     template = model.get("chat_template")
     return (
         origin
-        | {key: model[key] for key in ("dtype", "gguf_file") if model.get(key)}
+        | {key: model[key] for key in ("dtype", "gguf_file", "chat_template_kwargs") if model.get(key)}
         | ({"chat_template": file_digest(Path(template).expanduser())} if template else {})
     )
 

@@ -11,12 +11,19 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from autojudge.engine.models import context_length, hidden_size, load_tokenizer, weight_bytes
+from autojudge.engine.models import (
+    context_length,
+    hidden_size,
+    load_generation_config,
+    load_tokenizer,
+    weight_bytes,
+)
 from autojudge.engine.settings import own_models
 from autojudge.errors import InputError
 from autojudge.jobs.store import describe_bytes
 from autojudge.mining.problems import check_shots, draw_problems
 from autojudge.reading.prompts import encode_chat
+from autojudge.reading.turns import describe_ends
 from autojudge.tasks import load_task, prompt_of
 from autojudge.workflow.configuration import pairs_of, uses_judge, uses_labels
 
@@ -92,14 +99,16 @@ def _check_pair(config: Mapping[str, Any], dataset: str, pair: str) -> Iterator[
         context = min(context_length(model) for model in own_models(settings).values())
         asked = prompt_of(load_task(entry["task"]))
         check_shots(asked, entry["shots"], entry["task"])
-        prompt = encode_chat(asked.messages("x " * 100, entry["shots"]), tokenizer)
+        arguments = settings["target"].get("chat_template_kwargs")
+        prompt = encode_chat(asked.messages("x " * 100, entry["shots"]), tokenizer, arguments)
         needed = len(prompt) + entry["max_new_tokens"]
         if needed > context:
             raise InputError(
                 f"a prompt of {len(prompt)} tokens and max_new_tokens {entry['max_new_tokens']} exceed the models' "
                 f"context of {context}; lower `datasets.{dataset}.max_new_tokens` or `shots`"
             )
-        return f"one tokenizer of {len(tokenizer)} tokens; about {needed} tokens of a context of {context}"
+        ends = describe_ends(tokenizer, load_generation_config(settings["target"]), arguments)
+        return f"one tokenizer of {len(tokenizer)} tokens; about {needed} of a context of {context}; end tokens: {ends}"
 
     yield from _attempt(f"models of {pair} on {dataset}", check)
     memory = config["mining"].get("memory_mb") or settings["mem_mb"]
