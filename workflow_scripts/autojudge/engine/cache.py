@@ -235,10 +235,10 @@ class CachedModel:
         """Put the pieces through the model; return the logits (tokens, vocabulary) of each if they are to be kept."""
         plan = PassPlan(self._layers, pieces, self._used.shape[1])
         self._layers.see(max(bucket.seen for bucket in plan.buckets))
-        if plan.positions.max() >= self._longest:
+        if (length := 1 + int(plan.positions.max())) > self._longest:
             raise InputError(
-                f"model {self.model.name_or_path}: a text of {1 + plan.positions.max()} tokens, where it encodes positions "
-                f"in one way up to {self._longest} only; lower max_new_tokens, or take shorter prompts"
+                f"model {self.model.name_or_path}: a text of {length} tokens, but it encodes positions in one way "
+                f"only up to {self._longest}; lower max_new_tokens, or take shorter prompts"
             )
         device = self._device
         with plan.running():

@@ -70,7 +70,7 @@ def check_slot_cache(model: PreTrainedModel, name: str) -> None:
 
 
 def _compare_attention(model: PreTrainedModel, tokens: list[int]) -> torch.Tensor:
-    """Return the logits (tokens, vocabulary) of a model's own forward; raise ValueError where a part of it is foreign."""
+    """Return the logits (tokens, vocabulary) of a model's own forward; raise ValueError where a part does not fit."""
     model.set_attn_implementation(PROBED)
     if model.config._attn_implementation != PROBED:
         raise ValueError("its code takes no other attention than its own")
@@ -134,7 +134,7 @@ def _check_windows(config: PreTrainedConfig, windows: dict[int, int | None], nam
         stated = size if kinds[layer] == "sliding_attention" else None
         if min(stated or longest, longest) != min(window or longest, longest):
             raise InputError(
-                f"model {name}: layer {layer} sees {window or 'all'} tokens, where its config states {stated or 'all'}; "
+                f"model {name}: layer {layer} sees {window or 'all'} tokens, but its config states {stated or 'all'}; "
                 "choose a model of an architecture in docs/models.md"
             )
 

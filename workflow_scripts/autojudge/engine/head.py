@@ -36,7 +36,7 @@ class Head:
         return logits.reshape(*hidden.shape[:-1], logits.shape[-1])
 
 
-class _Output(BaseModelOutputWithPast):
+class _Output(BaseModelOutputWithPast):  # type: ignore[misc]
     """What a base model returns; what an architecture adds to that is None."""
 
     def __getattr__(self, name: str) -> None:

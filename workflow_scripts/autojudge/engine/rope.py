@@ -1,4 +1,4 @@
-"""How long a text may be: rotary positions that change with the length of a text, texts of several lengths in one pass cannot share."""
+"""How long a text may be, where its rotary positions change with its length."""
 
 import sys
 
@@ -8,8 +8,8 @@ from transformers import PreTrainedConfig
 def longest_text(config: PreTrainedConfig) -> int:
     """Return the most tokens of a text that a model takes and encodes in one way.
 
-    `longrope` and `dynamic` positions change, for all tokens of a pass, where its longest text goes beyond the length
-    of the pretraining: a longer text would change the others of its pass, and what the cache holds of itself.
+    `longrope` positions change, for all tokens of a pass, where its longest text goes beyond the length of the
+    pretraining: a longer text would change the others of its pass, and what the cache holds of itself.
 
     Parameters
     ----------
@@ -18,9 +18,5 @@ def longest_text(config: PreTrainedConfig) -> int:
     """
     rope = getattr(config, "rope_parameters", None) or {}
     kinds = [kind for kind in rope.values() if isinstance(kind, dict)] or [rope]  # some have one for each kind of layer
-    switches = [
-        kind["original_max_position_embeddings"]
-        for kind in kinds
-        if kind.get("rope_type") in ("longrope", "dynamic") and kind.get("original_max_position_embeddings")
-    ]
+    switches = [kind["original_max_position_embeddings"] for kind in kinds if kind.get("rope_type") == "longrope"]
     return int(min([getattr(config, "max_position_embeddings", sys.maxsize), *switches]))
