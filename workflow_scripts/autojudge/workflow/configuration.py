@@ -95,7 +95,7 @@ def datasets_of(config: Mapping[str, Any], pair: str) -> list[str]:
 
 
 def _check_schema(config: Mapping[str, Any], schema: str | Path) -> None:
-    validator = jsonschema.Draft202012Validator(yaml.safe_load(Path(schema).read_text()))
+    validator = jsonschema.Draft202012Validator(yaml.safe_load(Path(schema).read_text(encoding="utf-8")))
     fault = jsonschema.exceptions.best_match(validator.iter_errors(config))
     if fault is not None:
         fault = _closest(fault)

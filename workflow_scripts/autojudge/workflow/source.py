@@ -98,6 +98,6 @@ def own_paths(value: Any, repository: Path) -> Any:
 def _git(folder: Path, *arguments: str) -> str:
     try:
         command = ["git", "-C", str(folder), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.strip()
     except subprocess.CalledProcessError as fault:
         raise WorkflowError(f"git {arguments[0]} failed for {folder}: {fault.stderr.strip()}") from None
