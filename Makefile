@@ -6,7 +6,9 @@
 
 PYTHON ?= python3
 VENV := .venv
-PIP := $(VENV)/bin/pip --quiet --quiet --disable-pip-version-check
+# Not the environment's scripts: their first lines cannot name every folder.
+RUN := $(VENV)/bin/python -m
+PIP := $(RUN) pip --quiet --quiet --disable-pip-version-check
 
 # Snakemake starts jobs by the name `python`, which must be the environment's.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -15,7 +17,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 demo: $(VENV)/requirements.stamp
 	@echo "The whole experiment on the embedded pair: 5 to 12 minutes on two cores. Each job's own words are in logs/."
-	@PYTHONPATH=workflow_scripts $(VENV)/bin/snakemake --cores all --logger brief
+	@PYTHONPATH=workflow_scripts $(RUN) snakemake --cores all --logger brief
 	@echo
 	@echo "figure of accuracy against speed   results/arith_pareto.pdf"
 	@echo "the same as a table                results/arith_summary.md"
@@ -26,25 +28,28 @@ demo: $(VENV)/requirements.stamp
 # Two test processes share the cores, so each computes with one thread.
 test: export OMP_NUM_THREADS = 1
 test: $(VENV)/requirements-dev.stamp
-	$(VENV)/bin/pytest -n 2 tests/unit
-	$(VENV)/bin/pytest tests/workflow
+	$(RUN) pytest -n 2 tests/unit
+	$(RUN) pytest tests/workflow
 
 test-cluster: $(VENV)/requirements-dev.stamp
-	tests/cluster/run.sh $(VENV)/bin/pytest -n 3 --dist worksteal tests/cluster --ignore tests/cluster/test_restart.py
-	tests/cluster/run.sh $(VENV)/bin/pytest tests/cluster/test_restart.py
+	tests/cluster/run.sh $(RUN) pytest -n 3 --dist worksteal tests/cluster --ignore tests/cluster/test_restart.py
+	tests/cluster/run.sh $(RUN) pytest tests/cluster/test_restart.py
 
 lint: $(VENV)/requirements-dev.stamp
-	$(VENV)/bin/ruff check
-	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/snakefmt --check Snakefile rules
-	$(VENV)/bin/snakemake --lint
-	$(VENV)/bin/mypy
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) snakefmt --check Snakefile rules
+	$(RUN) snakemake --lint
+	$(RUN) mypy
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
 	find workflow_scripts tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/requirements.stamp: requirements.txt
+	@case "$$(pwd -P)" in *[{}:]*) \
+		echo "$$(pwd -P): braces in a path break snakemake, and colons Python's environments; rename the folder" >&2; exit 1;; \
+	esac
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
 	@echo "Installing Python packages into $(VENV), once: some minutes, 2 GB, and several GB more where torch comes with CUDA."

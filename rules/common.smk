@@ -12,7 +12,9 @@ source = runpy.run_path(workflow.source_path("../workflow_scripts/autojudge/work
 REPOSITORY = source["find_repository"](workflow.current_basedir)
 WORKFLOW_SCRIPTS = REPOSITORY / "workflow_scripts"
 source["use_library"](WORKFLOW_SCRIPTS)
-config = source["with_defaults"](config, REPOSITORY)
+source["start_anywhere"]()
+arguments = workflow.config_settings.config_args if workflow.modifier.is_main_snakefile() else None
+config = source["with_defaults"](config, REPOSITORY, arguments or ())
 
 from autojudge.workflow.configuration import check_config, datasets_of, left_in, pairs_of, uses_judge, uses_labels
 from autojudge.judging.classifiers import CLASSIFIERS

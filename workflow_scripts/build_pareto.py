@@ -37,7 +37,7 @@ def build_pareto(
     kinds = {rule: rule_kind(rule) for rule in ("target", *thresholds)}
     parts = []
     for pair, path in sweeps.items():
-        of_judge = json.loads(Path(judges[pair]).read_text())["thresholds"] if pair in judges else None
+        of_judge = json.loads(Path(judges[pair]).read_text(encoding="utf-8"))["thresholds"] if pair in judges else None
         given = expand_thresholds(thresholds, of_judge)
         parts.append(summarise_sweep(read_table(SWEEP, path, COLUMNS), pair, given, kinds, tolerance, seed))
     for table, frames in zip((PARETO, CURVE, SUMMARY), zip(*parts, strict=True), strict=True):

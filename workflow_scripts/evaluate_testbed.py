@@ -36,7 +36,7 @@ def evaluate_testbed(pair: dict[str, Any], n_problems: int, seed: int, threads: 
             "accuracy": correct / n_problems,
             "interval": [low, high],
         }
-    Path(output).write_text(json.dumps(report, indent=2) + "\n")
+    Path(output).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ if __name__ == "__main__":
             benchmarks=Path("benchmarks"),
             local=snakemake.params.local,
         )
-    log.write_text(f"{text}\n")
+    log.write_text(f"{text}\n", encoding="utf-8")
     if faults:
         sys.exit(1)  # snakemake shows the log
     print(text)

@@ -59,3 +59,13 @@ def test_nothing_changes_without_gpus_or_under_slurm(monkeypatch, count, slurm):
         monkeypatch.setenv("SLURM_JOB_ID", slurm)
     with claim_gpus(count):
         assert os.environ[VISIBLE] == "3,5,7"
+
+
+@pytest.mark.parametrize("variable", ["LOGNAME", "USER", "HOME"])
+def test_a_user_with_a_number_and_no_name_claims_gpus(monkeypatch, tmp_path, variable):
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, "somebody")  # what is set there does not share the locks of a user
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
+    with claim_gpus(1):
+        assert (tmp_path / f"autojudge-gpus-{os.getuid()}/3.lock").is_file()

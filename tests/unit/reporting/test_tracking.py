@@ -1,6 +1,7 @@
 """W&B runs: one per pair and rule, readable offline, never doubled, never in the way of the workflow."""
 
 import json
+import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -235,6 +236,44 @@ def test_online_without_login_is_a_fault_and_asks_nobody(
     inputs["tracking"]["mode"] = "online"
     assert all("wandb login" in run["fault"] for run in logged(inputs).values())
     assert prompts == [False] * 4
+
+
+FOREIGN = {
+    "a sweep": {"WANDB_SWEEP_ID": "s7", "WANDB_PROJECT": "theirs", "WANDB_RUN_ID": "r1"},
+    "a launch": {"WANDB_LAUNCH": "true", "WANDB_CONFIG": '{"theirs": 1}', "WANDB_RUN_GROUP": "theirs"},
+    "a shell": {"WANDB_RESUME": "must", "WANDB_MODE": "disabled", "WANDB_NAME": "theirs", "WANDB_NOTES": "theirs"},
+    "an outer run": {"WANDB_SERVICE": "gone", "WANDB_RESUME_FROM": "theirs?_step=3", "WANDB_DISABLED": "true"},
+}
+
+
+@pytest.mark.parametrize("variables", FOREIGN.values(), ids=FOREIGN)
+def test_variables_of_another_run_change_nothing(
+    inputs: dict[str, Any], variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import wandb
+
+    wandb.teardown()  # it reads the environment once
+    for name, value in (variables | {"WANDB_ENTITY": "us"}).items():
+        monkeypatch.setenv(name, value)
+    judged = [row for row in pareto_rows("small") if row["rule"] == "judge"]
+    write_table(PARETO, judged, inputs["inputs"]["pareto"])
+    (run,) = logged(inputs | {"sweeps": {"small": inputs["sweeps"]["small"]}}).values()
+    assert os.environ.items() >= variables.items()
+    wandb.teardown()
+    assert (run["fault"], run["mode"]) == (None, "offline")
+    found = list(records(inputs["folder"].parent / run["folder"]))
+    (header,) = [record.run for record in found if record.HasField("run")]
+    assert (header.run_id, header.display_name, header.project) == (run["id"], run["name"], "autojudge")
+    assert (header.run_group, header.entity, header.sweep_id, header.notes) == ("trial", "us", "", "")
+    assert header.resumed is False and b"theirs" not in header.SerializeToString()
+
+
+def test_a_run_that_got_another_id_is_a_fault(inputs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    made = tracking._init_arguments
+    monkeypatch.setattr(tracking, "_init_arguments", lambda *given: made(*given) | {"id": "another"})
+    inputs["judges"] = {}
+    runs = logged(inputs | {"sweeps": {"small": inputs["sweeps"]["small"]}})
+    assert all("gave it the id another, in place of" in run["fault"] for run in runs.values())
 
 
 def test_no_run_is_begun_after_the_time_limit(inputs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

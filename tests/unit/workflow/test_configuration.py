@@ -52,7 +52,7 @@ def test_the_default_config_is_right(config):
             {"thresholds": [1]},
             r"`rules.magic`: acceptance rule `magic` is unknown.*; known are always, .*, typical",
         ),
-        ("rules.top_k.thresholds", [2, float("nan")], r"`rules.top_k.thresholds`: nan is no threshold"),
+        ("rules.top_k.thresholds", [2, float("nan")], r"`rules.top_k.thresholds\[1\]`: nan is no finite number"),
         ("judge.select.thresholds", 2, r"`judge.select.thresholds`: 2 is less than the minimum of 3"),
         ("pairs.testbed.draft.model", "./none", r"`pairs.testbed.draft.model`: no folder ./none"),
         (

@@ -1,6 +1,5 @@
 """GPUs of a node, shared out among jobs that run side by side where no scheduler does it."""
 
-import getpass
 import logging
 import os
 import tempfile
@@ -79,7 +78,7 @@ def _claim(names: list[str], count: int) -> Iterator[list[str]]:
 
 def _lock(name: str, stack: ExitStack) -> bool:
     """Lock a GPU until the stack closes; tell whether it was free."""
-    folder = Path(tempfile.gettempdir()) / f"autojudge-gpus-{getpass.getuser()}"
+    folder = Path(tempfile.gettempdir()) / f"autojudge-gpus-{os.getuid()}"  # in containers users may have no name
     folder.mkdir(exist_ok=True)
     try:
         stack.enter_context(FileLock(folder / f"{name}.lock", timeout=0))

@@ -1,5 +1,6 @@
 """What a job tells while it runs: all in its log, what a person should see on the screen, one message when it fails."""
 
+import io
 import logging
 import sys
 import time
@@ -18,10 +19,13 @@ SCREEN_EVERY = 60.0  # and on the screen, which the jobs that run side by side s
 def job_log(path: str | Path) -> Iterator[None]:
     """Log a job to its file, and to stderr what `_for_the_screen` lets pass, with the job's name.
 
-    An InputError ends the process with its message alone.
+    What the locale cannot print is printed as an escape. An InputError ends the process with its message alone.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    file, screen = logging.FileHandler(path, mode="w"), logging.StreamHandler(sys.stderr)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does
+    file = logging.FileHandler(path, "w", encoding="utf-8", errors="backslashreplace")
+    screen = logging.StreamHandler(sys.stderr)
     screen.addFilter(_for_the_screen)
     for handler, name in ((file, ""), (screen, f"{_job_name(Path(path))}: ")):
         handler.setFormatter(logging.Formatter(f"%(asctime)s %(levelname)s {name}%(message)s", datefmt="%H:%M:%S"))

@@ -116,7 +116,9 @@ class Judge:
         folder, data = Path(folder), save(self.tensors)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".judge.safetensors.partial").write_bytes(data)
-        (folder / ".judge.json.partial").write_text(write_record(self.record, _digest(self.record, data)))
+        (folder / ".judge.json.partial").write_text(
+            write_record(self.record, _digest(self.record, data)), encoding="utf-8"
+        )
         for name in ("judge.safetensors", "judge.json"):
             os.replace(folder / f".{name}.partial", folder / name)
 
@@ -126,7 +128,7 @@ def load_judge(folder: str | Path) -> Judge:
     folder = Path(folder)
     path = folder / "judge.json"
     try:
-        text, data = path.read_text(), (folder / "judge.safetensors").read_bytes()
+        text, data = path.read_text(encoding="utf-8"), (folder / "judge.safetensors").read_bytes()
         (record, digest), tensors = read_record(text, str(path)), load(data)
     except InputError:
         raise

@@ -38,6 +38,14 @@ SECRET_KEY = re.compile(r"(^|_)(api_?key|secret|password|credentials?)$|^((hf|hu
 TIMEOUTS = {"init_timeout": 60.0, "finish_timeout": 120.0, "x_service_wait": 60.0}
 TIME_LIMIT = 600.0  # no further run is begun after that many seconds
 
+# Of W&B's environment variables those that tell who logs in, where, over which network, and where its caches lie. All
+# others are hidden from it: those of a sweep, a launch or a shell's last experiment would name and place our runs.
+HEEDED = {
+    *("API_KEY", "IDENTITY_TOKEN_FILE", "CREDENTIALS_FILE", "ENTITY", "USERNAME", "USER_EMAIL", "BASE_URL", "APP_URL"),
+    *("HTTP_TIMEOUT", "FILE_PUSHER_TIMEOUT", "INSECURE_DISABLE_SSL", "HTTP_PROXY", "HTTPS_PROXY"),
+    *("DIR", "CACHE_DIR", "CONFIG_DIR", "DATA_DIR", "ARTIFACT_DIR", "DEBUG", "CORE_DEBUG", "ERROR_REPORTING"),
+}
+
 
 @dataclass(frozen=True)
 class RunRecord:
@@ -172,25 +180,39 @@ def log_runs(runs: list[RunRecord], tracking: Mapping[str, Any], folder: str | P
         the last two are None where there is none.
     """
     start, receipts = time.monotonic(), []
-    for run in runs:
-        receipt = {"id": run.id, "name": run.name, "pair": run.pair, "rule": run.rule, "mode": tracking["mode"]}
-        receipt |= {"folder": None, "fault": None}
-        try:
-            if time.monotonic() - start > TIME_LIMIT:
-                raise TimeoutError(f"not begun: the runs before it took over {TIME_LIMIT:.0f} s")
-            if tracking["mode"] != "disabled":
-                receipt["folder"] = str(log_run(run, tracking, Path(folder)))
-        except Exception as fault:  # whatever W&B raises: the results are there, only their copy is not
-            receipt["fault"] = f"{type(fault).__name__}: {fault}"
-            logger.warning("W&B run %s was not written: %s", run.name, receipt["fault"])
-        receipts.append(receipt)
+    with _variables_hidden():
+        for run in runs:
+            receipt = {"id": run.id, "name": run.name, "pair": run.pair, "rule": run.rule, "mode": tracking["mode"]}
+            receipt |= {"folder": None, "fault": None}
+            try:
+                if time.monotonic() - start > TIME_LIMIT:
+                    raise TimeoutError(f"not begun: the runs before it took over {TIME_LIMIT:.0f} s")
+                if tracking["mode"] != "disabled":
+                    receipt["folder"] = str(log_run(run, tracking, Path(folder)))
+            except Exception as fault:  # whatever W&B raises: the results are there, only their copy is not
+                receipt["fault"] = f"{type(fault).__name__}: {fault}"
+                logger.warning("W&B run %s was not written: %s", run.name, receipt["fault"])
+            receipts.append(receipt)
     return receipts
+
+
+@contextmanager
+def _variables_hidden() -> Iterator[None]:
+    """Hide W&B's environment variables but for `HEEDED` ones: ids, names and places are those of config and receipt."""
+    hidden = {name for name in os.environ if name.startswith("WANDB_") and name.removeprefix("WANDB_") not in HEEDED}
+    before = {name: os.environ.pop(name) for name in hidden}
+    if telling := sorted(hidden - {"WANDB_SILENT", "WANDB_QUIET"}):
+        logger.info("not heeded: %s; the config's `tracking` tells where runs go", ", ".join(telling))
+    try:
+        yield
+    finally:
+        os.environ |= before
 
 
 def write_receipt(dataset: str, runs: list[dict[str, Any]], path: str) -> None:
     """Write down, whole, which runs of a dataset `log_runs` made."""
     partial = Path(f"{path}.partial")
-    partial.write_text(json.dumps({"dataset": dataset, "runs": runs}, indent=2) + "\n")
+    partial.write_text(json.dumps({"dataset": dataset, "runs": runs}, indent=2) + "\n", encoding="utf-8")
     os.replace(partial, path)
 
 
@@ -203,6 +225,8 @@ def log_run(run: RunRecord, tracking: Mapping[str, Any], folder: Path) -> Path:
         `folder` cannot be written; W&B would go to the system's temporary folder instead.
     PermissionError
         The mode is online and there is no login.
+    RuntimeError
+        W&B gave the run another id.
     """
     wandb = _import_wandb()
     folder = folder.resolve()
@@ -214,6 +238,8 @@ def log_run(run: RunRecord, tracking: Mapping[str, Any], folder: Path) -> Path:
     for earlier in folder.glob(f"*run-*-{run.id}"):
         shutil.rmtree(earlier)
     with wandb.init(**_init_arguments(wandb, run, tracking, folder)) as session:
+        if session.id != run.id:
+            raise RuntimeError(f"W&B gave it the id {session.id}, in place of {run.id}")
         written = Path(session.settings.sync_dir).resolve()
         with _staging(written / "staging"):
             _log_contents(wandb, session, run)
@@ -238,6 +264,7 @@ def _init_arguments(wandb: ModuleType, run: RunRecord, tracking: Mapping[str, An
         save_code=False,
         symlink=False,  # jobs of several datasets share the folder
         use_dot_wandb=False,
+        sagemaker_disable=True,  # else it takes the id from there
         finish_timeout_raises=True,
         x_disable_machine_info=True,
         x_disable_meta=True,

@@ -39,7 +39,7 @@ class Problem:
 @cache
 def load_scenarios() -> dict[str, Any]:
     """Read the templates and the wording of solutions."""
-    scenarios: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+    scenarios: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
     return scenarios
 
 

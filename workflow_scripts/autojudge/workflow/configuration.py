@@ -1,12 +1,8 @@
 """Check the workflow's config before anything runs, and say what is wrong in words of the config."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
-
-import jsonschema
-import yaml
 
 from autojudge.engine.settings import check_model_folder, own_models
 from autojudge.errors import InputError
@@ -14,6 +10,7 @@ from autojudge.judging.classifiers import check_classifier
 from autojudge.rules import rule_needs
 from autojudge.tables.feature_names import BLOCKS
 from autojudge.tasks import check_task
+from autojudge.workflow.schema import check_schema, remedy
 
 KNOWN_ONLY_TO_MINING = {"draft_at_target", "target_at_target"}  # a decoder has not placed the target's token
 
@@ -33,14 +30,13 @@ def check_config(config: Mapping[str, Any], schema: str | Path) -> None:
     InputError
         Names the key and the remedy.
     """
-    _check_schema(config, schema)
+    check_schema(config, schema)
     for i, run in enumerate(config["runs"]):
         _check_names([run["dataset"]], config["datasets"], f"runs[{i}].dataset", "datasets")
         _check_names(run["pairs"], config["pairs"], f"runs[{i}].pairs", "pairs")
     _check_names(config.get("decoding", {}).get("rules", []), config["rules"], "decoding.rules", "rules")
     for name in config["rules"]:
         _check_member(rule_needs, name, f"rules.{name}")
-    _check_thresholds(config["rules"])
     for name in config["datasets"]:
         _check_dataset(config, name)
     _check_judge(config["judge"])
@@ -92,14 +88,6 @@ def datasets_of(config: Mapping[str, Any], pair: str) -> list[str]:
     if not datasets:
         raise InputError(f"pair `{pair}` is run on no dataset: name it in `runs` or in a dataset's `default_pairs`")
     return datasets
-
-
-def _check_schema(config: Mapping[str, Any], schema: str | Path) -> None:
-    validator = jsonschema.Draft202012Validator(yaml.safe_load(Path(schema).read_text()))
-    fault = jsonschema.exceptions.best_match(validator.iter_errors(config))
-    if fault is not None:
-        fault = _closest(fault)
-        raise InputError(f"config key `{_key(fault.absolute_path)}`: {_explain(fault)}")
 
 
 def _check_dataset(config: Mapping[str, Any], name: str) -> None:
@@ -176,15 +164,11 @@ def _check_classifier(name: str, grid: Mapping[str, Any]) -> None:
             f"config key `judge.classifiers.{name}`: its hyperparameter is `{hyperparameter}`, and the config gives "
             f"{given}; list values of `{hyperparameter}`, and of nothing else"
         )
-    if declared.whole and (wrong := [value for value in grid[hyperparameter] if value != int(value)]):
-        raise InputError(f"config key `judge.classifiers.{name}.{hyperparameter}`: {wrong[0]} is no whole number")
-
-
-def _check_thresholds(rules: Mapping[str, Any]) -> None:
-    for name, entry in rules.items():
-        numbers = entry["thresholds"] if isinstance(entry["thresholds"], list) else []
-        if wrong := [value for value in numbers if not math.isfinite(value)]:
-            raise InputError(f"config key `rules.{name}.thresholds`: {wrong[0]} is no threshold; give finite numbers")
+    if declared.whole and (wrong := [value for value in grid[hyperparameter] if not isinstance(value, int)]):
+        raise InputError(
+            f"config key `judge.classifiers.{name}.{hyperparameter}`: {wrong[0]} is no whole number"
+            f"{remedy(wrong[0], {'integer'})}"
+        )
 
 
 def _check_template(template: str | None, key: str) -> None:
@@ -198,7 +182,9 @@ def _check_files(dataset: Mapping[str, Any], key: str) -> None:
         raise InputError(f"config key `{key}`: {source} is a file; give `source: {{train: FILE, test: FILE}}`")
     for origin, part in source.items() if isinstance(source, Mapping) else ():
         if isinstance(part, str) and not Path(part).is_file():
-            raise InputError(f"config key `{key}.{origin}`: no such file {part}; put it there or name another")
+            raise InputError(
+                f"config key `{key}.{origin}`: no such file {part} in {Path.cwd()}; put it there or name another"
+            )
 
 
 def _check_member(check: Callable[[str], object], name: str, key: str) -> None:
@@ -213,30 +199,3 @@ def _check_names(names: Iterable[str], defined: Mapping[str, Any], key: str, whe
         if name not in defined:
             known = ", ".join(sorted(defined)) or "none"
             raise InputError(f"config key `{key}`: `{name}` is not defined under `{where}`; defined are {known}")
-
-
-def _key(path: Iterable[str | int]) -> str:
-    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in path]
-    return "".join(parts).lstrip(".") or "(top level)"
-
-
-def _closest(fault: jsonschema.ValidationError) -> jsonschema.ValidationError:
-    """Return what is wrong with the only alternative of the value's type, for a fault that tells of all."""
-    inner = [f for f in fault.context or () if f.validator != "type"]
-    if len({f.schema_path[0] for f in inner}) != 1:
-        return fault
-    return _closest(next((f for f in inner if f.validator == "additionalProperties"), inner[0]))
-
-
-def _explain(fault: jsonschema.ValidationError) -> str:
-    if fault.validator == "oneOf" and not fault.context:
-        keys = [key for choice in fault.validator_value for key in choice.get("required", [])]
-        given = [key for key in keys if fault.instance.get(key) is not None]
-        return f"{' and '.join(f'`{key}`' for key in given)} exclude one another; set all but one to null"
-    if fault.validator == "additionalProperties" and isinstance(fault.instance, dict):
-        known = fault.schema.get("properties", {})
-        unknown = sorted(set(fault.instance) - set(known))
-        return f"unknown key {', '.join(f'`{u}`' for u in unknown)}; known are {', '.join(sorted(known))}"
-    if fault.validator == "contains":
-        return f"`{fault.validator_value['const']}` must be among {fault.instance}; config/config.schema.yaml says why"
-    return f"{fault.message}; config/config.schema.yaml describes it"

@@ -278,7 +278,7 @@ def _read_header(file: Path, opened: BinaryIO) -> bytes:
 def _remembered() -> dict[str, str]:
     """Return the digests that earlier runs in this folder left; they are a convenience, so a damaged file is none."""
     try:
-        known = json.loads(REMEMBERED.read_text())
+        known = json.loads(REMEMBERED.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}
@@ -288,7 +288,7 @@ def _remember(known: Mapping[str, str]) -> None:
     partial = REMEMBERED.with_name(f"{REMEMBERED.name}.{os.getpid()}")
     try:
         REMEMBERED.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(known))
+        partial.write_text(json.dumps(known), encoding="utf-8")
         os.replace(partial, REMEMBERED)
     except OSError:  # read-only, or full: then it is read again next time
         return

@@ -182,14 +182,14 @@ def free_bytes(folder: Path) -> int:
 def _check_wandb(tracking: Mapping[str, Any]) -> Finding:
     if tracking["mode"] != "online":
         return Finding(OK, "W&B", f"mode {tracking['mode']}")
-    logged_in = bool(os.environ.get("WANDB_API_KEY")) or _has_login(Path.home() / ".netrc")
+    logged_in = bool(os.environ.get("WANDB_API_KEY")) or _has_login(Path(os.path.expanduser("~/.netrc")))
     if not logged_in:
         return Finding(FAULT, "W&B", "mode online, but no login here; `wandb login`, or `tracking: {mode: offline}`")
     return Finding(OK, "W&B", "mode online, logged in")
 
 
 def _has_login(netrc: Path) -> bool:
-    return netrc.is_file() and "wandb" in netrc.read_text(errors="replace")
+    return netrc.is_file() and "wandb" in netrc.read_text(encoding="utf-8", errors="replace")
 
 
 def mined_problems(config: Mapping[str, Any], dataset: str) -> int:

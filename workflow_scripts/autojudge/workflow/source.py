@@ -4,15 +4,18 @@ rules/common.smk runs this file before the library can be imported, so it import
 """
 
 import copy
+import getpass
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import yaml
 from snakemake.common.configfile import load_configfile  # type: ignore[import-untyped]
 from snakemake.exceptions import WorkflowError  # type: ignore[import-untyped]
 from snakemake.sourcecache import HostingProviderFile, LocalSourceFile  # type: ignore[import-untyped]
@@ -37,10 +40,15 @@ def find_repository(rules: Any, checkouts: Path = CHECKOUTS) -> Path:
     Raises
     ------
     WorkflowError
-        It is neither, or git cannot check it out.
+        It is neither, or git cannot check it out; or the path has braces.
     """
     if isinstance(rules, LocalSourceFile):
-        return Path(os.path.abspath(rules.path)).parent
+        place = Path(os.path.abspath(rules.path)).parent
+        if set("{}") & set(str(place)):
+            raise WorkflowError(
+                f"{place}: snakemake takes braces in a workflow's path for wildcards; rename the folder"
+            )
+        return place
     if isinstance(rules, HostingProviderFile):
         return check_out(rules.hosted_repo.repo_clone, rules.ref, checkouts) / PurePosixPath(rules.path).parent
     raise WorkflowError(f"{rules}: use the workflow by a path, github(...) or gitlab(...)")
@@ -64,6 +72,19 @@ def check_out(repository: Path, ref: str, checkouts: Path) -> Path:
     return place
 
 
+def start_anywhere() -> None:
+    """Let jobs start whatever the environment's folder is called, and for a user without a name, as in containers.
+
+    Snakemake gives the path of its Python to a shell as it is, and asks for the user's name; so do torch and W&B.
+    """
+    if os.path.exists(sys.executable):  # not quoted yet
+        sys.executable = shlex.quote(sys.executable)
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["LOGNAME"] = str(os.getuid())
+
+
 def use_library(scripts: Path) -> None:
     """Let this process, and the scripts of its jobs, import the library of a folder before any that is installed."""
     if str(scripts) not in sys.path:
@@ -73,10 +94,23 @@ def use_library(scripts: Path) -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join([str(scripts), *filter(None, inherited)])
 
 
-def with_defaults(config: Mapping[str, Any], repository: Path) -> dict[str, Any]:
-    """Return a config merged over the workflow's defaults, which is left as it is; see `own_paths` for its paths."""
+def with_defaults(config: Mapping[str, Any], repository: Path, arguments: Iterable[str] = ()) -> dict[str, Any]:
+    """Return a config merged over the workflow's defaults, which is left as it is; see `own_paths` for its paths.
+
+    Parameters
+    ----------
+    arguments : iterable of str
+        Those of `--config`, KEY=VALUE. Snakemake reads nested values as text alone; here they count as in a file.
+    """
     merged = load_configfile(repository / "config/config.yaml")
     update_config(merged, copy.deepcopy(dict(config)))
+    for key, _, text in (argument.partition("=") for argument in arguments):
+        try:
+            value = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError):  # ValueError: a date that there is not
+            continue
+        if isinstance(value, dict | list):
+            update_config(merged, {key: value})
     return {key: own_paths(value, repository) for key, value in merged.items()}
 
 
@@ -98,6 +132,6 @@ def own_paths(value: Any, repository: Path) -> Any:
 def _git(folder: Path, *arguments: str) -> str:
     try:
         command = ["git", "-C", str(folder), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.strip()
     except subprocess.CalledProcessError as fault:
         raise WorkflowError(f"git {arguments[0]} failed for {folder}: {fault.stderr.strip()}") from None
