@@ -1,6 +1,7 @@
 """Every architecture of the matrix either gives what plain forwards of its own give, or is refused with the reason."""
 
 import copy
+import re
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from autojudge.engine.models import Pair
 from autojudge.errors import InputError
 from autojudge.mining.miner import Miner
 from autojudge.rules import load_rule
+from conftest import ROOT
 
 WORKING = [name for name, architecture in ARCHITECTURES.items() if architecture.refused is None]
 REFUSED = [name for name, architecture in ARCHITECTURES.items() if architecture.refused is not None]
@@ -126,3 +128,10 @@ def test_in_bfloat16_it_works_and_differs_by_rounding_alone(name, made):
 def test_others_are_refused_with_the_reason(name, dtype, made):
     with pytest.raises(InputError, match=ARCHITECTURES[name].refused):
         made(name, 0, dtype)
+
+
+def test_the_page_of_models_lists_the_matrix():
+    works, refused = (ROOT / "docs/models.md").read_text(encoding="utf-8").split("## What is refused")
+    listed = [dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|", part, re.MULTILINE)) for part in (works, refused)]
+    for rows, names in zip(listed, (WORKING, REFUSED), strict=True):
+        assert list(rows.items())[1:] == [(name, ARCHITECTURES[name].models) for name in names]
