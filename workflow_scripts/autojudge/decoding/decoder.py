@@ -91,6 +91,8 @@ class Decoder:
 
     def _open_caches(self, jobs: Sequence[Job]) -> int:
         """Make the caches and the proposer; return the number of rows."""
+        for job in jobs:
+            self.pair.check_tokens(job.prompt)
         capacity = max((len(job.prompt) for job in jobs), default=0) + self.ending.limit + self.window + 2
         batch = self.batch if any(may_split(job.thresholds) for job in jobs) else min(self.batch, len(jobs))
         self.models = {"target": CachedModel(self.pair.target, batch, capacity, self.pair.vocabulary)}
