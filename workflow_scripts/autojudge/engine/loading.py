@@ -111,8 +111,8 @@ def slow_dtype(settings: Mapping[str, Any]) -> str | None:
     if native is None or any(able.get(feature) for feature in native):
         return None
     return (
-        f"model {settings['model']}: bfloat16 is emulated on this CPU ({able.get('cpu_name', 'unknown')} has none of "
-        f"{', '.join(native[:2])}), several times slower than float32; set `dtype: float32`, which takes twice the memory"
+        f"model {settings['model']}: bfloat16 is emulated on this CPU (it has none of {', '.join(native[:2])}), "
+        "several times slower than float32; set `dtype: float32`, which takes twice the memory"
     )
 
 
@@ -135,6 +135,8 @@ def _explain(fault: Exception, settings: Mapping[str, Any]) -> str:
         return (
             f"needs code that comes with it ({first}); read that, then set `trust_remote_code: true`, or choose another"
         )
+    if "conversion of the weights" in reason:  # which joins those of experts, for example
+        return "weights that belong together differ, or one is missing (the table above names them); download it again"
     if isinstance(fault, MemoryError | torch.OutOfMemoryError):
         return f"does not fit into the memory ({first}); give the job more, or take another `dtype` or a smaller model"
     if isinstance(fault, ImportError):

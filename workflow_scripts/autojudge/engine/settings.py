@@ -9,16 +9,8 @@ from typing import Any
 from autojudge.errors import InputError
 
 Models = Mapping[str, Mapping[str, Any]]  # what identifies a pair's models, by role (fingerprints.identify_models)
-READ = {
-    ".json",
-    ".safetensors",
-    ".gguf",
-    ".model",
-    ".txt",
-    ".jinja",
-    ".tiktoken",
-    ".py",
-}  # of files: what loading reads
+# Suffixes of the files that loading a model may read.
+READ = {".json", ".safetensors", ".gguf", ".model", ".txt", ".jinja", ".tiktoken", ".py"}
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")  # the first of them that is there is loaded
 ADAPTER = "adapter_config.json"
 
@@ -93,8 +85,8 @@ def _check_adapter(folder: Path, names: set[str], key: str) -> None:
         return
     base = _check_json(folder / ADAPTER).get("base_model_name_or_path")
     merge = (
-        f"merge it (PeftModel.from_pretrained(model, {str(folder)!r}).merge_and_unload().save_pretrained(...)) and name "
-        "that folder"
+        f"merge it (PeftModel.from_pretrained(model, {str(folder)!r}).merge_and_unload().save_pretrained(...)) and "
+        "name that folder"
     )
     if "config.json" in names:
         raise InputError(

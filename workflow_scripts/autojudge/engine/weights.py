@@ -4,23 +4,19 @@ import json
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM
-from transformers.utils import logging
 
 from autojudge.engine.loading import from_hub, one_message, quantization
 from autojudge.engine.settings import WEIGHTS, expand_path
 from autojudge.errors import InputError
 
-LOADING = {
-    "output_loading_info": True,
-    "ignore_mismatched_sizes": True,
-}  # so that `check_filled` is told, for all at once
+# For `from_pretrained`, so that `check_filled` is told of everything at once.
+LOADING = {"output_loading_info": True, "ignore_mismatched_sizes": True}
 # Tables that a model makes itself (masks, rotary frequencies), which older checkpoints hold too.
 COMPUTED = re.compile(
     r"(^|\.)(inv_freq|causal_mask|masked_bias|embed_positions|position_ids|version)$|(attn|attention)\.bias$"
@@ -44,23 +40,12 @@ def check_weights(settings: Mapping[str, Any]) -> None:
     if quantization(config) or (settings["trust_remote_code"] and getattr(config, "auto_map", None)):
         return
     tensors = {name: torch.empty(shape, dtype=dtype, device="meta") for name, shape in _shapes(settings)}
-    with one_message(settings), _quietly():
+    with one_message(settings):
         with torch.device("meta"):
             empty = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
         options = {"config": empty.config, "state_dict": tensors, "device_map": "meta", "dtype": dtype}
         _, info = type(empty).from_pretrained(None, **options, **LOADING)
     check_filled(info, settings["model"])
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Leave out the report of transformers on keys: `check_filled` tells."""
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
 
 
 def check_filled(info: Mapping[str, Any], name: str, quantized: bool = False) -> None:
