@@ -139,6 +139,12 @@ def test_a_file_whose_blob_is_gone_is_named(folder, file):
         load_model(model_settings(folder))
 
 
+def test_a_folder_that_links_to_nothing_is_named(tmp_path):
+    (tmp_path / "target").symlink_to("/nowhere/target")
+    with pytest.raises(InputError, match="target: links to /nowhere/target, which is gone"):
+        check_model_folder(str(tmp_path / "target"), "pairs.mine.target.model")
+
+
 @pytest.mark.parametrize("name", [".#config.json", ".#model.safetensors", ".~lock.config.json#", "notes.md"])
 def test_a_lock_of_an_editor_is_no_file_of_the_model(folder, name):
     (folder / name).symlink_to("someone@host.1:2")

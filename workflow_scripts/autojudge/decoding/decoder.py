@@ -67,7 +67,13 @@ class Decoder:
 
     @torch.inference_mode()
     def decode(self, jobs: Sequence[Job]) -> Iterator[tuple[int, list[Decoded]]]:
-        """Yield (index of the job, its responses), whole jobs as they end; a job without splits has one response."""
+        """Yield (index of the job, its responses), whole jobs as they end; a job without splits has one response.
+
+        Raises
+        ------
+        InputError
+            A prompt holds a token that a model does not embed.
+        """
         waiting = [branch for number in reversed(range(len(jobs))) for branch in Tree.plant(number, jobs[number]).live]
         parked: list[Branch] = []  # branches whose other half goes on in their row, the latest last
         active: list[Branch] = []

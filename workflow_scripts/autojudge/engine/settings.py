@@ -38,11 +38,16 @@ def model_files(folder: Path) -> list[Path]:
     except OSError as fault:
         raise InputError(f"{folder}: cannot be read ({fault.strerror}); check its permissions") from fault
     for file in files:
-        if file.is_symlink() and not file.exists():
-            raise InputError(
-                f"{file}: links to {os.readlink(file)}, which is gone; copy or download the model again (`hf download`)"
-            )
+        _check_link(file)
     return [file for file in files if file.is_file()]
+
+
+def _check_link(path: Path) -> None:
+    if path.is_symlink() and not path.exists():
+        raise InputError(
+            f"{path}: links to {os.readlink(path)}, which is gone; copy or download the model again (`hf download`), or "
+            "remove the link"
+        )
 
 
 def check_model_folder(model: str, key: str, gguf_file: str | None = None) -> None:
@@ -55,6 +60,7 @@ def check_model_folder(model: str, key: str, gguf_file: str | None = None) -> No
         whose file is gone, or holds an adapter.
     """
     folder = expand_path(model)
+    _check_link(folder)
     if not folder.exists():
         local = (".", "~", "/", "models/")  # the folder that docs and presets use
         of_hub = model.count("/") == 1 and not model.startswith(local) and not folder.parent.is_dir()

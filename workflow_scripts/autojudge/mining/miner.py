@@ -209,7 +209,7 @@ class Miner:
         Raises
         ------
         InputError
-            Not even one problem fits into the memory.
+            Not even one problem fits into the memory, or a prompt holds a token that a model does not embed.
         """
         # The longest prompts first: they tend to take longest, and what starts last should end soon.
         waiting, rows = sorted(problems, key=lambda problem: len(problem["prompt_tokens"])), dict[int, Row]()
