@@ -45,8 +45,8 @@ def model_files(folder: Path) -> list[Path]:
 def _check_link(path: Path) -> None:
     if path.is_symlink() and not path.exists():
         raise InputError(
-            f"{path}: links to {os.readlink(path)}, which is gone; copy or download the model again (`hf download`), or "
-            "remove the link"
+            f"{path}: links to {os.readlink(path)}, which is gone; copy or download the model again (`hf download`), "
+            "or remove the link"
         )
 
 
