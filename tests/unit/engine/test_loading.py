@@ -119,12 +119,12 @@ def test_whatever_is_raised_becomes_one_message(folder, fault, message):
         from_hub(Kind, model_settings(folder))
 
 
-def test_a_config_without_a_length_is_refused(folder):
-    (folder / "config.json").write_text(json.dumps({"model_type": "bloom", "hidden_size": 64, "n_layer": 1}))
-    with pytest.raises(InputError, match="model .*draft: its config.json has no `max_position_embeddings`; add it"):
-        context_length(model_settings(folder))
-    change(folder / "config.json", max_position_embeddings=77)
-    assert context_length(model_settings(folder)) == 77 and hidden_size(model_settings(folder)) == 64
+def test_sizes_are_read_of_a_config_alone(folder):
+    (folder / "config.json").write_text(json.dumps({"model_type": "bloom", "hidden_size": 64, "vocab_size": 7}))
+    assert hidden_size(model_settings(folder)) == 64 and context_length(model_settings(folder)) > 10**6
+    (folder / "config.json").write_text(json.dumps({"model_type": "resnet"}))
+    with pytest.raises(InputError, match="model .*draft: its config.json has no `hidden_size`; choose another"):
+        hidden_size(model_settings(folder))
 
 
 @pytest.mark.parametrize(

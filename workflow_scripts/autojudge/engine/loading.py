@@ -167,6 +167,8 @@ def _keys_with(value: Any, settings: Mapping[str, Any]) -> list[str]:
             yield ".".join(path)
 
     try:
-        return list(search(json.loads((expand_path(settings["model"]) / "config.json").read_text()), ()))
+        return list(
+            search(json.loads((expand_path(settings["model"]) / "config.json").read_text(encoding="utf-8")), ())
+        )
     except (OSError, ValueError):
         return []

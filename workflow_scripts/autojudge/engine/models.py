@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -174,7 +175,7 @@ def load_model(settings: Mapping[str, Any]) -> PreTrainedModel:
 
 def context_length(settings: Mapping[str, Any]) -> int:
     """Return the longest text that a model takes, in tokens. Raises InputError like `load_pair`."""
-    return _size(settings, "max_position_embeddings", "max_seq_len", "n_positions", "seq_length")
+    return int(getattr(_text_config(settings), "max_position_embeddings", sys.maxsize))
 
 
 def hidden_size(settings: Mapping[str, Any]) -> int:
@@ -187,13 +188,11 @@ def embedding_rows(pair: Mapping[str, Any]) -> dict[str, int]:
     return {model["model"]: _size(model, "vocab_size") for model in own_models(pair).values()}
 
 
-def _size(settings: Mapping[str, Any], *keys: str) -> int:
-    """Return the first of some numbers that a model's config has."""
-    config = _text_config(settings)
-    for key in keys:
-        if isinstance(size := getattr(config, key, None), int):
-            return size
-    raise InputError(f"model {settings['model']}: its config.json has no `{keys[0]}`; add it, or choose another model")
+def _size(settings: Mapping[str, Any], key: str) -> int:
+    size = getattr(_text_config(settings), key, None)
+    if not isinstance(size, int):
+        raise InputError(f"model {settings['model']}: its config.json has no `{key}`; choose another model")
+    return size
 
 
 def _text_config(settings: Mapping[str, Any]) -> PreTrainedConfig:

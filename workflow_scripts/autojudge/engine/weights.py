@@ -129,6 +129,6 @@ def _weight_files(folder: Path) -> list[Path]:
     if single.is_file() or not index.is_file():
         return [single] if single.is_file() else []
     try:
-        return sorted({folder / name for name in json.loads(index.read_text())["weight_map"].values()})
+        return sorted({folder / name for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         raise InputError(f"{index}: cut off or no index ({fault}); copy or download the model again") from fault
