@@ -122,7 +122,7 @@ def test_whatever_is_raised_becomes_one_message(folder, fault, message):
 def test_sizes_are_read_of_a_config_alone(folder):
     (folder / "config.json").write_text(json.dumps({"model_type": "bloom", "hidden_size": 64, "vocab_size": 7}))
     assert hidden_size(model_settings(folder)) == 64 and context_length(model_settings(folder)) > 10**6
-    (folder / "config.json").write_text(json.dumps({"model_type": "resnet"}))
+    (folder / "config.json").write_text(json.dumps({"model_type": "segformer"}))
     with pytest.raises(InputError, match="model .*draft: its config.json has no `hidden_size`; choose another"):
         hidden_size(model_settings(folder))
 
