@@ -119,10 +119,10 @@ def token_beyond(settings, tmp_path):
         settings["pairs"]["testbed"][role] = model_settings(folder)
 
 
-def sliding_window(settings, tmp_path):
+def convolution(settings, tmp_path):
     folder = copy_target(settings, tmp_path)
     config = json.loads((folder / "config.json").read_text())
-    layers = ["sliding_attention", *["full_attention"] * (config["num_hidden_layers"] - 1)]
+    layers = ["conv", *["full_attention"] * (config["num_hidden_layers"] - 1)]
     (folder / "config.json").write_text(json.dumps(config | {"layer_types": layers}))
 
 
@@ -161,7 +161,10 @@ PLANTED = {
     "weights cut off": (cut_weights, "target/model.safetensors: missing or cut off .*; copy or download"),
     "weights without a part": (missing_part, "target/part-2.safetensors: missing or cut off"),
     "an index cut off": (cut_index, "model.safetensors.index.json: cut off or no index"),
-    "a model with a window": (sliding_window, "sliding_attention.*choose a model with full attention in every layer"),
+    "a model with convolutions": (
+        convolution,
+        "conv, full_attention. do not fit a cache with branches; choose a model",
+    ),
     "a config of another model": (
         other_config(num_hidden_layers=6),
         "18 missing .model.layers.4.input_layernorm.weight, .*; save the whole model",
