@@ -114,7 +114,10 @@ def swept_thresholds():
 
 @cache
 def models_of(pair):
-    return identify_models(config["pairs"][pair])
+    try:
+        return identify_models(config["pairs"][pair])
+    except InputError as fault:
+        raise WorkflowError(str(fault)) from None
 
 
 def models_of_pair(wildcards):

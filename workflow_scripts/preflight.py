@@ -29,9 +29,11 @@ def preflight(config: dict, results: Path, benchmarks: Path, local: bool) -> tup
     stay_offline_without_hub()
 
     import torch
+    from transformers.utils.logging import disable_progress_bar
 
     from autojudge.workflow.preflight import FAULT, check_all, describe, plan
 
+    disable_progress_bar()  # of weights, of which only the names are read here
     found = list(check_all(config, results, torch.cuda.device_count() if local else None))
     faults = sum(finding.state == FAULT for finding in found)
     verdict = f"{faults} faults; fix them before a run." if faults else "No fault found."

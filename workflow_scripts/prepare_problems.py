@@ -2,8 +2,9 @@
 
 import logging
 
-from autojudge.engine.models import context_length, load_tokenizer
+from autojudge.engine.models import check_tokens, check_vocabulary, context_length, embedding_rows, load_tokenizer
 from autojudge.engine.settings import own_models
+from autojudge.engine.weights import check_weights
 from autojudge.mining import problems
 from autojudge.tables.files import write_table
 from autojudge.tables.mining import PROBLEMS
@@ -13,15 +14,20 @@ logger = logging.getLogger("autojudge")
 
 
 def prepare_problems(dataset: dict, pair: dict, seed: int, output: str) -> None:
-    """Check the pair's tokenizers, draw the problems, and write them."""
+    """Check what can be checked of the pair before it is loaded, draw the problems, and write them."""
+    for model in own_models(pair).values():
+        check_weights(model)
+    tokenizer, embedded = load_tokenizer(pair), embedding_rows(pair)
+    check_vocabulary(tokenizer, embedded)
     rows = problems.prepare_problems(
         task=load_task(dataset["task"]),
         dataset=dataset,
-        tokenizer=load_tokenizer(pair),
+        tokenizer=tokenizer,
         context=min(context_length(model) for model in own_models(pair).values()),
         seed=seed,
         template_arguments=pair["target"].get("chat_template_kwargs"),
     )
+    check_tokens((token for row in rows for token in row["prompt_tokens"]), tokenizer, embedded)
     write_table(PROBLEMS, rows, output)
     logger.info("%d problems, prompts of up to %d tokens", len(rows), max(len(r["prompt_tokens"]) for r in rows))
 

@@ -241,6 +241,45 @@ def test_other_contents_are_another_model(folder, file):
     assert identify_models(pair(folder)) != before
 
 
+@pytest.mark.parametrize("name", [".#config.json", ".#model.safetensors", "._config.json", ".config.json.swp"])
+def test_what_editors_leave_beside_a_model_is_no_part_of_it(folder, name):
+    before = identify_models(pair(folder))
+    (folder / name).symlink_to("someone@host.1:2")
+    assert identify_models(pair(folder)) == before
+    (folder / name).unlink()
+    (folder / name).write_bytes(b"half written")
+    assert identify_models(pair(folder)) == before
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_a_file_of_a_model_whose_blob_is_gone_is_named(folder, file):
+    (folder / file).unlink()
+    (folder / file).symlink_to("../blobs/1234")
+    with pytest.raises(InputError, match=f"{file}: links to ../blobs/1234, which is gone; copy or download the model"):
+        identify_models(pair(folder))
+
+
+def test_a_linked_model_is_the_same_as_a_copied_one(folder, tmp_path):
+    before = identify_models(pair(folder))
+    (tmp_path / "linked").mkdir()
+    for file in folder.iterdir():
+        (tmp_path / "linked" / file.name).symlink_to(file)
+    assert identify_models(pair(tmp_path / "linked")) == before
+
+
+def test_a_file_that_vanishes_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="gone.json: cannot be read .No such file or directory.; put it there"):
+        fingerprints.file_digest(tmp_path / "gone.json")
+
+
+def test_a_tilde_stands_for_the_home_folder(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "plain.jinja").write_text("{{ messages }}")
+    expected = identify_models(pair(folder, chat_template=str(tmp_path / "plain.jinja")))
+    assert identify_models(pair("~/model", chat_template="~/plain.jinja")) == expected
+
+
 def test_settings_that_change_results_count(folder, tmp_path):
     (tmp_path / "template.jinja").write_text("{{ messages }}")
     kinds = [pair(folder), pair(folder, dtype="bfloat16"), pair(folder, chat_template=str(tmp_path / "template.jinja"))]

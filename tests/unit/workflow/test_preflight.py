@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from autojudge.workflow import preflight
-from autojudge.workflow.preflight import FAULT, OK, check_all, describe, mining_seconds, plan
+from autojudge.workflow.preflight import FAULT, NOTE, OK, check_all, describe, mining_seconds, plan
 from conftest import ROOT, model_settings
 
 Usage = namedtuple("Usage", "total used free")
@@ -101,10 +101,40 @@ def cut_index(settings, tmp_path):
     (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a"')
 
 
-def sliding_window(settings, tmp_path):
+def other_config(**values):
+    def plant(settings, tmp_path):
+        file = copy_target(settings, tmp_path) / "config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+    return plant
+
+
+def gone_blob(settings, tmp_path):
+    weights = copy_target(settings, tmp_path) / "model.safetensors"
+    weights.unlink()
+    weights.symlink_to("../../blobs/1234")
+
+
+def adapter(settings, tmp_path):
+    (copy_target(settings, tmp_path) / "adapter_config.json").write_text('{"base_model_name_or_path": "owner/base"}')
+
+
+def token_beyond(settings, tmp_path):
+    """Let both models' templates write a token that they do not embed."""
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    for role in ("draft", "target"):
+        folder = shutil.copytree(settings["pairs"]["testbed"][role]["model"], tmp_path / f"larger_{role}")
+        tokenizer = json.loads((folder / "tokenizer.json").read_text())
+        tokenizer["added_tokens"].append({"id": 1065, "content": "<|turn|>", **flags})
+        (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+        (folder / "chat_template.jinja").write_text("<|turn|>{{ messages[0]['content'] }}")
+        settings["pairs"]["testbed"][role] = model_settings(folder)
+
+
+def convolution(settings, tmp_path):
     folder = copy_target(settings, tmp_path)
     config = json.loads((folder / "config.json").read_text())
-    layers = ["sliding_attention", *["full_attention"] * (config["num_hidden_layers"] - 1)]
+    layers = ["conv", *["full_attention"] * (config["num_hidden_layers"] - 1)]
     (folder / "config.json").write_text(json.dumps(config | {"layer_types": layers}))
 
 
@@ -143,7 +173,25 @@ PLANTED = {
     "weights cut off": (cut_weights, "target/model.safetensors: missing or cut off .*; copy or download"),
     "weights without a part": (missing_part, "target/part-2.safetensors: missing or cut off"),
     "an index cut off": (cut_index, "model.safetensors.index.json: cut off or no index"),
-    "a model with a window": (sliding_window, "sliding_attention.*choose a model with full attention in every layer"),
+    "a model with convolutions": (
+        convolution,
+        "conv, full_attention. do not fit a cache with branches; choose a model",
+    ),
+    "a config of another model": (
+        other_config(num_hidden_layers=6),
+        "18 missing .model.layers.4.input_layernorm.weight, .*; save the whole model",
+    ),
+    "quantized weights without the package": (
+        other_config(quantization_config={"quant_method": "gptq", "bits": 4}),
+        r"its weights are quantized \(gptq\) and cannot be loaded on `cpu` .*pip install",
+    ),
+    "a rope that is unknown": (
+        other_config(rope_parameters={"rope_type": "ntk3", "rope_theta": 1e4}),
+        "`rope_parameters.rope_type` 'ntk3', unknown to transformers",
+    ),
+    "a blob that is gone": (gone_blob, "target/model.safetensors: links to ../../blobs/1234, which is gone"),
+    "an adapter beside the model": (adapter, "holds an adapter .* beside a model; merge it"),
+    "a template of another tokenizer": (token_beyond, "token 1065 .* is beyond its embeddings, which have 1065 rows"),
     "too little memory": (
         set_pair(mem_mb=1000),
         r"set `pairs.testbed.mem_mb` .* to more than 10",
@@ -173,6 +221,17 @@ def test_a_planted_fault_is_found_with_its_remedy(settings, tmp_path, name):
     plant(settings, tmp_path)
     (found,) = faults(settings, tmp_path)
     assert re.search(message, found), found
+
+
+def test_a_slow_dtype_is_noted_and_no_fault(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(preflight, "slow_dtype", lambda model: f"{model['dtype']} is slow; set another")
+    found = list(check_all(settings, tmp_path / "results", 0))
+    notes = {finding.what: finding.detail for finding in found if finding.state == NOTE}
+    assert notes == {f"dtype of testbed's {role}": "float32 is slow; set another" for role in ("draft", "target")}
+    assert faults(settings, tmp_path) == []
+    lines = describe([*found, preflight.Finding(FAULT, "last", "of all")]).splitlines()
+    states = [line.split()[0] for line in lines[1:] if line.split()[0] in (OK, NOTE, FAULT)]
+    assert states == sorted(states, key=[OK, NOTE, FAULT].index) and states[-1] == FAULT
 
 
 def test_a_question_of_both_files_counts_once_where_it_is_wanted(settings, tmp_path):

@@ -67,7 +67,13 @@ class Decoder:
 
     @torch.inference_mode()
     def decode(self, jobs: Sequence[Job]) -> Iterator[tuple[int, list[Decoded]]]:
-        """Yield (index of the job, its responses), whole jobs as they end; a job without splits has one response."""
+        """Yield (index of the job, its responses), whole jobs as they end; a job without splits has one response.
+
+        Raises
+        ------
+        InputError
+            A prompt holds a token that a model does not embed.
+        """
         waiting = [branch for number in reversed(range(len(jobs))) for branch in Tree.plant(number, jobs[number]).live]
         parked: list[Branch] = []  # branches whose other half goes on in their row, the latest last
         active: list[Branch] = []
@@ -91,6 +97,8 @@ class Decoder:
 
     def _open_caches(self, jobs: Sequence[Job]) -> int:
         """Make the caches and the proposer; return the number of rows."""
+        for job in jobs:
+            self.pair.check_tokens(job.prompt)
         capacity = max((len(job.prompt) for job in jobs), default=0) + self.ending.limit + self.window + 2
         batch = self.batch if any(may_split(job.thresholds) for job in jobs) else min(self.batch, len(jobs))
         self.models = {"target": CachedModel(self.pair.target, batch, capacity, self.pair.vocabulary)}

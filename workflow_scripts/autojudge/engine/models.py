@@ -1,16 +1,12 @@
 """Load a pair of models and check that they can work together."""
 
-import json
-import math
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError, safe_open
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -23,12 +19,15 @@ from transformers import (
 
 from autojudge.engine.compatibility import check_layers, check_slot_cache
 from autojudge.engine.head import shallow_copy
+from autojudge.engine.loading import check_quantized, from_hub, one_message, placement, slow_dtype
 from autojudge.engine.rope import longest_text
-from autojudge.engine.settings import check_model_folder, own_models
+from autojudge.engine.settings import expand_path, own_models
+from autojudge.engine.weights import LOADING, check_filled
 from autojudge.errors import InputError
 from autojudge.reading.prompts import check_arguments
 from autojudge.reading.turns import end_tokens, hide_end_of_turn
 
+logger = logging.getLogger("autojudge")
 PROBE = "A test of 12,345 words: x = 3/4, naïve café.\n\tThe final answer is 42."
 
 
@@ -58,6 +57,10 @@ class Pair:
         models = {"draft": self.draft, "target": self.target}
         return {role: model.config.get_text_config().hidden_size for role, model in models.items() if model is not None}
 
+    def check_tokens(self, tokens: Iterable[int]) -> None:
+        """Raise InputError where a model does not embed a token, as a prompt of another tokenizer may hold."""
+        check_tokens(tokens, self.tokenizer, _rows(self.draft, self.target))
+
     def decode(self, tokens: list[int]) -> str:
         """Return the text of response tokens, special tokens left out."""
         text: str = self.tokenizer.decode(tokens, skip_special_tokens=True)
@@ -70,14 +73,21 @@ def load_pair(settings: Mapping[str, Any]) -> Pair:
     Raises
     ------
     InputError
-        A folder lacks weights or config, a model cannot be had, tokenizers differ, or layers do not fit the cache.
+        A folder lacks weights or config, a model cannot be had, tokenizers differ or have tokens that a model does not
+        embed, or layers do not fit the cache.
     """
     tokenizer = load_tokenizer(settings)
     target = load_model(settings["target"])
     draft = load_draft(settings["draft"], target)
     ends = end_tokens(tokenizer, target.generation_config, settings["target"].get("chat_template_kwargs"))
     vocabulary = min(m.get_output_embeddings().weight.shape[0] for m in (draft, target) if m is not None)
+    check_vocabulary(tokenizer, _rows(draft, target))
     return Pair(draft, target, tokenizer, ends, vocabulary)
+
+
+def _rows(*models: PreTrainedModel | None) -> dict[str, int]:
+    """Return how many tokens each model embeds, by its name."""
+    return {m.name_or_path: m.get_input_embeddings().weight.shape[0] for m in models if m is not None}
 
 
 def load_tokenizer(settings: Mapping[str, Any]) -> PreTrainedTokenizerBase:
@@ -89,14 +99,14 @@ def load_tokenizer(settings: Mapping[str, Any]) -> PreTrainedTokenizerBase:
         The tokenizers differ, in a token's number or in how a text is cut; or the chat template cannot be read, or does
         not read an argument that it is given.
     """
-    target = _from_hub(AutoTokenizer, settings["target"])
+    target = from_hub(AutoTokenizer, settings["target"])
     if template := settings["target"].get("chat_template"):
         target.chat_template = _read_template(template)
     check_arguments(target, settings["target"].get("chat_template_kwargs"))
     hide_end_of_turn(target, settings["target"].get("chat_template_kwargs"))
     if "draft" not in own_models(settings):
         return target
-    draft = _from_hub(AutoTokenizer, settings["draft"])
+    draft = from_hub(AutoTokenizer, settings["draft"])
     ours, theirs = draft.get_vocab(), target.get_vocab()
     if ours != theirs:
         token = min(t for t in ours.keys() | theirs.keys() if ours.get(t) != theirs.get(t))
@@ -141,13 +151,20 @@ def first_layers(model: PreTrainedModel, count: int) -> PreTrainedModel:
 
 
 def load_model(settings: Mapping[str, Any]) -> PreTrainedModel:
-    """Load one model for inference. Raises InputError like `load_pair`."""
-    placement = {"device_map": settings["device_map"] or settings["device"]}
-    if placement["device_map"] == "cpu":
-        placement = {}
-    elif not torch.cuda.is_available():
-        raise InputError(f"model {settings['model']}: {placement['device_map']} asked for, but no GPU is visible here")
-    model = _from_hub(AutoModelForCausalLM, settings, dtype=getattr(torch, settings["dtype"]), **placement)
+    """Load one model for inference. Raises InputError like `load_pair`, and where its weights do not fill it."""
+    place = placement(settings)
+    options = {} if place == "cpu" else {"device_map": place}
+    if options and not torch.cuda.is_available():
+        raise InputError(f"model {settings['model']}: {place} asked for, but no GPU is visible here")
+    if warning := slow_dtype(settings):
+        logger.warning("%s", warning)
+    if not settings.get("gguf_file"):
+        _text_config(settings)
+    dtype = getattr(torch, settings["dtype"])
+    model, info = from_hub(AutoModelForCausalLM, settings, dtype=dtype, **options, **LOADING)
+    check_filled(info, settings["model"], quantized=getattr(model, "hf_quantizer", None) is not None)
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise InputError(f"model {settings['model']}: it is an adapter; merge it (merge_and_unload) and save the whole")
     model.eval().requires_grad_(False)
     check_slot_cache(model, settings["model"])
     return model
@@ -165,7 +182,7 @@ def load_generation_config(settings: Mapping[str, Any]) -> GenerationConfig:
             os.path.expanduser(settings["model"]), revision=settings["revision"] or "main"
         )
     except OSError:  # it has none of its own
-        return GenerationConfig.from_model_config(_from_hub(AutoConfig, settings))
+        return GenerationConfig.from_model_config(from_hub(AutoConfig, settings))
     except (ValueError, TypeError) as fault:
         raise InputError(
             f"model {settings['model']}: generation_config.json is not right ({fault}); mend it"
@@ -174,83 +191,65 @@ def load_generation_config(settings: Mapping[str, Any]) -> GenerationConfig:
 
 def hidden_size(settings: Mapping[str, Any]) -> int:
     """Return the width of a model's hidden states, weights not loaded. Raises InputError like `load_pair`."""
-    size: int = _text_config(settings).hidden_size
+    return _size(settings, "hidden_size")
+
+
+def embedding_rows(pair: Mapping[str, Any]) -> dict[str, int]:
+    """Return how many tokens each of a pair's models embeds, by its name. Raises InputError like `load_pair`."""
+    return {model["model"]: _size(model, "vocab_size") for model in own_models(pair).values()}
+
+
+def _size(settings: Mapping[str, Any], key: str) -> int:
+    size = getattr(_text_config(settings), key, None)
+    if not isinstance(size, int):
+        raise InputError(f"model {settings['model']}: its config.json has no `{key}`; choose another model")
     return size
 
 
 def _text_config(settings: Mapping[str, Any]) -> PreTrainedConfig:
-    config = _from_hub(AutoConfig, settings).get_text_config()
-    check_layers(config, settings["model"])
-    return config
+    config = from_hub(AutoConfig, settings)
+    with one_message(settings):
+        text = config.get_text_config()
+    check_quantized(config, settings)
+    check_layers(text, settings["model"])
+    return text
 
 
-def _weight_files(folder: Path) -> list[Path]:
-    """Return the files of weights that transformers loads from a folder."""
-    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
-    if single.is_file() or not index.is_file():
-        return [single] if single.is_file() else []
-    try:
-        return sorted({folder / name for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
-    except (ValueError, KeyError) as fault:
-        raise InputError(f"{index}: cut off or no index ({fault}); copy or download the model again") from fault
+def check_vocabulary(tokenizer: PreTrainedTokenizerBase, rows: Mapping[str, int]) -> None:
+    """Refuse a tokenizer that cuts texts into tokens beyond a model's embeddings.
 
+    Tokens added to it, which no text holds, may lie beyond them: see `check_tokens`.
 
-def weight_bytes(settings: Mapping[str, Any]) -> int:
-    """Return the bytes that a local folder's weights take once loaded; 0 for a model of the hub and for GGUF.
+    Parameters
+    ----------
+    rows : mapping of str to int
+        Tokens that each model embeds, by its name.
 
     Raises
     ------
     InputError
-        A file of weights is missing or cut off.
+        Names the model and the first such token.
     """
-    folder, numbers = Path(settings["model"]).expanduser(), 0
-    if settings.get("gguf_file") or not folder.is_dir():
-        return 0
-    for file in _weight_files(folder):
-        try:
-            with safe_open(file, "pt") as weights:
-                numbers += sum(math.prod(weights.get_slice(key).get_shape()) for key in weights.keys())  # noqa: SIM118
-        except (OSError, SafetensorError) as fault:
-            raise InputError(f"{file}: missing or cut off ({fault}); copy or download the model again") from fault
-    dtype: torch.dtype = getattr(torch, settings["dtype"])
-    return numbers * dtype.itemsize
+    added = tokenizer.added_tokens_decoder
+    check_tokens((token for token in tokenizer.get_vocab().values() if token not in added), tokenizer, rows)
+
+
+def check_tokens(tokens: Iterable[int], tokenizer: PreTrainedTokenizerBase, rows: Mapping[str, int]) -> None:
+    """Refuse tokens beyond a model's embeddings, as a template of another model may give. See `check_vocabulary`."""
+    largest = max(tokens, default=0)
+    for name, count in rows.items():
+        if largest >= count:
+            raise InputError(
+                f"model {name}: token {largest} ({tokenizer.convert_ids_to_tokens(largest)!r}) of the prompts or the "
+                f"tokenizer is beyond its embeddings, which have {count} rows; use the tokenizer and chat template "
+                "that came with the model, or resize its embeddings (resize_token_embeddings) and save it"
+            )
 
 
 def _read_template(path: str) -> str:
     try:
-        return Path(path).expanduser().read_text(encoding="utf-8-sig")
-    except (OSError, RuntimeError, UnicodeDecodeError) as fault:  # RuntimeError: no such user's home
+        return expand_path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as fault:
         raise InputError(
             f"config key `target.chat_template`: {path} cannot be read ({fault}); name another file"
         ) from fault
-
-
-def _from_hub(kind: Any, settings: Mapping[str, Any], **options: Any) -> Any:
-    name, gguf = settings["model"], settings.get("gguf_file")
-    check_model_folder(name, "model", gguf)
-    if gguf:
-        options |= {"gguf_file": gguf}
-    try:
-        return kind.from_pretrained(
-            name, revision=settings["revision"] or "main", trust_remote_code=settings["trust_remote_code"], **options
-        )
-    except (OSError, ValueError, SafetensorError, StrictDataclassError) as fault:
-        raise InputError(f"model {name}: {_explain(str(fault), name)}") from fault
-
-
-def _explain(reason: str, model: str) -> str:
-    """Return what is wrong with a model that cannot be loaded, and the remedy."""
-    first = reason.strip().splitlines()[0]
-    if "gated repo" in reason:
-        return (
-            f"its licence has to be accepted first; do so at https://huggingface.co/{model}, then log in with "
-            "`hf auth login` or set HF_TOKEN"
-        )
-    if "couldn't connect" in reason or "offline mode" in reason.lower():
-        return (
-            f"the hub cannot be reached and the model is not in the cache ({first}); run `hf download {model}` where "
-            "there is a network, or name a local folder"
-        )
-    if "not a valid model identifier" in reason:
-        return f"neither a local folder nor a model on the hub ({first}); check the name, or log in if it is private"
-    return f"cannot be loaded ({first}); check the folder or the name"

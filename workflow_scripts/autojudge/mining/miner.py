@@ -209,7 +209,7 @@ class Miner:
         Raises
         ------
         InputError
-            Not even one problem fits into the memory.
+            Not even one problem fits into the memory, or a prompt holds a token that a model does not embed.
         """
         # The longest prompts first: they tend to take longest, and what starts last should end soon.
         waiting, rows = sorted(problems, key=lambda problem: len(problem["prompt_tokens"])), dict[int, Row]()
@@ -233,6 +233,8 @@ class Miner:
 
     def _open_caches(self, problems: Sequence[dict[str, Any]]) -> int:
         """Make the caches; a row holds a prompt, a response and an alternative. Return the number of rows."""
+        for problem in problems:
+            self.pair.check_tokens(problem["prompt_tokens"])
         capacity = max(len(p["prompt_tokens"]) for p in problems) + 2 * self.ending.limit + 2
         models = {"draft": self.pair.draft, "target": self.pair.target}
         batch, pass_tokens = min(self.batch, len(problems)), 2**20

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from autojudge.engine.settings import check_model_folder, own_models
+from autojudge.engine.settings import check_model_folder, expand_path, own_models
 from autojudge.errors import InputError
 from autojudge.judging.classifiers import check_classifier
 from autojudge.rules import rule_needs
@@ -172,7 +172,7 @@ def _check_classifier(name: str, grid: Mapping[str, Any]) -> None:
 
 
 def _check_template(template: str | None, key: str) -> None:
-    if template and not Path(template).expanduser().is_file():
+    if template and not expand_path(template).is_file():
         raise InputError(f"config key `{key}`: no such file {template}; name a Jinja file, or leave the key out")
 
 

@@ -15,14 +15,13 @@ from typing import Any, BinaryIO
 
 import yaml
 
-from autojudge.engine.settings import own_models
+from autojudge.engine.settings import expand_path, model_files, own_models
 from autojudge.errors import InputError
 from autojudge.jobs.store import piece_key
 from autojudge.registry import LIBRARY
 
 MEANINGLESS = ("jobs", "workflow")  # rooms that tell how a job runs, never what it computes
 DATA = {".yaml", ".json", ".jsonl", ".csv", ".txt", ".jinja"}  # beside a module; not what editors leave there
-OF_MODELS = {".json", ".safetensors", ".gguf", ".model", ".txt", ".jinja", ".tiktoken", ".py"}  # what loading may read
 SMALL = 2**24  # bytes; smaller files are read whole
 SAMPLES, SAMPLE = 64, 2**16  # of larger ones: how many, of how many bytes
 LARGEST_HEADER = 10**8  # bytes; safetensors refuses longer ones
@@ -211,21 +210,20 @@ def identify_models(pair: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _identify_model(model: Mapping[str, Any]) -> dict[str, Any]:
-    folder = Path(model["model"]).expanduser()
+    folder = expand_path(model["model"])
     of_hub = {"model": model["model"], "revision": model.get("revision")}
     origin = {"contents": folder_digest(folder)} if folder.is_dir() else of_hub
     template = model.get("chat_template")
     return (
         origin
         | {key: model[key] for key in ("dtype", "gguf_file", "chat_template_kwargs") if model.get(key)}
-        | ({"chat_template": file_digest(Path(template).expanduser())} if template else {})
+        | ({"chat_template": file_digest(expand_path(template))} if template else {})
     )
 
 
 def folder_digest(folder: Path) -> str:
-    """Return a digest of a model folder: names and contents of the files that loading a model may read."""
-    files = [file for file in sorted(folder.iterdir()) if file.suffix in OF_MODELS and file.is_file()]
-    return piece_key({file.name: file_digest(file) for file in files})
+    """Return a digest of a model folder: names and contents of the files that loading may read; see `model_files`."""
+    return piece_key({file.name: file_digest(file) for file in model_files(folder)})
 
 
 def identify_source(source: Any) -> Any:
@@ -243,13 +241,23 @@ def file_digest(file: Path) -> str:
     Files of more than 16 MiB stand for themselves by their size, samples at even distances (4 MiB in all), and, where
     they are .safetensors, their whole header: each tensor's name, shape and dtype. Weights that were trained on differ
     everywhere, so this finds another model, and not a single changed number.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read.
     """
-    state = file.stat()
-    key = f"{file.resolve()} {state.st_size} {state.st_mtime_ns}"
     known = _remembered()
-    if key not in known:
-        known[key] = _read_digest(file, state.st_size)
-        _remember(known)
+    try:
+        state = file.stat()
+        key = f"{file.resolve()} {state.st_size} {state.st_mtime_ns}"
+        if key not in known:
+            known[key] = _read_digest(file, state.st_size)
+            _remember(known)
+    except OSError as fault:
+        raise InputError(
+            f"{file}: cannot be read ({fault.strerror}); put it there, or check its permissions"
+        ) from fault
     return known[key]
 
 

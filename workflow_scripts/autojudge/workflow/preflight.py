@@ -11,14 +11,18 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
+from autojudge.engine.loading import slow_dtype
 from autojudge.engine.models import (
+    check_tokens,
+    check_vocabulary,
     context_length,
+    embedding_rows,
     hidden_size,
     load_generation_config,
     load_tokenizer,
-    weight_bytes,
 )
 from autojudge.engine.settings import own_models
+from autojudge.engine.weights import check_weights, weight_bytes
 from autojudge.errors import InputError
 from autojudge.jobs.store import describe_bytes
 from autojudge.mining.problems import check_shots, draw_problems
@@ -27,7 +31,7 @@ from autojudge.reading.turns import describe_ends
 from autojudge.tasks import load_task, prompt_of
 from autojudge.workflow.configuration import pairs_of, uses_judge, uses_labels
 
-OK, FAULT = "ok", "FAULT"
+OK, NOTE, FAULT = "ok", "note", "FAULT"  # from the least to the worst
 MISMATCHES = 20  # per problem, about: the paper has 19.5 on GSM8K
 OTHER_BYTES = 40_000  # per problem in all other tables, about
 SPARE_BYTES = 2**30
@@ -42,11 +46,11 @@ class Finding:
     Attributes
     ----------
     state : str
-        OK or FAULT; a run with a FAULT would fail.
+        OK, NOTE or FAULT; a run with a FAULT would fail, one with a NOTE would not be what it could be.
     what : str
         What was checked.
     detail : str
-        What was found, and for a fault the remedy.
+        What was found, and for a note or a fault the remedy.
     """
 
     state: str
@@ -65,21 +69,22 @@ def check_all(config: Mapping[str, Any], results: Path, gpus: int | None) -> Ite
         GPUs that are visible here; None where a scheduler gives them.
     """
     for dataset in _datasets(config):
-        yield from _check_dataset(config["datasets"][dataset], dataset, config["seed"])
+        yield _check_dataset(config["datasets"][dataset], dataset, config["seed"])
         yield from _check_shards(config, dataset)
     for dataset, pair in _selected(config):
         yield from _check_pair(config, dataset, pair)
         yield _check_gpus(config["pairs"][pair], pair, gpus)
+        yield from _check_dtypes(config["pairs"][pair], pair)
     yield _check_disk(config, results)
     yield _check_wandb(config["tracking"])
 
 
-def _attempt(what: str, check: Callable[[], str]) -> Iterator[Finding]:
-    """Yield what a check returns, or the error that it raises."""
+def _attempt(what: str, check: Callable[[], str]) -> Finding:
+    """Return what a check returns, or the error that it raises."""
     try:
-        yield Finding(OK, what, check())
+        return Finding(OK, what, check())
     except InputError as fault:
-        yield Finding(FAULT, what, str(fault))
+        return Finding(FAULT, what, str(fault))
 
 
 def _selected(config: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -95,12 +100,14 @@ def _check_pair(config: Mapping[str, Any], dataset: str, pair: str) -> Iterator[
     settings, entry = config["pairs"][pair], config["datasets"][dataset]
 
     def check() -> str:
-        tokenizer = load_tokenizer(settings)
+        tokenizer, embedded = load_tokenizer(settings), embedding_rows(settings)
+        check_vocabulary(tokenizer, embedded)
         context = min(context_length(model) for model in own_models(settings).values())
         asked = prompt_of(load_task(entry["task"]))
         check_shots(asked, entry["shots"], entry["task"])
         arguments = settings["target"].get("chat_template_kwargs")
         prompt = encode_chat(asked.messages("x " * 100, entry["shots"]), tokenizer, arguments)
+        check_tokens(prompt, tokenizer, embedded)
         needed = len(prompt) + entry["max_new_tokens"]
         if needed > context:
             raise InputError(
@@ -110,14 +117,24 @@ def _check_pair(config: Mapping[str, Any], dataset: str, pair: str) -> Iterator[
         ends = describe_ends(tokenizer, load_generation_config(settings["target"]), arguments)
         return f"one tokenizer of {len(tokenizer)} tokens; about {needed} of a context of {context}; end tokens: {ends}"
 
-    yield from _attempt(f"models of {pair} on {dataset}", check)
+    yield (models := _attempt(f"models of {pair} on {dataset}", check))
     memory = config["mining"].get("memory_mb") or settings["mem_mb"]
-    yield from _attempt(f"weights of {pair}", lambda: _check_weights(settings, pair, memory))
+    weights = _attempt(f"weights of {pair}", lambda: _check_weights(settings, pair, memory))
+    if weights.detail != models.detail:  # both need the config
+        yield weights
 
 
 def _check_weights(pair: Mapping[str, Any], name: str, memory_mb: int) -> str:
-    """Return how large the weights are that lie here; raise InputError where they are cut off or beyond the memory."""
+    """Return how large the weights are that lie here.
+
+    Raises
+    ------
+    InputError
+        They are cut off, not those of the config, or beyond the memory.
+    """
     models = list(own_models(pair).values())
+    for model in models:
+        check_weights(model)
     sizes = [weight_bytes(model) for model in models]
     here = [model["device"] == "cpu" and not model["device_map"] for model in models]
     on_cpu = sum(size for size, on in zip(sizes, here, strict=True) if on)
@@ -130,14 +147,14 @@ def _check_weights(pair: Mapping[str, Any], name: str, memory_mb: int) -> str:
     return f"{describe_bytes(sum(sizes))} in local folders"
 
 
-def _check_dataset(entry: Mapping[str, Any], name: str, seed: int) -> Iterator[Finding]:
+def _check_dataset(entry: Mapping[str, Any], name: str, seed: int) -> Finding:
     """Check that its rows can be had and read, and that each split holds as many problems as are asked for."""
 
     def check() -> str:
         splits = Counter(split for _, split, _ in draw_problems(load_task(entry["task"]), entry, seed))
         return ", ".join(f"{count} {split}" for split, count in splits.items()) + " problems"
 
-    yield from _attempt(f"dataset {name}", check)
+    return _attempt(f"dataset {name}", check)
 
 
 def _check_gpus(pair: Mapping[str, Any], name: str, gpus: int | None) -> Finding:
@@ -153,6 +170,13 @@ def _check_gpus(pair: Mapping[str, Any], name: str, gpus: int | None) -> Finding
         remedy = f"lower `pairs.{name}.gpus`, or run with --profile slurm"
         return Finding(FAULT, what, f"{wanted} per job, {gpus} visible here; {remedy}")
     return Finding(OK, what, f"{wanted} per job, {gpus} visible here")
+
+
+def _check_dtypes(pair: Mapping[str, Any], name: str) -> Iterator[Finding]:
+    """Yield a note for each model that this machine would be slow on."""
+    for role, model in own_models(pair).items():
+        if warning := slow_dtype(model):
+            yield Finding(NOTE, f"dtype of {name}'s {role}", warning)
 
 
 def _check_shards(config: Mapping[str, Any], dataset: str) -> Iterator[Finding]:
@@ -250,6 +274,6 @@ def mining_seconds(
 
 
 def describe(findings: Sequence[Finding]) -> str:
-    """Return the findings as a table, faults last so that they are seen."""
-    rows = [vars(finding) for finding in sorted(findings, key=lambda f: f.state == FAULT)]
+    """Return the findings as a table, the worst last so that they are seen."""
+    rows = [vars(finding) for finding in sorted(findings, key=lambda f: (OK, NOTE, FAULT).index(f.state))]
     return str(tabulate(rows, "keys", "plain", maxcolwidths=[None, 40, 90]))

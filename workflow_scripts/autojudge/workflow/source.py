@@ -111,7 +111,19 @@ def with_defaults(config: Mapping[str, Any], repository: Path, arguments: Iterab
             continue
         if isinstance(value, dict | list):
             update_config(merged, {key: value})
-    return {key: own_paths(value, repository) for key, value in merged.items()}
+    return {key: own_paths(value, repository) for key, value in expand_paths(merged).items()}
+
+
+def expand_paths(value: Any) -> Any:
+    """Return a value of the config with `~` expanded in each text that begins with it.
+
+    Left as they are: names of entries, and members of registries (`~/rules/mine.py`), which are names too.
+    """
+    if isinstance(value, Mapping):
+        return {key: expand_paths(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [expand_paths(entry) for entry in value]
+    return os.path.expanduser(value) if isinstance(value, str) and not value.endswith(".py") else value
 
 
 def own_paths(value: Any, repository: Path) -> Any:
