@@ -18,12 +18,12 @@ STATED, BOXED, LAST_NUMBER = "stated", "boxed", "last number"  # the forms, in t
 FORMS = (STATED, BOXED, LAST_NUMBER)
 UNCLEAR = ""  # what is read of a number without a value
 
-_VALUE = r"[-−–]?\s?[$£€¥₹]?[-−–]?\d"
+_VALUE = r"[-−–]?\s*[$£€¥₹]?\s?[-−–]?\d"
+_SIGNS = r"[^\w\n]{0,12}"  # Markdown, emoji
 _STATEMENT = re.compile(
-    rf"final answer(?:\W{{0,4}}(?:is\b|[:=])|[^\w\n]*[ \t*_](?={_VALUE}))|<answer>|"
-    # a heading, or a line of its own
-    rf"(?P<heading>^[^\w\n]*(?:\d+[.)]\s*)?(?:(?:the|my|our)\s)?final\s+answer[^\w\n]*$|"
-    rf"^[^\w\n]*(?:#|\*\*)[^\w\n]*answer[^\w\n]*$|^[^\w\n]*answer\W{{0,6}}(?=[^\w\n]*{_VALUE}\S*[^\w\n]*$))",
+    rf"final answer(?:\W{{0,4}}(?:is\b|[:=])|{_SIGNS}[ \t*_](?={_VALUE}))|<answer>|"
+    rf"(?P<heading>^{_SIGNS}(?:\d+[.)]\s?)?(?:(?:the|my|our) )?final answer{_SIGNS}$|"
+    rf"^{_SIGNS}(?:#|\*\*){_SIGNS}answer{_SIGNS}$|^{_SIGNS}answer\W{{0,6}}(?={_SIGNS}{_VALUE}\S*{_SIGNS}$))",
     re.IGNORECASE | re.MULTILINE,
 )
 _MARKUP = re.compile(r"[\s:*_`$\\(\[{<]*")  # between the statement and a number
@@ -41,16 +41,18 @@ _CLAUSE_END = re.compile(  # an aside in brackets holds an equation
     r"[,;:](?=\s)|(?<=[\w%])\s+[(\[](?=[^()]*=)|\b(?:since|because|and|as|so|where|if|when)\b"
 )
 _AFTERTHOUGHT = re.compile(r",?\s*I hope\b.*|,\s*(?:not|rather than|instead of)\b.*", re.DOTALL)
-_ASIDE = re.compile(r"\((?=[^()]*[A-Za-z]{2})[^()=$\\]*\)")
+_ASIDE = re.compile(r"[(\[](?=[^()\[\]]*[A-Za-z]{2})[^()\[\]=$\\]*[)\]]")
 _UNIT = re.compile(
     r"(?<=\d)\s+(?:square |cubic )?(?:dollars?|cents?|degrees?|units?|inch(?:es)?|feet|miles?|hours?|minutes?|ways)$"
 )
 _OPERATION = re.compile(r"\s*(?:[-+*×÷x/^]|to\b|or\b)\s*[($]?\d")
 _DENIED = re.compile(r"\b(?:not|instead of|rather than)\s+[$£€¥₹]?-?(?=\d)")
-_HASHES = re.compile(r"####\s*(?=[-−–]?\s?[$£€¥₹]?[-−–]?\d)(?!\d{1,2}[.):]\s+(?!Problem|Question|Q\b|User|Human)\w)")
+_HASHES = re.compile(  # GSM8K's sign of the answer, and no heading of a numbered part
+    rf"####\s*(?!\s)(?=(?:minus |negative )?\s*{_VALUE})(?!\d{{1,2}}[.):]\s+(?!Problem|Question|Q\b|User|Human)\w)"
+)
 _MARKER = re.compile(  # of a list, or of a step
     r"^[ \t>#*•-]*\(?(?P<item>\d{1,3})\\?[.)](?P<text>(?=[ \t]*[^\W\d]|[ \t]+\S))?(?=\s|[^\W\d]|$)|"
-    r"\bsteps?\s*(?P<step>\d+)|^\W*[A-Za-z]+ (?P<label>\d{1,3}):|(?P<keycap>\d)\ufe0f?\u20e3",
+    rf"\bsteps?\s?(?P<step>\d+)|^{_SIGNS}[A-Za-z]+ (?P<label>\d{{1,3}}):|(?P<keycap>\d)\ufe0f?\u20e3",
     re.MULTILINE | re.IGNORECASE,
 )
 _RUN_ON = re.compile(

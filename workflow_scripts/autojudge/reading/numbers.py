@@ -38,8 +38,8 @@ _LATEX = (
     (re.compile(r"(?<=[\w)}])(?=\\[dt]?frac)"), " "),
     (re.compile(r"\\[dt]?frac\s*\{\s*(-?[\d,]+)\s*\}\s*\{\s*([\d,]+)\s*\}"), r"\1/\2"),
     (re.compile(r"\\[dt]?frac\s*(\d)\s*(\d)"), r"\1/\2"),
-    (re.compile(r"\\(?:times|cdot)\b"), "×"),
-    (re.compile(r"\\div\b"), "÷"),
+    (re.compile(r"\\(?:times|cdot)(?![A-Za-z])"), "×"),
+    (re.compile(r"\\div(?![A-Za-z])"), "÷"),
     (re.compile(r"\\(?:text|textbf|mathbf|mathrm|boxed|fbox)\s*\{"), " {"),
     (re.compile(r"\\[()\[\]]"), " "),
     (re.compile(r"(?<=\d)~(?=\d{3})"), " "),
@@ -57,6 +57,7 @@ _WHOLE = (
     r"[1-9]\d{0,2}(?:(?:,\d{3})+|(?: \d{3})+(?!-[A-Za-z])|(?:'\d{3})+|(?:_\d{3})+)(?!\d)|\d+)"
 )
 _WORD = rf"(?:{'|'.join(_SCALES)})s?\b"
+_WORDS = r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty)\b"
 _SECOND = r",?(?: and)? \d[\d.,]* ?"
 _SUM = "|".join(rf" ?(?:{units})\b{_SECOND}(?:{units})\b" for units in _DIMENSIONS)
 _NUMBER = re.compile(
@@ -68,7 +69,7 @@ _NUMBER = re.compile(
     r"(?:\s?[x×*·]\s?10\^\(?(?P<ten>[+-]?\d+)\)?)?"
     rf"(?P<scales>(?:\$?[ -]{{0,3}}(?i:{_WORD})(?!-\w))+)?(?P<letter>(?:[kKmMbB]|mn|bn)\b)?"
     rf"(?P<unclear>(?:(?:[,.:/'_]|\)?\^-?|[A-Za-z]+)\d+)+| and \d+ ?cents?\b|{_SUM}|"
-    rf"(?(scales)(?:{_SECOND}{_WORD}| (?:and )?\d+)|(?!)))?"
+    rf"' \d+|(?(scales)(?:{_SECOND}{_WORD}| (?:and )?(?:\d+|{_WORDS}))|(?!)))?"
 )
 
 
