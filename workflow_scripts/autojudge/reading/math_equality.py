@@ -30,25 +30,10 @@ DIGITS = 300  # to which numbers must agree where no decimals are given
 TOLERANCE = 1e-5  # relative, where decimals are given
 SAMPLES = 24  # of values for the variables of two formulas
 
-_BASES = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-]
+_BASES = {
+    word: base for base, word in enumerate(["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], 2)
+}
+_BASES |= {"eleven": 11, "twelve": 12, "sixteen": 16}
 _TEXT = re.compile(r"\\(?:text|mathrm|mathbf)\s*\{([^{}]*)\}")
 _NUMERAL = re.compile(  # 2516_7, 2516_{seven}, 2516 (base 7)
     rf"(?<![\w.\\])([0-9A-Fa-f]*\d[0-9A-Fa-f]*)(?:\s*_\s*\{{?\s*(?:base\s*)?|\s*\(?\s*base\s*)(\d{{1,2}}|{'|'.join(_BASES)})\b"
@@ -71,7 +56,7 @@ class MathEquality:
 
     def same(self, a: str, b: str) -> bool:
         """Tell whether two answers are equal as text, as numbers or, by math-verify, in meaning."""
-        if a == b or (whole_number(a) is not None and whole_number(a) == whole_number(b)):
+        if a == b:
             return True
         with self._lock:
             try:
@@ -135,8 +120,12 @@ def serve() -> None:
 
     for line in sys.stdin:
         try:
-            a, b = map(read, without_bases(*json.loads(line)))
-            same = verify(a, b, timeout_seconds=None) or verify(b, a, timeout_seconds=None)
+            texts = without_bases(*json.loads(line))
+            x, y = map(whole_number, texts)
+            same = x == y and x is not None
+            if not same:
+                a, b = map(read, texts)
+                same = verify(a, b, timeout_seconds=None) or verify(b, a, timeout_seconds=None)
         except Exception:  # whatever sympy raises on what it cannot read
             same = False
         print("true" if same else "false", flush=True)
@@ -148,7 +137,7 @@ def without_bases(a: str, b: str) -> tuple[str, str]:
     def decimal(numeral: re.Match[str]) -> str:
         digits, base = numeral.groups()
         try:
-            return str(int(digits, _BASES.index(base) if base in _BASES else int(base)))
+            return str(int(digits, _BASES.get(base) or int(base)))
         except ValueError:  # no such base, or a digit beyond it
             return numeral.group()
 
@@ -160,8 +149,8 @@ def without_bases(a: str, b: str) -> tuple[str, str]:
 
 def _is_exact(a: Any, b: Any) -> bool:
     """Tell whether two sympy expressions that are equal after rounding are equal without it."""
-    from math_verify.grader import is_atomic_or_pct_atomic
-    from sympy import Float, MatrixBase, Number
+    from math_verify.grader import is_atomic_or_pct_atomic  # type: ignore[import-untyped]
+    from sympy import Float, MatrixBase, Number  # type: ignore[import-untyped]
 
     if isinstance(a, MatrixBase):  # compared by elements
         return True
@@ -177,7 +166,7 @@ def _is_exact(a: Any, b: Any) -> bool:
 
 def _agree(a: Any, b: Any) -> bool:
     """Tell whether two sympy numbers agree to DIGITS digits."""
-    from sympy.core.evalf import PrecisionExhausted
+    from sympy.core.evalf import PrecisionExhausted  # type: ignore[import-untyped]
 
     try:
         return bool((a - b).evalf(15, maxn=DIGITS, strict=True) == 0)

@@ -98,9 +98,9 @@ def find_numbers(text: str) -> list[Number]:
 
 
 def whole_number(text: str) -> Fraction | None:
-    """Return the value of a text that is a number and nothing else; None for any other text."""
+    """Return the value of a text that is a number and nothing else; None for any other text, and for 5k, a product."""
     found = _NUMBER.fullmatch(plain(text).strip())
-    return _value(found) if found and not found["letter"] else None
+    return _value(found) if found and (found["currency"] or not found["letter"]) else None
 
 
 def write_number(value: Fraction) -> str:

@@ -1,6 +1,7 @@
 """Check the workflow's config before anything runs, and say what is wrong in words of the config."""
 
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -197,7 +198,7 @@ def _check_files(dataset: Mapping[str, Any], key: str) -> None:
     if isinstance(source, str) and (Path(source).is_file() or Path(source).suffix in (".jsonl", ".parquet")):
         raise InputError(f"config key `{key}`: {source} is a file; give `source: {{train: FILE, test: FILE}}`")
     for origin, part in source.items() if isinstance(source, Mapping) else ():
-        if isinstance(part, str) and not Path(part).is_file():
+        if isinstance(part, str) and not Path(os.path.expanduser(part)).is_file():
             raise InputError(f"config key `{key}.{origin}`: no such file {part}; put it there or name another")
 
 
