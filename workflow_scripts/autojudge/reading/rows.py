@@ -61,8 +61,10 @@ def load_rows(
         for number, row in numbered:
             place = f"{name}: row {number}"
             _check_row(row, columns, place)
+            kept = {column: row[column] for column in wanted if column in row}
+            _check_texts(kept, place)
             empty = False
-            yield origin, place, {column: row[column] for column in wanted if column in row}
+            yield origin, place, kept
         if empty:
             raise InputError(f"{name}: holds no rows; check the file and the config key `source`")
 
@@ -71,10 +73,13 @@ def _check_row(row: Any, columns: Mapping[str, type], where: str) -> None:
     if not isinstance(row, dict):
         raise InputError(f"{where} is not an object with columns; fix or drop that row")
     for column, kind in columns.items():
-        value = row.get(column)
-        if not _holds(value, kind):
+        if not _holds(row.get(column), kind):
             what, has = KINDS[kind], ", ".join(sorted(row)).encode(errors="backslashreplace").decode() or "none"
             raise InputError(f"{where} has no {what} in column `{column}` (columns: {has}); fix or drop that row")
+
+
+def _check_texts(row: Mapping[str, Any], where: str) -> None:
+    for column, value in row.items():
         if isinstance(value, str) and not _is_unicode(value):
             raise InputError(
                 f"{where} has half a character (a lone surrogate) or bytes that are no UTF-8 in column `{column}`; fix "
