@@ -20,9 +20,10 @@ UNCLEAR = ""  # what is read of a number without a value
 
 _VALUE = r"[-−–]?\s*[$£€¥₹]?\s?[-−–]?\d"
 _SIGNS = r"[^\w\n]{0,12}"  # Markdown, emoji
+_WORDS = r"final answer(?: \([^()\n]*\))?"
 _STATEMENT = re.compile(
-    rf"final answer(?:\W{{0,4}}(?:is\b|[:=])|{_SIGNS}[ \t*_](?={_VALUE}))|<answer>|"
-    rf"(?P<heading>^{_SIGNS}(?:\d+[.)]\s?)?(?:(?:the|my|our) )?final answer{_SIGNS}$|"
+    rf"{_WORDS}(?:\W{{0,4}}(?:is\b|[:=](?!=))|{_SIGNS}[ \t*_](?={_VALUE}))|<answer>|"
+    rf"(?P<heading>^{_SIGNS}(?:\d+[.)]\s?)?(?:(?:the|my|our) )?{_WORDS}{_SIGNS}$(?:\n[=-]{{3,}}$)?|"
     rf"^{_SIGNS}(?:#|\*\*){_SIGNS}answer{_SIGNS}$|^{_SIGNS}answer\W{{0,6}}(?={_SIGNS}{_VALUE}\S*{_SIGNS}$))",
     re.IGNORECASE | re.MULTILINE,
 )
