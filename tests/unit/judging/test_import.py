@@ -111,6 +111,26 @@ def test_a_file_that_needs_code_is_refused_and_runs_none(saved, tmp_path, capfd)
         ),
         (lambda s: s[0].update(changed_token_indices=4), "problem 1 has not the form of calc_hiddens' output"),
         (lambda s: s[0]["changed_token_indices"].__setitem__(0, ("a", True, 2, 3)), "problem 1 has not the form"),
+        (
+            lambda s: s[1]["changed_token_indices"].__setitem__(2, (26, None, 5, 7)),
+            "problem 2 .*None is not True or False",
+        ),
+        (
+            lambda s: s[1]["changed_token_indices"].__setitem__(2, (26, "False", 5, 7)),
+            "problem 2 .*'False' is not True",
+        ),
+        (
+            lambda s: s[0]["changed_token_indices"].__setitem__(2, (26, 0.5, 5, 7)),
+            "problem 1 .*0.5 is not True or False",
+        ),
+        (
+            lambda s: s[0]["changed_token_indices"].__setitem__(2, (23, True, 5, 7)),
+            "problem 1 .*its place is there twice",
+        ),
+        (
+            lambda s: s[1]["changed_token_indices"].__setitem__(0, (20, True, -1, 7)),
+            "problem 2 .*-1 is no target's token",
+        ),
         (lambda s: s[0].update(current_response=[1, 2]), "problem 1 has not the form"),
         (lambda s: s[0]["prev_hiddens"].__setitem__(0, torch.zeros(3)), "problem 1 has not the form"),
         (lambda s: s[1].update(hiddens=[torch.zeros(40)] * 4), "problem 2: its `hiddens` differ in length"),
@@ -126,6 +146,41 @@ def test_a_damaged_file_is_named(saved, tmp_path, damage, message):
     with pytest.raises(InputError) as fault:
         import_labels([saved(samples)], DRAFT, tmp_path)
     assert re.search(message, str(fault.value)) and len(re.findall(r"problem \d", str(fault.value))) <= 1
+
+
+@pytest.mark.parametrize(
+    "mismatch, told",
+    [
+        ((26, None, 5, 7), "None is not True or False"),
+        ((26, "False", 5, 7), "'False' is not True or False"),
+        ((26, 0.5, 5, 7), "0.5 is not True or False"),
+        ((26, 2, 5, 7), "2 is not True or False"),
+        ((-26, True, 5, 7), "-26 is no place"),
+        ((26.5, True, 5, 7), "26.5 is no place"),
+        ((2**40, True, 5, 7), "1099511627776 is no place"),
+        ((23, True, 5, 7), "its place is there twice"),
+        ((26, True, -1, 7), "-1 is no target's token"),
+        ((26, True, 5, None), "None is no draft's token"),
+    ],
+)
+def test_a_mismatch_that_is_none_is_named(saved, tmp_path, mismatch, told):
+    samples = make_samples(2)
+    samples[1]["changed_token_indices"][2] = mismatch
+    with pytest.raises(InputError, match=rf"labels\.pt: problem 2 .*mismatch \[.*{told}.*; run it again"):
+        import_labels([saved(samples)], DRAFT, tmp_path)
+
+
+@pytest.mark.parametrize("written", [1, np.True_, torch.tensor(True), torch.tensor(1)])
+def test_importance_may_be_a_number_or_a_tensor(saved, tmp_path, written):
+    samples = make_samples(2)
+    samples[0]["changed_token_indices"][1] = (torch.tensor(23), written, torch.tensor(5), 7)
+    try:
+        file = saved(samples)
+        import_labels([file], DRAFT, tmp_path)
+    except InputError as fault:  # numpy's own numbers need code to be loaded
+        assert "would run code" in str(fault) and isinstance(written, np.bool_)
+    else:
+        assert read_table(LABELS, tmp_path / "labels.parquet").important.iloc[1]
 
 
 def test_a_problem_without_mismatches_is_read(saved, tmp_path):

@@ -1,13 +1,14 @@
 """Answers are read right from responses as models write them."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 
 from autojudge.errors import InputError
-from autojudge.reading.answers import normalise_number, same_number
+from autojudge.reading.answers import normalise_number, read_number, same_number
 from autojudge.reading.math_equality import MathEquality
 from autojudge.tasks import load_task
 
@@ -29,7 +30,23 @@ def test_the_set_is_as_large_as_it_says_and_holds_known_misreadings():
 
 
 @pytest.mark.parametrize(
-    "text, number", [("1,004", "1004"), (" $3.50", "3.5"), ("20%", "20"), ("none", None), ("3 4", None)]
+    "text, number",
+    [
+        ("1,004", "1004"),
+        (" $3.50", "3.5"),
+        ("20%", "20"),
+        ("none", None),
+        ("3 4", None),
+        ("3e4", "30000"),
+        ("− 7", "-7"),
+        ("- $7.50", "-7.5"),
+        ("2.5 thousand", "2500"),
+        ("7 pounds 4 ounces", None),
+        ("10:45", None),
+        ("3,5", None),
+        ("1l5", None),
+        ("9" * 6000, None),
+    ],
 )
 def test_a_gold_answer_is_one_number(text, number):
     assert normalise_number(text) == number
@@ -38,6 +55,13 @@ def test_a_gold_answer_is_one_number(text, number):
 def test_equal_numbers_are_equal_answers():
     assert same_number("18", "18.00") and same_number("1/2", "0.5") and same_number("1/3", "2/6")
     assert not same_number("18", "18.5") and not same_number("1/3", "0.33")
+
+
+@pytest.mark.parametrize("character", ["*", "1 ", "1,", "\n", "- ", "<think>", "1 and ", "4. a\n", "final answer "])
+def test_a_response_that_repeats_itself_is_read_in_time(character):
+    start = time.process_time()
+    read_number(character * (6000 // len(character)))
+    assert time.process_time() - start < 1
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +87,32 @@ def equality():
         (r"\frac{1}{", "3", False),
         ("(3, 4)", "(4, 3)", False),
         (r"\text{Evelyn}", "Anna", False),
+        # What math-verify rounds:
+        (r"\frac{1}{3^{60}}", r"\frac{1}{3^{61}}", False),
+        (r"\frac{1}{50!}", r"\frac{1}{49!}", False),
+        (r"\frac{1}{50!}", r"\frac{51}{51!}", True),
+        ("e^{-40}", "e^{-41}", False),
+        ("10^{-30}", "0", False),
+        (r"\frac{x}{10^{40}}", r"\frac{x}{10^{41}}", False),
+        (r"\frac{1}{7^{40}}, 2", r"\frac{1}{7^{41}}, 2", False),
+        ("0.0000003", "0.0000004", False),
+        ("0.333333", r"\frac{1}{3}", True),
+        (r"\sqrt{5+2\sqrt{6}}", r"\sqrt{2}+\sqrt{3}", True),
+        # Bases:
+        ("1011_2", "1011_3", False),
+        (r"34_{\text{five}}", "34_6", False),
+        ("34_{5}", "19_{10}", True),
+        ("34", "34_5", True),
+        ("2F_{16}", "2E_{16}", False),
+        # Roots of variables:
+        (r"\sqrt{\frac{3}{n}}", r"\frac{\sqrt{3}}{\sqrt{n}}", True),
+        (r"\sqrt{xy}", r"\sqrt{x}\sqrt{y}", True),
+        (r"\sqrt{\frac{3}{n}}", r"\frac{3}{\sqrt{n}}", False),
+        (r"\sqrt{x^2}", "x", False),
+        # Numbers in words and groups:
+        ("5 million", "5000000", True),
+        ("12,34,567", "1234567", True),
+        ("2½", r"\frac{5}{2}", True),
     ],
 )
 def test_expressions_are_compared_by_meaning(equality, a, b, same):

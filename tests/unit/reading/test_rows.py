@@ -48,3 +48,118 @@ def test_parquet_files_hold_booleans_too(tmp_path):
         load(path, bool)
     pq.write_table(pa.table({"question": ["?", "!"], "answer": [True, False]}), path)
     assert [row["answer"] for _, _, row in load(path, bool)] == [True, False] * 2
+
+
+GOOD = '{"question": "Next?", "answer": "8"}'
+DEEP, LONG = "[" * 50_000 + "]" * 50_000, "7" * 6000
+
+
+def load_texts(tmp_path, content, name="rows.jsonl"):
+    path = tmp_path / name
+    if isinstance(content, pa.Table):
+        pq.write_table(content, path)
+    else:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return list(load_rows({"train": str(path), "test": str(path)}, {"question": str, "answer": str}))
+
+
+EXTRA = {
+    "not a number": '"x": NaN',
+    "deep": f'"x": {DEEP}',
+    "deep and brackets in texts": f'"x": {{"a": {DEEP}, "b]": "[{{"}}',
+    "long": f'"x": {LONG}',
+    "long in a list": f'"x": [-{LONG}]',
+    "half a character": r'"x": "\ud83d"',
+    "half a character as a name": r'"\udc00": 3',
+}
+
+
+@pytest.mark.parametrize("extra", EXTRA.values(), ids=EXTRA)
+def test_columns_that_no_task_asked_for_do_no_harm_in_a_line(tmp_path, extra):
+    found = load_texts(tmp_path, f'{{"question": "First?", {extra}, "answer": "[6]"}}\n{GOOD}')
+    assert [row for _, _, row in found[:2]] == [
+        {"question": "First?", "answer": "[6]"},
+        {"question": "Next?", "answer": "8"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        pa.array([2**62, 1], pa.duration("s")),
+        pa.array([2**62, 1], pa.timestamp("us")),
+        pa.array([b"\xff", b"x"], pa.binary()).view(pa.string()),
+        pa.array([[{"a": [1]}], None]),
+    ],
+    ids=["duration", "timestamp", "no UTF-8", "nested"],
+)
+def test_columns_that_no_task_asked_for_are_not_read_from_parquet(tmp_path, extra):
+    table = pa.table({"question": ["First?", "Next?"], "extra": extra, "answer": ["6", "8"]})
+    assert [row for _, _, row in load_texts(tmp_path, table, "rows.parquet")[:2]] == [
+        {"question": "First?", "answer": "6"},
+        {"question": "Next?", "answer": "8"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "line, told",
+    [
+        (r'{"question": "Half \udc9f?", "answer": "6"}', "row 2 has half a character .* in column `question`"),
+        (r'{"question": "A?", "answer": "\ud800 6"}', "row 2 has half a character .* in column `answer`"),
+        (b'{"question": "A \xe9?", "answer": "6"}', "row 2 has .*no UTF-8 in column `question`"),
+        (f'{{"question": "A?", "answer": {LONG}}}', "row 2 has no text in column `answer`"),
+        (f'{{"question": "A?", "answer": {DEEP}}}', "row 2 has no text in column `answer`"),
+        (DEEP, "row 2 is not an object with columns"),
+        ('{"question": "A?", "answer": ' + "[" * 50_000, "line 2 is not JSON"),
+        (r'{"question": "A?", "\ud800": 1}', r"row 2 has no text in column `answer` \(columns: question, .ud800\)"),
+    ],
+    ids=range(8),
+)
+def test_a_line_that_cannot_be_used_is_named(tmp_path, line, told):
+    line = line if isinstance(line, bytes) else line.encode()
+    with pytest.raises(InputError, match=f"rows.jsonl: {told}.*; fix or drop"):
+        load_texts(tmp_path, GOOD.encode() + b"\n" + line)
+
+
+@pytest.mark.parametrize("answer", ["duration", "no UTF-8"])
+def test_a_parquet_value_that_cannot_be_had_is_named(tmp_path, answer):
+    values = pa.array([1, 2**62], pa.duration("s"))
+    if answer == "no UTF-8":
+        values = pa.array([b"6", b"\xff"], pa.binary()).view(pa.string())
+    with pytest.raises(
+        InputError, match=r"rows\.parquet: row \d .*; write that file again|row 1 has no text in column"
+    ):
+        load_texts(tmp_path, pa.table({"question": ["A?", "B?"], "answer": values}), "rows.parquet")
+
+
+@pytest.mark.parametrize("start, stop", [(40, 400), (4, 60), (200, 900)])
+def test_a_damaged_parquet_file_is_named(tmp_path, start, stop):
+    path = tmp_path / "rows.parquet"
+    texts = [f"Question {i * i}?" for i in range(400)]
+    pq.write_table(pa.table({"question": texts, "answer": texts[::-1]}), path, write_page_checksum=True)
+    content = bytearray(path.read_bytes())
+    content[start:stop] = b"\x5a" * (stop - start)
+    with pytest.raises(
+        InputError, match=r"rows\.parquet: row 1 or one after it cannot be read .*; write that file again"
+    ):
+        load_texts(tmp_path, bytes(content), "rows.parquet")
+
+
+def test_a_tilde_stands_for_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "rows.jsonl").write_text(GOOD)
+    source = {"train": "~/rows.jsonl", "test": "~/rows.jsonl"}
+    assert [place for _, place, _ in load_rows(source, {"question": str})] == ["~/rows.jsonl: row 1"] * 2
+    with pytest.raises(InputError, match=r"~/none\.jsonl: no such dataset file"):
+        list(load_rows(source | {"train": "~/none.jsonl"}, {"question": str}))
+    with pytest.raises(InputError, match=r"~nobody-here/rows\.jsonl: no such dataset file"):
+        list(load_rows(source | {"train": "~nobody-here/rows.jsonl"}, {"question": str}))
+
+
+def test_optional_columns_are_read_where_a_row_has_them(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(GOOD + '\n{"question": "?"}')
+    rows = [
+        row for _, _, row in load_rows({"train": str(path), "test": str(path)}, {"question": str}, optional=["answer"])
+    ]
+    assert rows[:2] == [{"question": "Next?", "answer": "8"}, {"question": "?"}]

@@ -73,6 +73,21 @@ def test_a_gold_answer_without_a_number_is_refused(write):
         load(write("a.jsonl", [ROW | {"answer": "just words"}]), write("b.jsonl", [ROW]))
 
 
+@pytest.mark.parametrize(
+    "written, gold",
+    [("4e5", "400000"), ("– 12", "-12"), ("3 million", "3000000"), ("6½", "6.5"), ("7,50,000", "750000")],
+)
+def test_a_gold_answer_is_read_as_a_person_reads_it(write, written, gold):
+    rows = write("a.jsonl", [ROW | {"answer": f"So\n#### {written}"}])
+    assert [example.gold for example in load(rows, rows)] == [gold, gold]
+
+
+@pytest.mark.parametrize("written", ["6:15", "4 dollars and 25 cents", "3-4", "2,5", "5 or 6", "1e5000", "8 8 8"])
+def test_a_gold_answer_that_is_not_read_surely_is_refused(write, written):
+    with pytest.raises(InputError, match="a.jsonl: row 2: no number after #### .* read surely; write it like 18"):
+        load(write("a.jsonl", [ROW, ROW | {"answer": f"So\n#### {written}"}]), write("b.jsonl", [ROW]))
+
+
 def test_a_file_of_an_unknown_suffix_is_refused(write):
     with pytest.raises(InputError, match=r"a\.csv: only \.jsonl and \.parquet files are read"):
         load(write("a.csv", [ROW]), write("b.jsonl", [ROW]))

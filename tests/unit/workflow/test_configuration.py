@@ -170,3 +170,14 @@ def test_an_unknown_key_of_a_model_is_told_with_the_known_ones(config, role):
 def test_null_takes_back_what_another_config_drafts_with(config):
     pair = {"draft": {"model": None, "prompt_lookup": True}, "target": {"model": "resources/testbed/target"}}
     check_config(changed(config, "pairs.lookup", pair), SCHEMA)
+
+
+def test_a_tilde_in_a_datasets_files_stands_for_the_home_folder(config, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "rows.jsonl").write_text("{}")
+    source = {"train": "~/rows.jsonl", "test": "~/rows.jsonl"}
+    check_config(changed(config, "datasets.gsm8k.source", source), SCHEMA)
+    with pytest.raises(InputError, match=r"`datasets.gsm8k.source.test`: no such file ~/none.jsonl"):
+        check_config(changed(config, "datasets.gsm8k.source", source | {"test": "~/none.jsonl"}), SCHEMA)
+    with pytest.raises(InputError, match=r"`datasets.gsm8k.source.test`: no such file ~nobody-here/x.jsonl"):
+        check_config(changed(config, "datasets.gsm8k.source", source | {"test": "~nobody-here/x.jsonl"}), SCHEMA)

@@ -114,7 +114,9 @@ def read_sample(
             f"{where}: `changed_token_indices` must hold (place, important, target's token, draft's token), and "
             "`prev_hiddens`, if there, one entry each; run calc_hiddens again"
         )
-    for (place, important, target_token, draft_token), states, before in zip(changed, hiddens, previous, strict=True):
+    places = set[int]()
+    for mismatch, states, before in zip(changed, hiddens, previous, strict=True):
+        place, important, target_token, draft_token = _read_mismatch(mismatch, places)
         target_hidden = len(states) // 2 - draft_hidden
         if len(states) % 2 or target_hidden <= 0:
             raise InputError(
@@ -122,7 +124,7 @@ def read_sample(
                 "--draft-hidden"
             )
         sizes = [draft_hidden, target_hidden] * 2
-        key = {"problem_id": name, "position": int(place)}
+        key = {"problem_id": name, "position": place}
         parts = dict(zip(BLOCKS, _halves(states).split(sizes), strict=True))
         if before is not None:
             parts["draft_before"], parts["target_before"] = _halves(before)[: sum(sizes[:2])].split(sizes[:2])
@@ -135,12 +137,27 @@ def read_sample(
             for block in (*BLOCKS, "draft_before", "target_before")
         }
         tokens = {
-            "target_token": int(target_token),
-            "draft_token": int(draft_token),
-            "alternative_tokens": [int(draft_token)],
+            "target_token": target_token,
+            "draft_token": draft_token,
+            "alternative_tokens": [draft_token],
         }
-        label = key | {"split": choose_split(name, "train"), "important": bool(important)} | tokens | UNKNOWN
+        label = key | {"split": choose_split(name, "train"), "important": important} | tokens | UNKNOWN
         yield label, key | blocks | dict.fromkeys(SCALARS)
+
+
+def _read_mismatch(mismatch: Any, places: set[int]) -> tuple[int, bool, int, int]:
+    """Return a mismatch's parts, its place added to those before. Raises ValueError for what is none."""
+    parts: list[Any] = [part.item() if isinstance(part, torch.Tensor | np.generic) else part for part in mismatch]
+    place, important, target_token, draft_token = parts
+    for what, number in (("place", place), ("target's token", target_token), ("draft's token", draft_token)):
+        if type(number) is not int or not 0 <= number < 2**31:
+            raise ValueError(f"mismatch {parts}: {number!r} is no {what}, which is a whole number from 0 on")
+    if type(important) not in (bool, int) or important not in (0, 1):
+        raise ValueError(f"mismatch {parts}: {important!r} is not True or False, which tells importance")
+    if place in places:
+        raise ValueError(f"mismatch {parts}: its place is there twice")
+    places.add(place)
+    return place, bool(important), target_token, draft_token
 
 
 def _halves(states: Any) -> torch.Tensor:

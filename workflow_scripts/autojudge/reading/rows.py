@@ -2,11 +2,12 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from autojudge.errors import InputError
@@ -14,8 +15,14 @@ from autojudge.errors import InputError
 KINDS = {str: "text", bool: "true or false", int: "whole number", float: "number"}  # what a column may hold
 
 
+UNREADABLE: list[Any] = []  # stands for a JSON value that Python does not take, which is right for no column
+LONGEST_NUMBER = 4000  # digits
+
+_BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]')
+
+
 def load_rows(
-    source: Any, columns: Mapping[str, type], hub_config: str = "default"
+    source: Any, columns: Mapping[str, type], hub_config: str = "default", optional: Collection[str] = ()
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield (origin, place, row); origin is "train" or "test", place names file and row for messages.
 
@@ -29,6 +36,8 @@ def load_rows(
         (any number).
     hub_config : str
         The hub dataset's configuration where none is named.
+    optional : collection of str
+        Columns that a row may have, whatever they hold. Others are not read.
 
     Raises
     ------
@@ -38,21 +47,24 @@ def load_rows(
     """
     if not source:
         raise InputError("config key `source` of the dataset is missing; give a hub dataset or local files")
+    wanted = [*columns, *optional]
     for origin in ("train", "test"):
         part = source[origin] if isinstance(source, Mapping) else {"hub": source}
         if isinstance(part, Mapping):
             config, split = part.get("config") or hub_config, part.get("split") or origin
-            rows = _read_hub(part["hub"], config, split, part.get("revision"))
-            name = f"{part['hub']} ({config}, {split})"
+            rows = _read_hub(part["hub"], config, split, part.get("revision"), wanted)
             numbered: Iterator[tuple[int, Any]] = enumerate(rows, 1)
+            name = f"{part['hub']} ({config}, {split})"
         else:
-            numbered, name = _read_file(Path(part)), part
+            numbered, name = _read_file(part, wanted), part
         empty = True
         for number, row in numbered:
             place = f"{name}: row {number}"
             _check_row(row, columns, place)
+            kept = {column: row[column] for column in wanted if column in row}
+            _check_texts(kept, place)
             empty = False
-            yield origin, place, row
+            yield origin, place, kept
         if empty:
             raise InputError(f"{name}: holds no rows; check the file and the config key `source`")
 
@@ -62,8 +74,17 @@ def _check_row(row: Any, columns: Mapping[str, type], where: str) -> None:
         raise InputError(f"{where} is not an object with columns; fix or drop that row")
     for column, kind in columns.items():
         if not _holds(row.get(column), kind):
-            what, has = KINDS[kind], ", ".join(sorted(row)) or "none"
+            what, has = KINDS[kind], ", ".join(sorted(row)).encode(errors="backslashreplace").decode() or "none"
             raise InputError(f"{where} has no {what} in column `{column}` (columns: {has}); fix or drop that row")
+
+
+def _check_texts(row: Mapping[str, Any], where: str) -> None:
+    for column, value in row.items():
+        if isinstance(value, str) and not _is_unicode(value):
+            raise InputError(
+                f"{where} has half a character (a lone surrogate) or bytes that are no UTF-8 in column `{column}`; fix "
+                "or drop that row"
+            )
 
 
 def _holds(value: Any, kind: type) -> bool:
@@ -74,41 +95,106 @@ def _holds(value: Any, kind: type) -> bool:
     return type(value) is kind or (kind is float and type(value) is int)  # not isinstance: a bool is an int
 
 
-def _read_file(path: Path) -> Iterator[tuple[int, Any]]:
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _read_file(name: str, wanted: Iterable[str]) -> Iterator[tuple[int, Any]]:
     """Yield rows and their numbers, those of lines where a row is a line."""
+    path = Path(os.path.expanduser(name))
     if not path.is_file():
-        raise InputError(f"{path}: no such dataset file; check the config key `source`")
+        raise InputError(f"{name}: no such dataset file; check the config key `source`")
     if path.suffix not in (".jsonl", ".parquet"):
-        raise InputError(f"{path}: only .jsonl and .parquet files are read; convert it")
+        raise InputError(f"{name}: only .jsonl and .parquet files are read; convert it")
     try:
-        if path.suffix == ".parquet":
-            yield from enumerate(pq.read_table(path).to_pylist(), 1)
-        else:
-            yield from _read_lines(path)
-    except (pa.ArrowInvalid, UnicodeDecodeError) as fault:
-        kind = "parquet" if path.suffix == ".parquet" else "UTF-8 text"
-        raise InputError(f"{path}: is not {kind} ({fault}); check the config key `source`") from fault
+        yield from _read_parquet(path, wanted) if path.suffix == ".parquet" else _read_lines(path)
+    except InputError:
+        raise
+    except Exception as fault:  # whatever a reader raises
+        raise InputError(f"{name}: cannot be read ({_reason(fault)}); write or copy it again") from fault
+
+
+def _read_parquet(path: Path, wanted: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        names = file.schema_arrow.names
+    except Exception as fault:  # whatever a reader raises
+        raise InputError(f"{path}: is not parquet ({_reason(fault)}); check the config key `source`") from fault
+    number, unread = 1, dict.fromkeys(names)
+    try:
+        for batch in file.iter_batches(columns=[name for name in names if name in wanted]):
+            for index in range(len(batch)):
+                values = {name: column[index].as_py() for name, column in zip(batch.schema.names, batch, strict=True)}
+                yield number, unread | values
+                number += 1
+    except Exception as fault:
+        reason = f"cannot be read ({_reason(fault)}); write that file again, or drop that row"
+        raise InputError(f"{path}: row {number} or one after it {reason}") from fault
 
 
 def _read_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    with path.open(encoding="utf-8-sig") as lines:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             try:
-                yield number, json.loads(line)
+                yield number, _decode(line)
             except json.JSONDecodeError as fault:
+                if not _is_unicode(line):
+                    raise InputError(
+                        f"{path}: is not UTF-8 text at line {number}; save it as UTF-8, or fix the config key `source`"
+                    ) from fault
                 raise InputError(f"{path}: line {number} is not JSON ({fault}); fix or drop that line") from fault
 
 
-def _read_hub(dataset: str, config: str, split: str, revision: str | None) -> Iterator[dict[str, Any]]:
+def _decode(line: str) -> Any:
+    """Return a line's JSON, with UNREADABLE for what Python does not take: deep nesting, numbers of 5,000 digits."""
+    try:
+        return json.loads(line, parse_int=_parse_whole)
+    except RecursionError:
+        return json.loads(_without_depth(line), parse_int=_parse_whole)
+
+
+def _parse_whole(digits: str) -> Any:
+    return int(digits) if len(digits) <= LONGEST_NUMBER else UNREADABLE
+
+
+def _without_depth(line: str) -> str:
+    """Return a JSON object's line with [] for each list and object in it."""
+    kept, depth, start = [], 0, 0
+    for token in _BRACKET.finditer(line):
+        if token.group() in ("[", "{"):
+            depth += 1
+            if depth == 2:
+                kept.append(line[start : token.start()] + "[]")
+        elif token.group() in ("]", "}"):
+            depth -= 1
+            if depth == 1:
+                start = token.end()
+    return "".join(kept) + (line[start:] if depth < 2 else "")
+
+
+def _reason(fault: Exception) -> str:
+    return " ".join(str(fault).split())[:300] or type(fault).__name__
+
+
+def _read_hub(
+    dataset: str, config: str, split: str, revision: str | None, wanted: Iterable[str]
+) -> Iterator[dict[str, Any]]:
     import datasets
 
+    number = 0
     try:
-        yield from datasets.load_dataset(dataset, config, split=split, revision=revision)
-    except (OSError, ValueError, ConnectionError) as fault:
-        reason = str(fault).strip().splitlines()[0]
+        rows = datasets.load_dataset(os.path.expanduser(dataset), config, split=split, revision=revision)
+        unread = dict.fromkeys(rows.column_names)
+        for row in rows.select_columns([name for name in unread if name in wanted]):
+            yield unread | row
+            number += 1
+    except Exception as fault:  # whatever a loader raises
+        where = f"dataset {dataset} ({config}, {split})"
+        if number:
+            raise InputError(f"{where}: row {number + 1} cannot be read ({_reason(fault)}); drop it") from fault
         raise InputError(
-            f"dataset {dataset} ({config}, {split}): cannot be had from the hub or its cache ({reason}); check name, "
+            f"{where}: cannot be had from the hub or its cache ({_reason(fault)}); check name, "
             "configuration, split and network, or give local files as `source: {train: FILE, test: FILE}`"
         ) from fault

@@ -9,7 +9,7 @@ from autojudge.reading.prompts import Prompt
 from autojudge.reading.rows import load_rows
 from autojudge.tasks import Example
 
-VERSION = 3
+VERSION = 4
 PROMPT = Prompt.load(__file__)
 same_answer = same_number
 
@@ -34,5 +34,8 @@ def extract_answer(text: str) -> str | None:
 def _read_gold(answer: str, place: str) -> str:
     gold = normalise_number(answer.rpartition("####")[2])
     if "####" not in answer or gold is None:
-        raise InputError(f"{place}: no number after #### in its answer {answer[-60:]!r}; fix or drop that row")
+        raise InputError(
+            f"{place}: no number after #### in its answer {answer[-60:]!r}, or none that is read surely; write it like "
+            "18, 2.5, 1/2 or -5, or drop that row"
+        )
     return gold

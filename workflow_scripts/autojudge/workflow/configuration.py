@@ -178,10 +178,10 @@ def _check_template(template: str | None, key: str) -> None:
 
 def _check_files(dataset: Mapping[str, Any], key: str) -> None:
     source = dataset.get("source")
-    if isinstance(source, str) and (Path(source).is_file() or Path(source).suffix in (".jsonl", ".parquet")):
+    if isinstance(source, str) and (expand_path(source).is_file() or Path(source).suffix in (".jsonl", ".parquet")):
         raise InputError(f"config key `{key}`: {source} is a file; give `source: {{train: FILE, test: FILE}}`")
     for origin, part in source.items() if isinstance(source, Mapping) else ():
-        if isinstance(part, str) and not Path(part).is_file():
+        if isinstance(part, str) and not expand_path(part).is_file():
             raise InputError(
                 f"config key `{key}.{origin}`: no such file {part} in {Path.cwd()}; put it there or name another"
             )
