@@ -159,6 +159,8 @@ def test_where_no_token_ends_a_response_the_limit_does(changed_pair):
         edit(folder / "generation_config.json", eos_token_id=None, pad_token_id=None)
         edit(folder / "config.json", eos_token_id=None, pad_token_id=None)
         edit(folder / "tokenizer_config.json", eos_token=None)
+        template = "{% for message in messages %}{{ message['content'] + ' ' }}{% endfor %}"  # ends a turn by no token
+        (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
 
     pair = changed_pair(change)
     assert pair.end_tokens == frozenset()

@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 
 from autojudge.engine.attention import SPARE, LayerCaches, PassPlan, Piece, Slots
 from autojudge.engine.head import Head
-from autojudge.engine.rope import longest_text
+from autojudge.engine.rope import steady_length
 from autojudge.errors import InputError
 
 NO_SLOTS: Slots = np.empty(0, dtype=np.int64)
@@ -104,7 +104,7 @@ class CachedModel:
     ) -> None:
         self.model, self.vocabulary, self.pass_tokens, self.margins = model, vocabulary, pass_tokens, margins
         self._base, self._head, self._device = model.base_model, Head(model), model.device
-        self._longest = longest_text(model.config.get_text_config())
+        self._longest = steady_length(model.config.get_text_config())
         self._layers = LayerCaches(rows, capacity)
         self._hidden: torch.Tensor | None = None
         self._used = np.zeros((rows, capacity), dtype=bool)
