@@ -169,6 +169,16 @@ ARCHITECTURES = {
     "hunyuan_v1_dense": Architecture("hunyuan_v1_dense", "Hunyuan dense", {"head_dim": 8}),
     "seed_oss": Architecture("seed_oss", "Seed OSS", {"head_dim": 8}),
     "minimax_m2": Architecture("minimax_m2", "MiniMax M2", {"head_dim": 8, **EXPERTS}),
+    "glm": Architecture("glm", "GLM 4", {"head_dim": 8}),
+    "ernie4_5_moe": Architecture(
+        "ernie4_5_moe", "ERNIE 4.5 MoE", {"moe_num_experts": 4, "moe_k": 2, "moe_intermediate_size": 24}
+    ),
+    "dots1": Architecture("dots1", "dots.llm1", {**ROUTED, "n_shared_experts": 1}),
+    "jetmoe": Architecture("jetmoe", "JetMoE", {"kv_channels": 8, **EXPERTS}),
+    "helium": Architecture("helium", "Helium", {"head_dim": 8}),
+    "internlm3": Architecture("internlm3", "InternLM 3", {"head_dim": 8}),
+    "persimmon": Architecture("persimmon", "Persimmon"),
+    "gemma4_text": Architecture("gemma4_text", "Gemma 4 (text)", {**GEMMA, "layer_types": MIXED}),
     "nanochat": Architecture("nanochat", "nanochat"),
     "gpt2": Architecture("gpt2", "GPT-2", GPT2),
     "gpt_bigcode": Architecture("gpt_bigcode", "StarCoder, SantaCoder", {**GPT2, "multi_query": True}),
@@ -226,6 +236,15 @@ ARCHITECTURES = {
     "lfm2": Architecture("lfm2", "LFM 2", {"layer_types": ["conv", "full_attention"]}, RECURRENT),
     "recurrent_gemma": Architecture(
         "recurrent_gemma", "RecurrentGemma", {"lru_width": 32, "attention_window_size": WINDOW}, RECURRENT
+    ),
+    "bart": Architecture(
+        "bart",
+        "BART and its kin (mBART, Pegasus, Marian)",
+        {"d_model": 32, "decoder_layers": 2, "decoder_attention_heads": 4, "decoder_ffn_dim": 48, "is_decoder": True},
+        OTHERWISE,
+    ),
+    "xglm": Architecture(
+        "xglm", "XGLM", {"d_model": 32, "ffn_dim": 48, "num_layers": 2, "attention_heads": 4}, OWN_CODE
     ),
     "rwkv": Architecture("rwkv", "RWKV 4", {"context_length": 256}, OWN_CODE),
 }

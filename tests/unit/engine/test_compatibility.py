@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Phi3Config, Phi3ForCausalLM
+from transformers.masking_utils import create_sliding_window_causal_mask
 from transformers.models.llama import modeling_llama
 
 from autojudge.engine.attention import ATTENTION
@@ -146,10 +147,35 @@ def test_a_head_is_all_that_follows_the_last_hidden_state(kind, dtype):
         assert Head(model)(states[0]).shape == (SIZES["vocab_size"],)
 
 
-def test_a_window_that_no_layer_tells_its_attention():
-    model = llama(torch.float32)
-    model.config.sliding_window = 4
-    assert "layer 0 sees all tokens, but its config states 4" in refused(model)
+def test_a_window_that_no_layer_tells_its_attention(monkeypatch):
+    masks = modeling_llama.create_causal_mask
+    monkeypatch.setattr(modeling_llama, "create_causal_mask", create_sliding_window_causal_mask)
+    model = llama(torch.float32, sliding_window=40)
+    assert "its attention is not that of the slot cache" in refused(model) and model.config.sliding_window == 40
+    monkeypatch.setattr(modeling_llama, "create_causal_mask", masks)
+    check_slot_cache(llama(torch.float32, sliding_window=40), "whose code has no windows, whatever its config says")
+
+
+@IN_EACH_DTYPE
+def test_an_attention_function_that_is_not_the_one_that_the_code_runs(dtype, monkeypatch):
+    class Other(modeling_llama.LlamaAttention):
+        def forward(self, hidden_states, *arguments, **options):
+            output, weights = super().forward(hidden_states, *arguments, **options)
+            return (output * 1.1, weights) if self.config._attn_implementation == "eager" else (output, weights)
+
+    monkeypatch.setattr(modeling_llama, "LlamaAttention", Other)
+    Other.__module__ = modeling_llama.__name__
+    assert "not that of its code's eager_attention_forward" in refused(llama(dtype))
+    Other.__module__ = __name__
+    assert "its code has no eager_attention_forward" in refused(llama(dtype))
+
+
+@IN_EACH_DTYPE
+def test_weights_that_are_no_numbers(dtype):
+    model = llama(dtype)
+    with torch.no_grad():
+        model.model.layers[1].mlp.up_proj.weight[0, 0] = torch.nan
+    assert "its logits are no numbers" in refused(model)
 
 
 @pytest.mark.parametrize("special", [{"softcap": 3.0}, {"s_aux": torch.tensor([1.0, -2.0])}])

@@ -89,14 +89,11 @@ class LayerCaches:
     ----------
     layers : dict of int to LayerCache
         By number of the layer.
-    windows : dict of int to (int or None)
-        By number of the layer, how many tokens a token sees, itself among them, as its attention was asked; None: all.
     """
 
     def __init__(self, rows: int, capacity: int) -> None:
         self._rows, self._capacity, self._seen = rows, capacity, 0
         self.layers: dict[int, LayerCache] = {}
-        self.windows: dict[int, int | None] = {}
 
     def see(self, count: int) -> None:
         """Zero the first `count` slots of each row before they are first seen: what a mask hides must be a number."""
@@ -318,7 +315,6 @@ def attend(
     if plan is None:
         return _attend_ordinarily(module, query, key, value, attention_mask, scaling, softcap, s_aux, **options), None
     layer = plan.layers.of(module, key, value)
-    plan.layers.windows[int(module.layer_idx)] = sliding_window  # type: ignore[arg-type]
     heads, size = key.shape[1], query.shape[3]
     groups = query.shape[1] // heads
     layer.write(plan.places(heads, key.device), key, value)

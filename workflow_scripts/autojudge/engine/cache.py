@@ -167,11 +167,6 @@ class CachedModel:
         return self._head(hidden)[..., : self.vocabulary]
 
     @property
-    def windows(self) -> dict[int, int | None]:
-        """By layer, how many tokens a token sees, itself among them; None: all before it. Known after a first pass."""
-        return self._layers.windows
-
-    @property
     def slot_bytes(self) -> int:
         """Memory of a slot, known after a first pass."""
         assert self._hidden is not None, "a forward pass comes first"

@@ -1,18 +1,18 @@
 """Which models work with the slot cache: by their config, and by a probe that compares with the model's own forward."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedConfig, PreTrainedModel
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import eager_mask
 
 from autojudge.engine.attention import ATTENTION, SPARE, LayerCaches, PassPlan, Piece, attend
 from autojudge.engine.cache import NO_SLOTS, CachedModel, Request
 from autojudge.engine.head import Head
-from autojudge.engine.rope import longest_text
 from autojudge.errors import InputError
 
 KINDS = {"full_attention", "sliding_attention"}  # of layers that keep every past token, or need only some of them
@@ -20,6 +20,7 @@ PROBED = "autojudge_probed"  # the model's own attention, that of the slot cache
 TOLERANCE = 1e-3  # of errors by the spread of what is compared
 ROUNDED = {torch.float32: TOLERANCE, torch.float16: 0.02, torch.bfloat16: 0.1}  # after all layers, at the least
 ROUNDINGS = 3  # errors up to so many times what another order of sums does to the model's own forward are rounding
+WINDOW = 3  # tokens
 KNOWN_TENSORS = {"position_ids", "cache_position"}  # arguments of an attention that say what the slots say here
 
 
@@ -50,11 +51,10 @@ def check_slot_cache(model: PreTrainedModel, name: str) -> None:
     check_layers(config, name)
     tokens = [token % config.vocab_size for token in (11, 7, 5, 13, 3, 2, 17)]
     try:
-        plain = _compare_attention(model, tokens)
-        model.set_attn_implementation(ATTENTION)
-        with torch.inference_mode():
-            otherwise = model(torch.tensor([tokens], device=model.device), use_cache=False).logits[0]
-        found, windows = _read_in_branches(model, tokens)
+        with _short_windows(model):
+            plain = _compare_attention(model, tokens)
+            model.set_attn_implementation(ATTENTION)
+            otherwise, found = _read(model, tokens), _read_in_branches(model, tokens)
     except Exception as fault:  # whatever foreign model code raises
         reason = str(fault).strip().splitlines() or [type(fault).__name__]
         raise InputError(
@@ -67,7 +67,28 @@ def check_slot_cache(model: PreTrainedModel, name: str) -> None:
             f"model {name}: with the cache its logits differ from its own by {error:.2g} of their spread; "
             "choose a model of an architecture in docs/models.md"
         )
-    _check_windows(config, windows, name)
+
+
+@contextmanager
+def _short_windows(model: PreTrainedModel) -> Iterator[None]:
+    """Let layers with sliding windows see few tokens meanwhile, so that a short text goes beyond their windows."""
+    holders = [model.config.get_text_config(), *model.modules()]
+    windows = [(holder, getattr(holder, "sliding_window", None)) for holder in holders]
+    windows = [(holder, window) for holder, window in windows if isinstance(window, int)]
+    for holder, _ in windows:
+        holder.sliding_window = WINDOW
+    try:
+        yield
+    finally:
+        for holder, window in windows:
+            holder.sliding_window = window
+
+
+@torch.inference_mode()
+def _read(model: PreTrainedModel, tokens: list[int]) -> torch.Tensor:
+    """Return the logits (tokens, vocabulary) of a model's forward pass of its own."""
+    logits: torch.Tensor = model(torch.tensor([tokens], device=model.device), use_cache=False).logits[0]
+    return logits
 
 
 def _typical_error(found: torch.Tensor, own: torch.Tensor) -> float:
@@ -81,18 +102,23 @@ def _typical_error(found: torch.Tensor, own: torch.Tensor) -> float:
 
 def _compare_attention(model: PreTrainedModel, tokens: list[int]) -> torch.Tensor:
     """Return the logits (tokens, vocabulary) of a model's own forward; raise ValueError where a part does not fit."""
+    model.set_attn_implementation("eager")
+    own = _read(model, tokens)
+    if not own.isfinite().all():
+        raise ValueError("its logits are no numbers, so its weights are damaged")
     model.set_attn_implementation(PROBED)
     if model.config._attn_implementation != PROBED:
         raise ValueError("its code takes no other attention than its own")
     read: list[torch.Tensor] = []  # last hidden states, of the decoder where an architecture asks that alone
     parts = {model.base_model, model.get_decoder()}
     hooks = [part.register_forward_hook(lambda *of: read.append(of[2].last_hidden_state[0])) for part in parts]
+    logits = _read(model, tokens)
+    for hook in hooks:
+        hook.remove()
+    _compare(logits, own, "its attention is not that of its code's eager_attention_forward")
     with torch.inference_mode():
-        logits: torch.Tensor = model(torch.tensor([tokens], device=model.device), use_cache=False).logits[0]
-        for hook in hooks:
-            hook.remove()
         _compare(Head(model)(read[0]), logits, "its logits are not what its head gives for the last hidden state")
-    return logits
+    return own
 
 
 def _compare(found: torch.Tensor, own: torch.Tensor, what: str) -> None:
@@ -118,7 +144,9 @@ def _attend_as_probe(
     unknown = {name for name, option in options.items() if isinstance(option, torch.Tensor)} - KNOWN_TENSORS - {"s_aux"}
     if unknown:
         raise ValueError(f"its attention reads {', '.join(sorted(unknown))} besides query, key and value")
-    own = getattr(sys.modules[type(module).__module__], "eager_attention_forward", sdpa_attention_forward)
+    own = getattr(sys.modules[type(module).__module__], "eager_attention_forward", None)
+    if own is None:
+        raise ValueError("its code has no eager_attention_forward to compare its attention with")
     count, layers = query.shape[2], LayerCaches(1, query.shape[2] + 1)
     layers.see(count + 1)
     plan = PassPlan(layers, [Piece(0, 0, NO_SLOTS, [0] * count, SPARE + 1 + np.arange(count), True)], count + 1)
@@ -130,26 +158,14 @@ def _attend_as_probe(
     return own(module, query, key, value, attention_mask, **options)
 
 
-def _read_in_branches(model: PreTrainedModel, tokens: list[int]) -> tuple[torch.Tensor, dict[int, int | None]]:
-    """Return the logits (tokens, vocabulary) of a text in branches, and the windows that its layers asked for."""
+def _read_in_branches(model: PreTrainedModel, tokens: list[int]) -> torch.Tensor:
+    """Return the logits (tokens, vocabulary) of a text in branches, other texts and branches before it in each pass."""
     cached = CachedModel(model, 2, 32, model.get_output_embeddings().weight.shape[0])
-    prompt = cached.forward([Request(1, NO_SLOTS, tokens[:3])], keep_logits=True)
-    cached.release(1, cached.forward([Request(1, prompt.slots[0], tokens[:4])]).slots[0])
-    branches = [Request(1, prompt.slots[0], tokens[2:5]), Request(1, prompt.slots[0], tokens[3:])]
-    return torch.cat([prompt.logits[0], cached.forward(branches, keep_logits=True).logits[1]]), cached.windows
-
-
-def _check_windows(config: PreTrainedConfig, windows: dict[int, int | None], name: str) -> None:
-    """Raise InputError where layers do not tell their attention the windows that the config gives them."""
-    size, longest = getattr(config, "sliding_window", None), longest_text(config)
-    kinds = getattr(config, "layer_types", None) or ["sliding_attention"] * (1 + max(windows))
-    for layer, window in windows.items():
-        stated = size if kinds[layer] == "sliding_attention" else None
-        if min(stated or longest, longest) != min(window or longest, longest):
-            raise InputError(
-                f"model {name}: layer {layer} sees {window or 'all'} tokens, but its config states {stated or 'all'}; "
-                "choose a model of an architecture in docs/models.md"
-            )
+    begin = [Request(0, NO_SLOTS, tokens[::-1]), Request(1, NO_SLOTS, tokens[:3])]
+    _, prompt = (first := cached.forward(begin, keep_logits=True)).slots
+    cached.release(1, cached.forward([Request(1, prompt, tokens[:4])]).slots[0])
+    rest = cached.forward([Request(1, prompt, tokens[2:4]), Request(1, prompt, tokens[3:])], keep_logits=True)
+    return torch.cat([first.logits[1], rest.logits[1]])
 
 
 AttentionInterface.register(PROBED, _attend_as_probe)
