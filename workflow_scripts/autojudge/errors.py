@@ -10,10 +10,14 @@ class InputError(ValueError):
 
 
 def refuse_pointer(file: Path) -> None:
-    """Raise InputError where a file is a Git LFS pointer, which a clone without Git LFS has in the file's place."""
-    with file.open("rb") as content:
-        if content.read(len(POINTER)) == POINTER:
-            raise InputError(
-                f"{file}: is a Git LFS pointer of some lines, not the file itself; run `git lfs pull` in its "
-                "repository, or download the file again"
-            )
+    """Raise InputError where a file is a Git LFS pointer, as a clone without Git LFS has in its place, or unreadable."""
+    try:
+        with file.open("rb") as content:
+            start = content.read(len(POINTER))
+    except OSError as fault:
+        raise InputError(f"{file}: cannot be read ({fault.strerror}); check its permissions") from fault
+    if start == POINTER:
+        raise InputError(
+            f"{file}: is a Git LFS pointer of some lines, not the file itself; run `git lfs pull` in its repository, or "
+            "download the file again"
+        )

@@ -48,8 +48,7 @@ def model_files(folder: Path) -> list[Path]:
 def _check_link(path: Path) -> None:
     if path.is_symlink() and not path.exists():
         raise InputError(
-            f"{path}: links to {os.readlink(path)}, which is gone; {AGAIN} (`hf download`), "
-            "or remove the link"
+            f"{path}: links to {os.readlink(path)}, which is gone; {AGAIN} (`hf download`), or remove the link"
         )
 
 
@@ -93,8 +92,11 @@ def check_model_folder(model: str, key: str, gguf_file: str | None = None) -> No
     tokenizer = next((name for name in ("tokenizer.json", "tokenizer.model") if name in names), None)
     for file in weight_files(folder) + ([folder / tokenizer] if tokenizer else []):
         if not file.is_file():
-            raise InputError(f"{file}: is missing, but {WEIGHTS[1]} names it; {AGAIN}")
+            raise InputError(f"{file}: missing or cut off ({WEIGHTS[1]} names it); {AGAIN}")
         refuse_pointer(file)
+    index = folder / WEIGHTS[1]
+    if WEIGHTS[0] not in names and not isinstance(_check_json(index).get("metadata"), dict):  # transformers asks for it
+        raise InputError(f'{index}: has no mapping `metadata`; add `"metadata": {{}}`, or {AGAIN}')
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -108,10 +110,7 @@ def weight_files(folder: Path) -> list[Path]:
     single, index = (folder / name for name in WEIGHTS)
     if single.is_file() or not index.is_file():
         return [single] if single.is_file() else []
-    held = _check_json(index)
-    files = held.get("weight_map")
-    if not isinstance(held.get("metadata"), dict):  # which transformers asks for
-        raise InputError(f'{index}: has no mapping `metadata`; add `"metadata": {{}}`, or {AGAIN}')
+    files = _check_json(index, "index").get("weight_map")
     if not isinstance(files, dict) or not files or not all(isinstance(name, str) for name in files.values()):
         raise InputError(f"{index}: has no `weight_map`, the file of each weight by its name; {AGAIN}")
     return sorted({folder / name for name in files.values()})
@@ -144,17 +143,15 @@ def _check_adapter(folder: Path, names: set[str], key: str) -> None:
     raise InputError(f"config key `{key}`: folder {folder} holds an adapter of {base}, and no model; {merge}")
 
 
-def _check_json(file: Path) -> dict[str, Any]:
+def _check_json(file: Path, kind: str = "JSON") -> dict[str, Any]:
     """Return what a JSON file of a model folder holds, if it is there; raise InputError where it is damaged."""
     if not file.exists():
         return {}
+    refuse_pointer(file)
     try:
-        refuse_pointer(file)
         held = json.loads(file.read_text(encoding="utf-8"))
-    except InputError:
-        raise
     except (OSError, ValueError, RecursionError) as fault:
-        raise InputError(f"{file}: cut off or no JSON ({fault}); {AGAIN}") from fault
+        raise InputError(f"{file}: cut off or no {kind} ({fault}); {AGAIN}") from fault
     if not isinstance(held, dict):
         raise InputError(f"{file}: holds no mapping but {json.dumps(held):.40}; {AGAIN}")
     return held
