@@ -10,7 +10,7 @@ class InputError(ValueError):
 
 
 def refuse_pointer(file: Path) -> None:
-    """Raise InputError where a file is a Git LFS pointer, as a clone without Git LFS has in its place, or unreadable."""
+    """Raise InputError where a file is a Git LFS pointer, as clones without LFS have in its place, or unreadable."""
     try:
         with file.open("rb") as content:
             start = content.read(len(POINTER))
@@ -18,6 +18,6 @@ def refuse_pointer(file: Path) -> None:
         raise InputError(f"{file}: cannot be read ({fault.strerror}); check its permissions") from fault
     if start == POINTER:
         raise InputError(
-            f"{file}: is a Git LFS pointer of some lines, not the file itself; run `git lfs pull` in its repository, or "
-            "download the file again"
+            f"{file}: is a Git LFS pointer of some lines, not the file itself; run `git lfs pull` in its repository, "
+            "or download the file again"
         )

@@ -291,6 +291,8 @@ CONTROLS = [
     "<｜User｜>",
     "|EOT|",
     "<|fim_middle|>",
+    "<|start of turn|>",
+    "<<SYS>>",
 ]
 WORDS = ["apples", "\n\n", "   ", "||", "<>", "[]", "|", "<=", "->", " | ", "a < b", "x > 1 |"]
 

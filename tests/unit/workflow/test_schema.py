@@ -126,7 +126,7 @@ def test_a_number_that_is_not_finite_is_told(config, text, key):
         ("decoding: {rules: [no]}", "must be among [false]; false is no name; YAML reads it as a truth value"),
         (
             "decoding: {rules: [top_k, 7]}",
-            "must be among ['top_k', 7]; 7 is no name; YAML reads it as a number: put it in",
+            "must be among ['top_k', 7]; 7 is no name; YAML reads it as a number: put",
         ),
         ("decoding: {rules: [judge, ~]}", "must be among ['judge', null]; null is no name; YAML reads it as nothing"),
         ("decoding: {rules: [judge, top_k]}", "must be among ['judge', 'top_k']; config/config.schema.yaml says why"),

@@ -191,7 +191,9 @@ def load_generation_config(settings: Mapping[str, Any]) -> GenerationConfig:
     """
     name, revision = str(expand_path(settings["model"])), settings["revision"] or "main"
     try:
-        held = json.loads(Path(cached_file(name, "generation_config.json", revision=revision)).read_text("utf-8"))
+        held = json.loads(
+            Path(cached_file(name, "generation_config.json", revision=revision)).read_text(encoding="utf-8")
+        )
         return GenerationConfig(**{key: held.get(key) for key in TOKENS})
     except OSError:  # it has none of its own
         config = from_hub(AutoConfig, settings)

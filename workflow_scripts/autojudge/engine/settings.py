@@ -86,6 +86,11 @@ def check_model_folder(model: str, key: str, gguf_file: str | None = None) -> No
     for what, there in held.items():
         if not there:
             raise InputError(f"config key `{key}`: folder {model} has no {what}; save the model with save_pretrained")
+    _check_files(folder, names)
+
+
+def _check_files(folder: Path, names: set[str]) -> None:
+    """Check the files of a model that are read in no time; a damaged tokenizer.json is told by the load."""
     for name in MAPPINGS:
         _check_json(folder / name)
     _check_quantization(folder / "config.json")
@@ -122,8 +127,8 @@ def _check_quantization(file: Path) -> None:
         told = part.get("quantization_config")
         if told is not None and not (isinstance(told, dict) and told):
             raise InputError(
-                f"{file}: `quantization_config` is {json.dumps(told)}, no mapping with a `quant_method`; take it out if "
-                f"the weights are not quantized, or {AGAIN}"
+                f"{file}: `quantization_config` is {json.dumps(told)}, no mapping with a `quant_method`; take it out "
+                f"if the weights are not quantized, or {AGAIN}"
             )
 
 

@@ -117,8 +117,8 @@ def encode_chat(
 ) -> list[int]:
     """Return the tokens of a chat up to where the model's answer begins.
 
-    Control tokens come from the chat template alone: one that is spelled in a message is text there. They are all special
-    tokens, and of the other added ones those that the template writes or that look like it (`CONTROL`).
+    Control tokens come from the chat template alone: one that is spelled in a message is text there. They are all
+    special tokens, and of the other added ones those that the template writes or that look like it (`CONTROL`).
 
     Parameters
     ----------
