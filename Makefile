@@ -47,8 +47,10 @@ clean:
 	find workflow_scripts tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/requirements.stamp: requirements.txt
-	@case "$$(pwd -P)" in *[{}:]*) \
-		echo "$$(pwd -P): braces in a path break snakemake, and colons Python's environments; rename the folder" >&2; exit 1;; \
+	@case "$$(pwd -P)" in \
+	*[{}]*) echo "$$(pwd -P): braces in a path break snakemake; rename the folder" >&2; exit 1;; \
+	*:*) echo "$$(pwd -P): Python makes no environment in a path with a colon; rename the folder, or make an environment" \
+		"elsewhere (requirements.txt) and call its snakemake" >&2; exit 1;; \
 	esac
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }

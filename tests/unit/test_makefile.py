@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -42,3 +43,19 @@ def test_a_folder_that_cannot_be_is_told_before_anything_is_installed(tmp_path, 
     result, notes = make(tmp_path / name, "demo")
     assert result.returncode != 0 and notes == [] and not (tmp_path / name / ".venv").exists()
     assert result.stderr.count("rename the folder") == 1 and f"{tmp_path / name}: " in result.stderr
+    assert ("or make an environment elsewhere" in result.stderr) == (":" in name)
+
+
+COMPARE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from autojudge.reading.math_equality import MathEquality
+print(MathEquality().same("x + 1", "1 + x"))
+"""
+
+
+def test_in_a_folder_with_a_colon_formulas_are_compared_too(tmp_path):
+    library = shutil.copytree(ROOT / "workflow_scripts/autojudge", tmp_path / "a:b" / "autojudge")
+    command = [sys.executable, "-c", COMPARE, str(library.parent)]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8")
+    assert result.stdout == "True\n", result.stderr

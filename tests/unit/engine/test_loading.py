@@ -92,11 +92,105 @@ def test_a_config_that_transformers_cannot_use_is_refused_in_one_message(folder,
         step(model_settings(folder))
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", '{"model": {"type": "none"}}', "\x00"])
+TOKENIZERS = {
+    "[]": "holds no tokenizer",
+    "{}": "holds no tokenizer .Model missing",
+    '{"model": {"type": "none"}}': "holds no tokenizer",
+    "\x00": "holds no tokenizer",
+    '{"model": {"type": "BPE", "vocab": {}, "merges": []}}': "has no list `added_tokens`",
+}
+
+
+@pytest.mark.parametrize("text", TOKENIZERS)
 def test_a_tokenizer_that_is_none_is_refused_in_one_message(folder, text):
     (folder / "tokenizer.json").write_text(text)
-    with pytest.raises(InputError, match="model .*draft: cannot be loaded"):
+    message = f"model .*draft: cannot be loaded: .*draft/tokenizer.json {TOKENIZERS[text]}.*copy or download"
+    with pytest.raises(InputError, match=message):
         load_tokenizer({"draft": {"first_layers": 1}, "target": model_settings(folder)})
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "3", '"Llama"', '{"a', "", "<!doctype html>"])
+@pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "special_tokens_map.json"])
+def test_a_file_that_holds_no_mapping_is_named(folder, name, text):
+    (folder / name).write_text(text)
+    with pytest.raises(InputError, match=f"draft/{name}: (holds no mapping but|cut off or no JSON).*copy or download"):
+        check_model_folder(str(folder), "pairs.mine.draft.model")
+
+
+PART = "model-00001-of-00001.safetensors"
+INDICES = {
+    "no metadata": ({"weight_map": {"lm_head.weight": PART}}, 'has no mapping `metadata`; add `"metadata": {}`'),
+    "cut off": ('{"metadata": {}, "weight_map": {"lm', "holds no mapping"),
+    "metadata of text": ({"metadata": "none", "weight_map": {"lm_head.weight": PART}}, "has no mapping `metadata`"),
+    "no map": ({"metadata": {}}, "has no `weight_map`"),
+    "an empty map": ({"metadata": {}, "weight_map": {}}, "has no `weight_map`"),
+    "a list": ({"metadata": {}, "weight_map": [PART]}, "has no `weight_map`"),
+    "numbers": ({"metadata": {}, "weight_map": {"lm_head.weight": 1}}, "has no `weight_map`"),
+    "nothing": ([], "holds no mapping"),
+}
+
+
+def split(folder, index):
+    (folder / "model.safetensors").rename(folder / PART)
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+@pytest.mark.parametrize("name", INDICES)
+@pytest.mark.parametrize("step", [check_weights, load_model])
+def test_an_index_that_is_none_is_named(folder, name, step):
+    index, message = INDICES[name]
+    split(folder, index)
+    with pytest.raises(InputError, match=f"draft/model.safetensors.index.json: {message}"):
+        step(model_settings(folder))
+
+
+def test_a_part_that_the_index_names_and_is_not_there_is_named(folder):
+    split(folder, {"metadata": {}, "weight_map": {"lm_head.weight": "other.safetensors"}})
+    with pytest.raises(InputError, match=r"other.safetensors: missing or cut off .model.safetensors.index.json names"):
+        check_model_folder(str(folder), "pairs.mine.draft.model")
+
+
+@pytest.mark.parametrize("value", ["fp8", ["awq"], 8, True, {}, []])
+@pytest.mark.parametrize("part", [None, "text_config"])
+def test_a_quantization_that_is_no_mapping_is_named_by_its_key(folder, value, part):
+    entry = {"quantization_config": value}
+    change(folder / "config.json", **({part: entry} if part else entry))
+    with pytest.raises(InputError, match="draft/config.json: `quantization_config` is .*, no mapping with"):
+        context_length(model_settings(folder))
+
+
+POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'ab' * 32}\nsize 988097824\n"
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json", "generation_config.json"])
+@pytest.mark.parametrize("step", [context_length, load_model])
+def test_a_pointer_of_git_lfs_is_told_as_such(folder, name, step):
+    (folder / name).write_text(POINTER)
+    with pytest.raises(InputError, match=f"draft/{name}: is a Git LFS pointer .*run `git lfs pull`"):
+        step(model_settings(folder))
+
+
+def test_so_are_parts_gguf_files_and_tokenizers_of_sentencepiece(folder):
+    def told(file, gguf_file=None):
+        with pytest.raises(InputError, match=f"{file}: is a Git LFS pointer"):
+            check_model_folder(str(folder), "pairs.mine.draft.model", gguf_file)
+
+    for name in ("tiny.gguf", PART, "tokenizer.model"):
+        (folder / name).write_text(POINTER)
+    check_model_folder(str(folder), "pairs.mine.draft.model")  # nothing loads them
+    told("tiny.gguf", "tiny.gguf")
+    (folder / "tokenizer.json").unlink()
+    told("tokenizer.model")
+    split(folder, {"metadata": {}, "weight_map": {"lm_head.weight": PART}})
+    (folder / PART).write_text(POINTER)
+    told(PART)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>404</html>", b'\x08\0\0\0\0\0\0\0{"a": 1}'])
+def test_weights_that_are_none_are_named_at_the_load_too(folder, content):
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(InputError, match="draft/model.safetensors: missing or cut off"):
+        load_model(model_settings(folder))
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_a_mistyped_model_beside_others_is_no_hub_name(tmp_path, monkeypatch):
 def test_damaged_weights_are_refused(copy_of):
     folder = copy_of("draft")
     (folder / "config.json").write_text("{")
-    with pytest.raises(InputError, match="cannot be loaded"):
+    with pytest.raises(InputError, match="config.json: cut off or no JSON"):
         load_model(model_settings(folder))
 
 
@@ -153,8 +153,30 @@ def test_how_a_model_generates_is_read_without_its_weights(copy_of, own):
     assert load_generation_config(model_settings(folder)).eos_token_id == ([4, 2] if own else 3)
 
 
-@pytest.mark.parametrize("text", ["[]", '{"max_new_tokens": 0}', '{"early_stopping": 7}'])
+@pytest.mark.parametrize("text", ["[]", "7", "{"])
 def test_a_generation_config_that_is_not_right_is_named(copy_of, text):
     (folder := copy_of("target")).joinpath("generation_config.json").write_text(text)
     with pytest.raises(InputError, match=r"model .*target: generation_config.json is not right"):
         load_generation_config(model_settings(folder))
+
+
+HARMLESS = {
+    "several answers": {"num_return_sequences": 3},
+    "compiled": {"compile_config": {"fullgraph": True}},
+    "no tokens": {"max_new_tokens": 0},
+    "a word for a flag": {"early_stopping": "soon"},
+    "an unknown cache": {"cache_implementation": "of tomorrow"},
+    "texts for numbers": {"num_beams": "4", "num_return_sequences": "2", "temperature": None},
+    "unknown watermark": {"watermarking_config": {"colour": "green"}},
+    "names of arguments": {"self": 1, "cls": 2, "_from_model_config": True},
+}
+
+
+@pytest.mark.parametrize("keys", HARMLESS.values(), ids=HARMLESS)
+def test_other_keys_of_a_generation_config_count_for_nothing(copy_of, keys):
+    file = (folder := copy_of("target")) / "generation_config.json"
+    file.write_text(json.dumps({"eos_token_id": [4, 2], "pad_token_id": 0} | keys))
+    settings = model_settings(folder)
+    for generation in (load_generation_config(settings), load_model(settings).generation_config):
+        assert (generation.eos_token_id, generation.pad_token_id) == ([4, 2], 0)
+        assert generation.max_new_tokens is None and generation.num_return_sequences in (None, 1)

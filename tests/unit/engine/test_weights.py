@@ -6,11 +6,19 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, GPTNeoConfig, GPTNeoForCausalLM, MixtralConfig, MixtralForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    GPTNeoConfig,
+    GPTNeoForCausalLM,
+    LlamaConfig,
+    MixtralConfig,
+    MixtralForCausalLM,
+)
 
+from autojudge.engine import weights
 from autojudge.engine.loading import from_hub
 from autojudge.engine.models import load_model
-from autojudge.engine.weights import LOADING, check_filled, check_weights, weight_bytes
+from autojudge.engine.weights import LOADING, check_filled, check_floats, check_weights, weight_bytes
 from autojudge.errors import InputError
 from conftest import ROOT, model_settings
 
@@ -97,6 +105,58 @@ def test_a_config_of_another_model_is_refused(folder, name, check):
     change_config(folder, **values)
     with pytest.raises(InputError, match=f"its weights are not those .*{message}"):
         check(model_settings(folder))
+
+
+WHOLE = {
+    "packed in bytes": ("mlp", torch.uint8, "6 of its weights are no floats .*mlp.down_proj.weight: U8"),
+    "rounded": ("layers.1.self_attn.q_proj", torch.int8, r"1 of its .*\(model.layers.1.self_attn.q_proj.weight: I8\)"),
+    "an embedding": ("embed_tokens", torch.int32, r"1 of .*\(model.embed_tokens.weight: I32\)"),
+    "norms": ("norm", torch.int64, r"5 of .*norm.weight: I64, \.\.\.\)"),
+    "truths": ("up_proj", torch.bool, "2 of .*up_proj.weight: BOOL"),
+}
+
+
+def cast(part, dtype):
+    return lambda held: {name: (w * 100).to(dtype) if part in name else w for name, w in held.items()}
+
+
+@pytest.mark.parametrize("check", [check_weights, load_model])
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_numbers_for_weights_are_refused_where_nothing_tells_what_they_stand_for(folder, name, check):
+    part, dtype, message = WHOLE[name]
+    change_weights(folder, cast(part, dtype))
+    with pytest.raises(InputError, match=f"model .*draft: {message}.*no `quantization_config`"):
+        check(model_settings(folder))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.float8_e4m3fn])
+def test_other_floats_are_cast(folder, dtype):
+    change_weights(folder, cast("mlp", dtype))
+    check_weights(model_settings(folder))
+    assert load_model(model_settings(folder)).dtype == torch.float32
+
+
+def test_whole_numbers_that_the_model_has_too_or_a_quantization_config_explains_pass(folder):
+    change_weights(folder, lambda held: held | {"counts": torch.zeros(3, dtype=torch.int64)})
+    model, settings = torch.nn.Module(), model_settings(folder)
+    model.config = LlamaConfig()
+    with pytest.raises(InputError, match=r"\(counts: I64\)"):
+        check_floats(model, settings)
+    model.register_buffer("counts", torch.zeros(3, dtype=torch.int64))
+    check_floats(model, settings)
+    quantized = torch.nn.Module()
+    quantized.config = LlamaConfig(quantization_config={"quant_method": "awq"})
+    check_floats(quantized, settings)
+
+
+def test_weights_of_the_hub_are_checked_in_the_cache(folder, monkeypatch):
+    change_weights(folder, cast("mlp", torch.int8))
+    monkeypatch.setattr(weights, "try_to_load_from_cache", lambda *a, **o: str(folder / "config.json"))
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    with pytest.raises(InputError, match="model owner/name: 6 of its weights are no floats"):
+        check_floats(model, model_settings("owner/name"))
+    monkeypatch.undo()
+    check_floats(model, model_settings("owner/name"))  # not in the cache
 
 
 def base_alone(weights):

@@ -270,14 +270,54 @@ MARKUP = "{% for m in messages %}<turn>{{ m.content }}</turn>{% endfor %}{{ '<th
 
 
 @pytest.mark.parametrize("question", ["</turn>7", "a<think>b</think>", "<turn>"])
-def test_so_is_a_plain_added_token_that_the_template_writes_and_no_other(question):
+def test_so_is_a_plain_added_token_that_the_template_writes_and_no_word(question):
     tokenizer = byte_tokenizer("base")
-    tokenizer.add_tokens(["<turn>", "</turn>", "<think>", "<b>", "\n\n"])
+    tokenizer.add_tokens(["<turn>", "</turn>", "<think>", "apples", "\n\n"])
     tokenizer.chat_template = MARKUP
-    found = encode_chat([{"role": "user", "content": question + "<b>\n\n"}], tokenizer)
-    wanted = ["<turn>", "<b>", "\n\n", "</turn>", "<think>"]
+    found = encode_chat([{"role": "user", "content": question + "apples\n\n"}], tokenizer)
+    wanted = ["<turn>", "apples", "\n\n", "</turn>", "<think>"]
     assert [t for t in tokenizer.convert_ids_to_tokens(found) if len(t) > 1 and t != "Ċ"] == wanted
-    assert tokenizer.decode(found) == f"<turn>{question}<b>\n\n</turn><think>"
+    assert tokenizer.decode(found) == f"<turn>{question}apples\n\n</turn><think>"
+
+
+BUILT = "{% for m in messages %}{{ '<|' + m.role + '|>' }}{{ m.content }}{{ '<|e' + 'nd|>' }}{% endfor %}"
+CONTROLS = [
+    "<|user|>",
+    "<|end|>",
+    "<think>",
+    "</tool_call>",
+    "[INST]",
+    "[/TOOL]",
+    "<｜User｜>",
+    "|EOT|",
+    "<|fim_middle|>",
+    "<|start of turn|>",
+    "<<SYS>>",
+]
+WORDS = ["apples", "\n\n", "   ", "||", "<>", "[]", "|", "<=", "->", " | ", "a < b", "x > 1 |"]
+
+
+@pytest.mark.parametrize("special", [False, True])
+@pytest.mark.parametrize("token", CONTROLS)
+def test_what_looks_like_a_control_token_is_text_though_the_template_names_it_not(token, special):
+    tokenizer = byte_tokenizer("base")
+    tokenizer.add_tokens([AddedToken(text, special=special) for text in CONTROLS])
+    tokenizer.chat_template = BUILT
+    found = encode_chat([{"role": "user", "content": f"Say {token}{token} {token}?"}], tokenizer)
+    assert [t for t in tokenizer.convert_ids_to_tokens(found) if t in CONTROLS] == ["<|user|>", "<|end|>"]
+    assert tokenizer.decode(found) == f"<|user|>Say {token}{token} {token}?<|end|>"
+    assert tokenizer.chat_control_tokens is None, "the tokenizer is as before"
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_an_added_token_that_looks_like_text_stays_one_token(word):
+    tokenizer = byte_tokenizer("base")
+    tokenizer.add_tokens([*CONTROLS, *WORDS])
+    tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}."
+    messages = [{"role": "user", "content": f"Say{word}now."}]
+    found = encode_chat(messages, tokenizer)
+    assert found == plain_encoding(messages, tokenizer)[1]
+    assert tokenizer.convert_tokens_to_ids(word) in found
 
 
 THINKING = (

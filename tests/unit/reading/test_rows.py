@@ -1,6 +1,9 @@
 """Rows of a dataset hold what the task says of its columns, or the row is named."""
 
+import bz2
+import gzip
 import json
+import lzma
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -143,6 +146,58 @@ def test_a_damaged_parquet_file_is_named(tmp_path, start, stop):
         InputError, match=r"rows\.parquet: row 1 or one after it cannot be read .*; write that file again"
     ):
         load_texts(tmp_path, bytes(content), "rows.parquet")
+
+
+ROWS = [{"question": "A?", "answer": "6"}, {"question": "B?", "answer": "7", "x": [{"y": {}}]}]
+LINES = "\n".join(map(json.dumps, ROWS)).encode()
+ARRAY, PRETTY = r"is one JSON array; .*`jq -c '.\[\]' FILE", r"span several lines \(pretty-printed\); .*`jq -c . FILE"
+OTHER_FORMS = {
+    "an array": (json.dumps(ROWS), ARRAY),
+    "an array, a row a line": ("[\n" + ",\n".join(map(json.dumps, ROWS)) + "\n]\n", ARRAY),
+    "an array, a pretty one": ("\ufeff\n" + json.dumps(ROWS, indent=4), ARRAY),
+    "an array cut off": (json.dumps(ROWS, indent=2)[:60], ARRAY),
+    "a long array": (json.dumps(ROWS * 20_000), ARRAY),
+    "an empty array": ("[]", ARRAY),
+    "pretty": ("\n".join(json.dumps(row, indent=2) for row in ROWS), PRETTY),
+    "pretty and cut off": (json.dumps(ROWS[1], indent=1)[:30], PRETTY),
+    "a pretty object of all": (json.dumps({"data": ROWS}, indent="\t"), PRETTY),
+    "a row on two lines": ('{"question": "A?",\n "answer": "6"}', PRETTY),
+    "gzip": (gzip.compress(LINES), "is no text with a row a line but packed by gzip; unpack it"),
+    "bzip2": (bz2.compress(LINES), "packed by bzip2; unpack it"),
+    "xz": (lzma.compress(LINES), "packed by xz; unpack it"),
+    "zip": (b"PK\x03\x04" + LINES, "a zip archive; unpack it"),
+    "parquet": (b"PAR1" + LINES, "a parquet file; name it .parquet"),
+    "a pointer": ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "is a Git LFS pointer"),
+}
+
+
+@pytest.mark.parametrize("form", OTHER_FORMS)
+def test_a_file_of_another_form_is_told_what_it_is(tmp_path, form):
+    content, told = OTHER_FORMS[form]
+    with pytest.raises(InputError, match=rf"rows\.jsonl: .*{told}"):
+        load_texts(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    "content, told",
+    [
+        ('[1]\n{"question": "A?"}', "row 1 is not an object"),
+        ("[1]\n[2]", "row 1 is not an object"),
+        ('{"question": "A?"} {"question": "B?"}', "line 1 is not JSON .Extra data"),
+        ("question,answer\nA?,6", "line 1 is not JSON"),
+        (LINES + b"\n{\n", "line 3 is not JSON"),
+        (LINES + b"\n[]\n", "row 3 is not an object"),
+    ],
+)
+def test_lines_that_are_wrong_are_still_told_as_such(tmp_path, content, told):
+    with pytest.raises(InputError, match=rf"rows\.jsonl: {told}"):
+        load_texts(tmp_path, content)
+
+
+def test_a_pointer_for_a_parquet_file_is_told_as_such(tmp_path):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+    with pytest.raises(InputError, match=r"rows\.parquet: is a Git LFS pointer .*git lfs pull"):
+        load_texts(tmp_path, pointer, "rows.parquet")
 
 
 def test_a_tilde_stands_for_the_home_folder(tmp_path, monkeypatch):

@@ -181,3 +181,11 @@ def test_a_tilde_in_a_datasets_files_stands_for_the_home_folder(config, tmp_path
         check_config(changed(config, "datasets.gsm8k.source", source | {"test": "~/none.jsonl"}), SCHEMA)
     with pytest.raises(InputError, match=r"`datasets.gsm8k.source.test`: no such file ~nobody-here/x.jsonl"):
         check_config(changed(config, "datasets.gsm8k.source", source | {"test": "~nobody-here/x.jsonl"}), SCHEMA)
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.parquet", "a b.jsonl"])
+def test_a_pointer_of_git_lfs_for_a_datasets_file_is_told_before_a_run(config, tmp_path, name):
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    source = {"train": str(tmp_path / name), "test": str(tmp_path / name)}
+    with pytest.raises(InputError, match=rf"{name}: is a Git LFS pointer .*run `git lfs pull`"):
+        check_config(changed(config, "datasets.gsm8k.source", source), SCHEMA)

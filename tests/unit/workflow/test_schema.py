@@ -123,6 +123,16 @@ def test_a_number_that_is_not_finite_is_told(config, text, key):
         ("mining: {batch: ~}", "null is not of type 'integer'"),
         ("decoding: {'window:16': null}", "unknown key `window:16` (a space is to follow its colon)"),
         ("judge: {feature_sets: {a/b: [scalars]}}", "'a/b' does not match"),
+        ("decoding: {rules: [no]}", "must be among [false]; false is no name; YAML reads it as a truth value"),
+        (
+            "decoding: {rules: [top_k, 7]}",
+            "must be among ['top_k', 7]; 7 is no name; YAML reads it as a number: put",
+        ),
+        ("decoding: {rules: [judge, ~]}", "must be among ['judge', null]; null is no name; YAML reads it as nothing"),
+        ("decoding: {rules: [judge, top_k]}", "must be among ['judge', 'top_k']; config/config.schema.yaml says why"),
+        ("seed: -1", "-1 is less than the minimum of 0"),
+        ("seed: 4294967296", "4294967296 is greater than the maximum of 4294967295"),
+        ("seed: 99999999999999999999", "is greater than the maximum"),
     ],
 )
 def test_other_slips_are_told_in_the_configs_words(config, text, what):
@@ -133,4 +143,5 @@ def test_names_in_quotes_and_numbers_with_a_point_are_right(config):
     check(
         config, f"datasets: {{'2024': {DATASET}}}\npairs: {{'on': {PAIR}}}\nruns: [{{dataset: '2024', pairs: ['on']}}]"
     )
+    check(config, "seed: 4294967295")
     check(config, "decoding: {temperature: 1.0e-4, tolerance: 2}\njudge: {near_tie_weight: 1.0}")

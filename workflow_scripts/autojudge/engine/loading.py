@@ -4,14 +4,17 @@ import copy
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError, safe_open
+from tokenizers import Tokenizer
 from transformers import PreTrainedConfig
 from transformers.quantizers import AutoHfQuantizer
 
-from autojudge.engine.settings import check_model_folder, expand_path
+from autojudge.engine.settings import AGAIN, check_model_folder, expand_path, weight_files
 from autojudge.errors import InputError
 
 # What computes in bfloat16, as torch.cpu.get_capabilities names it; elsewhere it is emulated.
@@ -59,6 +62,30 @@ def one_message(settings: Mapping[str, Any]) -> Iterator[None]:
         yield
     except Exception as fault:  # what transformers, the libraries below it and a model's own code raise has no end
         raise InputError(f"model {settings['model']}: {_explain(fault, settings)}") from fault
+
+
+def local_folder(settings: Mapping[str, Any]) -> Path | None:
+    """Return the local folder whose .safetensors files hold a model's weights, if there is one."""
+    folder = expand_path(settings["model"])
+    return folder if folder.is_dir() and not settings.get("gguf_file") else None
+
+
+def weight_headers(folder: Path) -> Iterator[tuple[str, list[int], str]]:
+    """Yield the name, shape and dtype (`F32`, `I8` and the like) of each weight in a folder, by the files' headers.
+
+    Raises
+    ------
+    InputError
+        A file of weights is missing or cut off.
+    """
+    for file in weight_files(folder):
+        try:
+            with safe_open(file, "pt") as weights:
+                for key in weights.keys():  # noqa: SIM118
+                    weight = weights.get_slice(key)
+                    yield key, weight.get_shape(), weight.get_dtype()
+        except (OSError, SafetensorError) as fault:
+            raise InputError(f"{file}: missing or cut off ({fault}); {AGAIN}") from fault
 
 
 def placement(settings: Mapping[str, Any]) -> str:
@@ -146,7 +173,28 @@ def _explain(fault: Exception, settings: Mapping[str, Any]) -> str:
             f"cannot be loaded: its config.json has {' and '.join(f'`{key}`' for key in keys)} {fault}, unknown to "
             f"transformers {transformers.__version__}; correct config.json or choose another model"
         )
-    return f"cannot be loaded ({first}); check the folder or the name"
+    damage = _damage(fault, local_folder(settings))
+    return f"cannot be loaded: {damage}" if damage else f"cannot be loaded ({first}); check the folder or the name"
+
+
+def _damage(fault: Exception, folder: Path | None) -> str | None:
+    """Return which large file of a local folder is damaged, too slow to be read before each load; None if none is."""
+    if folder is None:
+        return None
+    if isinstance(fault, SafetensorError):
+        try:
+            list(weight_headers(folder))
+        except InputError as named:
+            return str(named)
+    file = folder / "tokenizer.json"
+    try:
+        if file.is_file():
+            Tokenizer.from_file(str(file))
+            lacking = {"added_tokens"} - json.loads(file.read_text(encoding="utf-8")).keys()
+            return f'{file} has no list `{lacking.pop()}`; add `"added_tokens": []`, or {AGAIN}' if lacking else None
+    except Exception as reason:  # tokenizers raises no kind of its own
+        return f"{file} holds no tokenizer ({reason}); {AGAIN}"
+    return None
 
 
 def _first_line(fault: Exception) -> str:

@@ -1,9 +1,10 @@
 """Load a pair of models and check that they can work together."""
 
+import json
 import logging
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,18 +17,20 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import cached_file
 
 from autojudge.engine.compatibility import check_layers, check_slot_cache
 from autojudge.engine.head import shallow_copy
 from autojudge.engine.loading import check_quantized, from_hub, one_message, placement, slow_dtype
 from autojudge.engine.rope import longest_text
 from autojudge.engine.settings import expand_path, own_models
-from autojudge.engine.weights import LOADING, check_filled
+from autojudge.engine.weights import LOADING, check_filled, check_floats
 from autojudge.errors import InputError
 from autojudge.reading.prompts import check_arguments
 from autojudge.reading.turns import end_tokens, hide_end_of_turn
 
 logger = logging.getLogger("autojudge")
+TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")  # all that counts of how a model's files say to generate
 PROBE = "A test of 12,345 words: x = 3/4, naïve café.\n\tThe final answer is 42."
 
 
@@ -153,16 +156,17 @@ def first_layers(model: PreTrainedModel, count: int) -> PreTrainedModel:
 def load_model(settings: Mapping[str, Any]) -> PreTrainedModel:
     """Load one model for inference. Raises InputError like `load_pair`, and where its weights do not fill it."""
     place = placement(settings)
-    options = {} if place == "cpu" else {"device_map": place}
+    options: dict[str, Any] = {} if place == "cpu" else {"device_map": place}
     if options and not torch.cuda.is_available():
         raise InputError(f"model {settings['model']}: {place} asked for, but no GPU is visible here")
     if warning := slow_dtype(settings):
         logger.warning("%s", warning)
     if not settings.get("gguf_file"):
         _text_config(settings)
-    dtype = getattr(torch, settings["dtype"])
-    model, info = from_hub(AutoModelForCausalLM, settings, dtype=dtype, **options, **LOADING)
+    options |= {"dtype": getattr(torch, settings["dtype"]), "generation_config": load_generation_config(settings)}
+    model, info = from_hub(AutoModelForCausalLM, settings, **options, **LOADING)
     check_filled(info, settings["model"], quantized=getattr(model, "hf_quantizer", None) is not None)
+    check_floats(model, settings)
     if getattr(model, "_hf_peft_config_loaded", False):
         raise InputError(f"model {settings['model']}: it is an adapter; merge it (merge_and_unload) and save the whole")
     model.eval().requires_grad_(False)
@@ -176,14 +180,26 @@ def context_length(settings: Mapping[str, Any]) -> int:
 
 
 def load_generation_config(settings: Mapping[str, Any]) -> GenerationConfig:
-    """Return how a model generates by its files, weights not loaded. Raises InputError like `load_pair`."""
+    """Return the tokens of a model's generation_config.json, or else of its config; weights are not loaded.
+
+    Other keys count for nothing here, and nor do faults in them.
+
+    Raises
+    ------
+    InputError
+        Like `load_pair`, and where generation_config.json holds no mapping.
+    """
+    name, revision = str(expand_path(settings["model"])), settings["revision"] or "main"
     try:
-        return GenerationConfig.from_pretrained(
-            os.path.expanduser(settings["model"]), revision=settings["revision"] or "main"
+        held = json.loads(
+            Path(cached_file(name, "generation_config.json", revision=revision)).read_text(encoding="utf-8")
         )
+        return GenerationConfig(**{key: held.get(key) for key in TOKENS})
     except OSError:  # it has none of its own
-        return GenerationConfig.from_model_config(from_hub(AutoConfig, settings))
-    except (ValueError, TypeError) as fault:
+        config = from_hub(AutoConfig, settings)
+        known = [{key: getattr(part, key, None) for key in TOKENS} for part in (config, config.get_text_config())]
+        return GenerationConfig(**{key: known[1][key] if known[0][key] is None else known[0][key] for key in TOKENS})
+    except (ValueError, TypeError, AttributeError) as fault:
         raise InputError(
             f"model {settings['model']}: generation_config.json is not right ({fault}); mend it"
         ) from fault

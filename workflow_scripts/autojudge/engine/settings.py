@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from autojudge.errors import InputError
+from autojudge.errors import InputError, refuse_pointer
 
 Models = Mapping[str, Mapping[str, Any]]  # what identifies a pair's models, by role (fingerprints.identify_models)
 # Suffixes of the files that loading a model may read.
 READ = {".json", ".safetensors", ".gguf", ".model", ".txt", ".jinja", ".tiktoken", ".py"}
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")  # the first of them that is there is loaded
 ADAPTER = "adapter_config.json"
+# Files that hold a mapping. Without a readable generation_config.json transformers goes on without its end tokens.
+MAPPINGS = ("config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json")
+AGAIN = "copy or download the model again"
 
 
 def own_models(pair: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -45,8 +48,7 @@ def model_files(folder: Path) -> list[Path]:
 def _check_link(path: Path) -> None:
     if path.is_symlink() and not path.exists():
         raise InputError(
-            f"{path}: links to {os.readlink(path)}, which is gone; copy or download the model again (`hf download`), "
-            "or remove the link"
+            f"{path}: links to {os.readlink(path)}, which is gone; {AGAIN} (`hf download`), or remove the link"
         )
 
 
@@ -57,7 +59,7 @@ def check_model_folder(model: str, key: str, gguf_file: str | None = None) -> No
     ------
     InputError
         The folder is missing, lacks config, weights or a tokenizer, or the GGUF file that holds all three, has a link
-        whose file is gone, or holds an adapter.
+        whose file is gone, a Git LFS pointer, or JSON that is not what it has to be, or holds an adapter.
     """
     folder = expand_path(model)
     _check_link(folder)
@@ -74,6 +76,7 @@ def check_model_folder(model: str, key: str, gguf_file: str | None = None) -> No
     if gguf_file:
         if not (folder / gguf_file).is_file():
             raise InputError(f"config key `{key}`: folder {model} has no {gguf_file}; check `gguf_file`")
+        refuse_pointer(folder / gguf_file)
         return
     held = {
         "config": "config.json" in names,
@@ -83,7 +86,50 @@ def check_model_folder(model: str, key: str, gguf_file: str | None = None) -> No
     for what, there in held.items():
         if not there:
             raise InputError(f"config key `{key}`: folder {model} has no {what}; save the model with save_pretrained")
-    _check_json(folder / "generation_config.json")  # else transformers goes on without it, and its end tokens
+    _check_files(folder, names)
+
+
+def _check_files(folder: Path, names: set[str]) -> None:
+    """Check the files of a model that are read in no time; a damaged tokenizer.json is told by the load."""
+    for name in MAPPINGS:
+        _check_json(folder / name)
+    _check_quantization(folder / "config.json")
+    tokenizer = next((name for name in ("tokenizer.json", "tokenizer.model") if name in names), None)
+    for file in weight_files(folder) + ([folder / tokenizer] if tokenizer else []):
+        if not file.is_file():
+            raise InputError(f"{file}: missing or cut off ({WEIGHTS[1]} names it); {AGAIN}")
+        refuse_pointer(file)
+    index = folder / WEIGHTS[1]
+    if WEIGHTS[0] not in names and not isinstance(_check_json(index).get("metadata"), dict):  # transformers asks for it
+        raise InputError(f'{index}: has no mapping `metadata`; add `"metadata": {{}}`, or {AGAIN}')
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the .safetensors files that transformers loads from a folder; one may be missing.
+
+    Raises
+    ------
+    InputError
+        The index of several is none.
+    """
+    single, index = (folder / name for name in WEIGHTS)
+    if single.is_file() or not index.is_file():
+        return [single] if single.is_file() else []
+    files = _check_json(index, "index").get("weight_map")
+    if not isinstance(files, dict) or not files or not all(isinstance(name, str) for name in files.values()):
+        raise InputError(f"{index}: has no `weight_map`, the file of each weight by its name; {AGAIN}")
+    return sorted({folder / name for name in files.values()})
+
+
+def _check_quantization(file: Path) -> None:
+    held = _check_json(file)
+    for part in (held, *(entry for entry in held.values() if isinstance(entry, dict))):
+        told = part.get("quantization_config")
+        if told is not None and not (isinstance(told, dict) and told):
+            raise InputError(
+                f"{file}: `quantization_config` is {json.dumps(told)}, no mapping with a `quant_method`; take it out "
+                f"if the weights are not quantized, or {AGAIN}"
+            )
 
 
 def _check_adapter(folder: Path, names: set[str], key: str) -> None:
@@ -102,14 +148,17 @@ def _check_adapter(folder: Path, names: set[str], key: str) -> None:
     raise InputError(f"config key `{key}`: folder {folder} holds an adapter of {base}, and no model; {merge}")
 
 
-def _check_json(file: Path) -> dict[str, Any]:
+def _check_json(file: Path, kind: str = "JSON") -> dict[str, Any]:
     """Return what a JSON file of a model folder holds, if it is there; raise InputError where it is damaged."""
+    if not file.exists():
+        return {}
+    refuse_pointer(file)
     try:
-        held = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        held = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as fault:
-        raise InputError(f"{file}: cut off or no JSON ({fault}); copy or download the model again") from fault
+        raise InputError(f"{file}: cut off or no {kind} ({fault}); {AGAIN}") from fault
     if not isinstance(held, dict):
-        raise InputError(f"{file}: holds no mapping; copy or download the model again")
+        raise InputError(f"{file}: holds no mapping but {json.dumps(held):.40}; {AGAIN}")
     return held
 
 

@@ -1,18 +1,17 @@
 """Weights against the config: what is missing, what is left over, and how much memory they take."""
 
-import json
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from transformers import AutoConfig, AutoModelForCausalLM
+from huggingface_hub import try_to_load_from_cache
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from autojudge.engine.loading import from_hub, one_message, quantization
-from autojudge.engine.settings import WEIGHTS, expand_path
+from autojudge.engine.loading import from_hub, local_folder, one_message, quantization, weight_headers
+from autojudge.engine.settings import expand_path
 from autojudge.errors import InputError
 
 # For `from_pretrained`, so that `check_filled` is told of everything at once.
@@ -21,31 +20,35 @@ LOADING = {"output_loading_info": True, "ignore_mismatched_sizes": True}
 COMPUTED = re.compile(
     r"(^|\.)(inv_freq|causal_mask|masked_bias|embed_positions|position_ids|version)$|(attn|attention)\.bias$"
 )
+FLOATS = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"}  # as headers name what can be cast to another float
 NAMED = 4  # keys of each kind that a message names
 
 
 def check_weights(settings: Mapping[str, Any]) -> None:
-    """Check the weights of a local folder against its config by their names and shapes; none is read.
+    """Check the weights of a local folder against its config by their names, shapes and dtypes; none is read.
 
     Left to the load are models of the hub, GGUF files, quantized weights and code that comes with a model.
 
     Raises
     ------
     InputError
-        A file is missing or cut off, the config is not usable, or weights are missing, left over or of another shape.
+        A file is missing or cut off, the config is not usable, or weights are missing, left over, of another shape or
+        whole numbers.
     """
-    if _folder(settings) is None:
+    folder = local_folder(settings)
+    if folder is None:
         return
     config, dtype = from_hub(AutoConfig, settings), getattr(torch, settings["dtype"])
     if quantization(config) or (settings["trust_remote_code"] and getattr(config, "auto_map", None)):
         return
-    tensors = {name: torch.empty(shape, dtype=dtype, device="meta") for name, shape in _shapes(settings)}
+    tensors = {name: torch.empty(shape, dtype=dtype, device="meta") for name, shape, _ in weight_headers(folder)}
     with one_message(settings):
         with torch.device("meta"):
             empty = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
         options = {"config": empty.config, "state_dict": tensors, "device_map": "meta", "dtype": dtype}
         _, info = type(empty).from_pretrained(None, **options, **LOADING)
     check_filled(info, settings["model"])
+    check_floats(empty, settings)
 
 
 def check_filled(info: Mapping[str, Any], name: str, quantized: bool = False) -> None:
@@ -77,6 +80,41 @@ def check_filled(info: Mapping[str, Any], name: str, quantized: bool = False) ->
         )
 
 
+def check_floats(model: PreTrainedModel, settings: Mapping[str, Any]) -> None:
+    """Refuse a model whose files hold whole numbers where it has floats, which a load would cast without a word.
+
+    Those of the hub are checked in the cache, once loaded; GGUF files and quantized weights pass.
+
+    Raises
+    ------
+    InputError
+        Names the keys and the remedy.
+    """
+    folder = local_folder(settings) or _cached(settings)
+    if folder is None or quantization(model.config):
+        return
+    whole = tuple(f".{key}" for key, tensor in model.state_dict().items() if not tensor.is_floating_point())
+    odd = [
+        f"{key}: {dtype}"
+        for key, _, dtype in weight_headers(folder)
+        if dtype not in FLOATS and not COMPUTED.search(key) and not f".{key}".endswith(whole)
+    ]
+    if odd:
+        raise InputError(
+            f"model {settings['model']}: {len(odd)} of its weights are no floats ({_first(odd)}), and its config.json "
+            "has no `quantization_config` that tells what they stand for; copy that over from where the weights were "
+            "quantized, or save the model in float32, bfloat16 or float16"
+        )
+
+
+def _cached(settings: Mapping[str, Any]) -> Path | None:
+    """Return the folder of the hub's cache that holds a model, if there is one."""
+    if settings.get("gguf_file") or expand_path(settings["model"]).exists():
+        return None
+    config = try_to_load_from_cache(settings["model"], "config.json", revision=settings["revision"] or "main")
+    return Path(config).parent if isinstance(config, str) else None
+
+
 def _by(shape: Collection[int]) -> str:
     return " x ".join(map(str, shape))
 
@@ -103,32 +141,5 @@ def weight_bytes(settings: Mapping[str, Any]) -> int:
         A file of weights is missing or cut off.
     """
     dtype: torch.dtype = getattr(torch, settings["dtype"])
-    return sum(math.prod(shape) for _, shape in _shapes(settings)) * dtype.itemsize
-
-
-def _folder(settings: Mapping[str, Any]) -> Path | None:
-    """Return the local folder whose .safetensors files hold a model's weights, if there is one."""
-    folder = expand_path(settings["model"])
-    return folder if folder.is_dir() and not settings.get("gguf_file") else None
-
-
-def _shapes(settings: Mapping[str, Any]) -> Iterator[tuple[str, list[int]]]:
-    """Yield the name and shape of each weight in a local folder, by the files' headers."""
-    folder = _folder(settings)
-    for file in _weight_files(folder) if folder else []:
-        try:
-            with safe_open(file, "pt") as weights:
-                yield from [(key, weights.get_slice(key).get_shape()) for key in weights.keys()]  # noqa: SIM118
-        except (OSError, SafetensorError) as fault:
-            raise InputError(f"{file}: missing or cut off ({fault}); copy or download the model again") from fault
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    """Return the files of weights that transformers loads from a folder."""
-    single, index = (folder / name for name in WEIGHTS)
-    if single.is_file() or not index.is_file():
-        return [single] if single.is_file() else []
-    try:
-        return sorted({folder / name for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
-    except (ValueError, KeyError, TypeError, AttributeError) as fault:
-        raise InputError(f"{index}: cut off or no index ({fault}); copy or download the model again") from fault
+    folder = local_folder(settings)
+    return sum(math.prod(shape) for _, shape, _ in (weight_headers(folder) if folder else ())) * dtype.itemsize

@@ -75,12 +75,14 @@ class MathEquality:
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+            library = Path(__file__).parents[2]  # where the process starts, as PYTHONPATH holds no path with a colon
+            environment = os.environ | {"PYTHONPATH": str(library)}
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "autojudge.reading.math_equality"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=environment,
+                cwd=library,
             )
             self._ask(self._process, ["1", "1"], START_SECONDS)
         return self._process

@@ -2,7 +2,8 @@
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 # The day that templates are given, whichever way they ask, so that prompts, and with them labels, are the same on every
 # day; Llama 3.1's template falls back to it.
 TEMPLATE_DATE = datetime(2024, 7, 26)
+# What only control tokens look like: a word in angle or square brackets, or between bars (DeepSeek's are wide).
+CONTROL = re.compile(r"<[^<>]*\w[^<>]*>|\[[^\[\]]*\w[^\[\]]*\]|[|\uff5c].*\w.*[|\uff5c]", re.DOTALL)
 ARGUMENTS_KEY = "target.chat_template_kwargs"
 
 
@@ -114,7 +117,8 @@ def encode_chat(
 ) -> list[int]:
     """Return the tokens of a chat up to where the model's answer begins.
 
-    Control tokens come from the chat template alone: one that is spelled in a message is text there.
+    Control tokens come from the chat template alone: one that is spelled in a message is text there. They are all
+    special tokens, and of the other added ones those that the template writes or that look like it (`CONTROL`).
 
     Parameters
     ----------
@@ -126,10 +130,24 @@ def encode_chat(
     InputError
         The tokenizer has no chat template, or one that refuses the chat.
     """
-    tokens: list[int] = apply_template(
-        messages, tokenizer, arguments, add_generation_prompt=True, return_dict=False, sanitize_control_tokens=True
-    )
+    with _controls(tokenizer):
+        tokens: list[int] = apply_template(
+            messages, tokenizer, arguments, add_generation_prompt=True, return_dict=False, sanitize_control_tokens=True
+        )
     return tokens
+
+
+@contextmanager
+def _controls(tokenizer: "PreTrainedTokenizerBase") -> Iterator[None]:
+    """Let the tokenizer take for control tokens, besides those that transformers knows, what looks like one."""
+    own = tokenizer.chat_control_tokens
+    added = [token.content for token in tokenizer.added_tokens_decoder.values()]
+    known = tokenizer._get_control_tokens(_template_of(tokenizer))
+    tokenizer.chat_control_tokens = [*known, *filter(CONTROL.search, added)]
+    try:
+        yield
+    finally:
+        tokenizer.chat_control_tokens = own
 
 
 def apply_template(

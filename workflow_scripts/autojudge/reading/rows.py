@@ -10,13 +10,23 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from autojudge.errors import InputError
+from autojudge.errors import InputError, refuse_pointer
 
 KINDS = {str: "text", bool: "true or false", int: "whole number", float: "number"}  # what a column may hold
 
 
 UNREADABLE: list[Any] = []  # stands for a JSON value that Python does not take, which is right for no column
 LONGEST_NUMBER = 4000  # digits
+# What files of other kinds begin with, and what makes lines of them.
+OTHERS = {
+    b"\x1f\x8b": "packed by gzip; unpack it (`gunzip -c FILE > ROWS.jsonl`)",
+    b"\x28\xb5\x2f\xfd": "packed by zstd; unpack it (`zstd -dc FILE > ROWS.jsonl`)",
+    b"\xfd7zXZ": "packed by xz; unpack it (`xz -dc FILE > ROWS.jsonl`)",
+    b"BZh": "packed by bzip2; unpack it (`bzip2 -dc FILE > ROWS.jsonl`)",
+    b"PK\x03\x04": "a zip archive; unpack it (`unzip -p FILE > ROWS.jsonl`)",
+    b"PAR1": "a parquet file; name it .parquet",
+}
+HEAD = 2**20  # characters in which the kind of a file shows
 
 _BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]')
 
@@ -106,6 +116,7 @@ def _read_file(name: str, wanted: Iterable[str]) -> Iterator[tuple[int, Any]]:
         raise InputError(f"{name}: no such dataset file; check the config key `source`")
     if path.suffix not in (".jsonl", ".parquet"):
         raise InputError(f"{name}: only .jsonl and .parquet files are read; convert it")
+    refuse_pointer(path)
     try:
         yield from _read_parquet(path, wanted) if path.suffix == ".parquet" else _read_lines(path)
     except InputError:
@@ -133,18 +144,51 @@ def _read_parquet(path: Path, wanted: Iterable[str]) -> Iterator[tuple[int, dict
 
 
 def _read_lines(path: Path) -> Iterator[tuple[int, Any]]:
+    _check_kind(path)
+    first = True
     with path.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             try:
-                yield number, _decode(line)
+                row = _decode(line)
             except json.JSONDecodeError as fault:
+                if first:
+                    _check_lines(path)
                 if not _is_unicode(line):
                     raise InputError(
                         f"{path}: is not UTF-8 text at line {number}; save it as UTF-8, or fix the config key `source`"
                     ) from fault
                 raise InputError(f"{path}: line {number} is not JSON ({fault}); fix or drop that line") from fault
+            if first and isinstance(row, list):
+                _check_lines(path)
+            yield number, row
+            first = False
+
+
+def _check_kind(path: Path) -> None:
+    with path.open("rb") as content:
+        head = content.read(max(map(len, OTHERS)))
+    for start, kind in OTHERS.items():
+        if head.startswith(start):
+            raise InputError(f"{path}: is no text with a row a line but {kind}")
+
+
+def _check_lines(path: Path) -> None:
+    """Raise InputError where a file, whose first line is no row, is JSON of another form."""
+    with path.open(encoding="utf-8-sig", errors="surrogateescape") as content:
+        head = content.read(HEAD).strip()
+    try:
+        value, end = json.JSONDecoder().raw_decode(head)
+    except (ValueError, RecursionError):  # it goes on, or is cut off
+        value, end = None, len(head)
+    if head.startswith("[") and end == len(head):
+        form, remedy = "is one JSON array", "jq -c '.[]'"
+    elif head[:2].strip() == "{" or (isinstance(value, dict) and "\n" in head[:end]):
+        form, remedy = "is JSON whose objects span several lines (pretty-printed)", "jq -c ."
+    else:
+        return
+    raise InputError(f"{path}: {form}; write a row a line, as `{remedy} FILE > ROWS.jsonl` does")
 
 
 def _decode(line: str) -> Any:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from autojudge.engine.settings import check_model_folder, expand_path, own_models
-from autojudge.errors import InputError
+from autojudge.errors import InputError, refuse_pointer
 from autojudge.judging.classifiers import check_classifier
 from autojudge.rules import rule_needs
 from autojudge.tables.feature_names import BLOCKS
@@ -181,10 +181,13 @@ def _check_files(dataset: Mapping[str, Any], key: str) -> None:
     if isinstance(source, str) and (expand_path(source).is_file() or Path(source).suffix in (".jsonl", ".parquet")):
         raise InputError(f"config key `{key}`: {source} is a file; give `source: {{train: FILE, test: FILE}}`")
     for origin, part in source.items() if isinstance(source, Mapping) else ():
-        if isinstance(part, str) and not expand_path(part).is_file():
+        if not isinstance(part, str):
+            continue
+        if not expand_path(part).is_file():
             raise InputError(
                 f"config key `{key}.{origin}`: no such file {part} in {Path.cwd()}; put it there or name another"
             )
+        refuse_pointer(expand_path(part))
 
 
 def _check_member(check: Callable[[str], object], name: str, key: str) -> None:

@@ -109,7 +109,14 @@ def _explain(fault: jsonschema.ValidationError) -> str:
         hint = " (a space is to follow its colon)" if any(":" in key for key in unknown) else ""
         return f"unknown key {', '.join(f'`{u}`' for u in unknown)}{hint}; known are {', '.join(sorted(known))}"
     if fault.validator == "contains":
-        return f"`{fault.validator_value['const']}` must be among {fault.instance}; config/config.schema.yaml says why"
+        misread = (
+            f"; {_shown(item)} is no name{hint}" for item in fault.instance if (hint := remedy(item, {"string"}))
+        )
+        among = f"[{', '.join(map(_shown, fault.instance))}]"
+        return (
+            f"`{fault.validator_value['const']}` must be among {among}{next(misread, '')}; config/config.schema.yaml "
+            "says why"
+        )
     message = fault.message.replace(repr(fault.instance), _shown(fault.instance), 1)
     return f"{message}{remedy(fault.instance, _wanted(fault))}; config/config.schema.yaml describes it"
 
