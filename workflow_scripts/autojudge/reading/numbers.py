@@ -2,8 +2,8 @@ r"""Numbers as people write them, read as exact fractions.
 
 "$1,234.50", "1 234.5", "1,20,000", "2½", "1.5 \times 10^6", "1e5" and "3 million" are numbers. What nobody can read
 surely is a number without a value: a time of day (5:30), a sum in two units (3 dollars and 50 cents), a decimal comma
-(1,5), groups of other sizes (1,23,4), a value of thousands of digits, dozens and scale words of other languages, a
-range (10~12), a remainder.
+(1,5), groups of other sizes (1,23,4), a value of thousands of digits, scale words of other languages, a range
+(10~12), a remainder.
 """
 
 import re
@@ -17,7 +17,7 @@ LARGEST_BITS = 13_000  # Python writes 4,300 digits
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12, "lakh": 5, "lac": 5, "crore": 7}
 _LETTERS = {"k": 3, "m": 6, "mn": 6, "b": 9, "bn": 9}
 _UNSURE = (  # words after a number that change its value; what they are worth is for no reader to guess
-    "dozens? score gross thirds? quarters fifths? sixths? eighths? tenths? halves",
+    "thirds fifths sixths eighths tenths halves",
     "mil mill mille mio mrd mld mln tsd tausend hundert millionen milliarden milliards? millones millón milhões milhão",
     "milioni miliardi miljoen milyon milyar tys tysięcy тыс тысяч[аи]? млн миллион(?:а|ов)? млрд миллиард(?:а|ов)?",
     "tỷ triệu nghìn ngàn ribu juta",
@@ -77,6 +77,7 @@ _WORDS = r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+
 _SECOND = r"\.?,?(?: (?:and|plus|&))? \d[\d.,]* ?"
 _SUM = "|".join(
     [rf" ?(?:{units})\b(?:{_SECOND}(?:{units})\b|(?= and a (?:half|quarter)))" for units in _DIMENSIONS]
+    + [rf" ?(?:feet|foot|ft)\b{_SECOND}in\b"]
     + [r" (?:dollars|euros|pounds) \d+\b(?! ?[\w/])", r"(?: and)? \d+ ?(?:cents?|paise|pence|[pc]\b|¢)"]
 )
 _RANGE = r"(?:[~—]|\.\.+|\s?±\s?|\s?\+/-\s?)\d+|, 0\d\d(?!\d)|,? (?:[Rr]|remainder) ?\d+\b"
