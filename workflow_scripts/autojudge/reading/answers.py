@@ -35,9 +35,12 @@ _NOT = re.compile(r"\b(?:not|instead of|rather than)[\s$(\\]*$")
 _BOX = re.compile(r"\\(?:f|frame)?box(?:ed)?(?:\s*\{|\s+(?P<bare>-?[\d.,]+))")
 _ITEM = re.compile(r"\n[ \t]*(?:[-*•]|\(?\w{1,2}[.)])(?=\s)")  # of a list
 _LATEX_SPACE = re.compile(r"\\(?:text\s*(?=\{)|q?quad\b|[()\[\],;:! ])")
-_STEPS = set("so then thus hence therefore next finally which gives giving because since total if substitute".split())
-_JOINTS = set("and or well both".split())
-_SENTENCE_END = re.compile(r"(?<!\b(?:lb|oz|ft|in|hr))(?<!\b(?:lbs|hrs|min|sec|Mio|Mrd|Tsd))[.!?](?=\s|$)|\n")
+_STEP_WORDS = re.compile(r"\b(?:so|then|thus|hence|therefore|next|finally|which|gives|giving|because|since|total|if)\b")
+_JOINT_WORDS = re.compile(r"\b(?:and|or|as well as|both)\b")
+_UNIT_STOP = r"\.\s\d"  # no sentence ends within 6 lb. 4 oz.
+_SENTENCE_END = re.compile(
+    rf"(?!(?<=\b(?:lb|oz|ft|in|hr)){_UNIT_STOP})(?!(?<=\b(?:lbs|hrs|min|sec)){_UNIT_STOP})[.!?](?=\s|$)|\n"
+)
 _CLAUSE_END = re.compile(r"[,;:](?=\s)|\b(?:and|so)\b")
 _REASON = re.compile(r"\b(?:since|because|as|where|if|when)\b")
 _BRACKETS = re.compile(r"(?<=[\w%])\s+(?:\([^()]*\)|\[[^\[\]]*\])")
@@ -62,9 +65,13 @@ _DEPENDENT = re.compile(  # of a sentence in words, what tells something else th
     re.IGNORECASE,
 )
 _RESULT = re.compile(
-    r"\b(?:so|which (?:is|makes|gives)|leaving|therefore|thus)\b(?!.*\b(?:can|could)\b)|,(?=[^,]*\b(?:total|altogether)\b)"
+    r"\b(?:so|which (?:is|makes|gives)|leaving|therefore|thus)\b(?!.*\b(?:can|could)\b)|"
+    r",(?=[^,]*\b(?:total|altogether)\b)"
 )
-_FACTORS = set("dozen dozens score gross or more less than about k x y z n i e pi π".split())
+_FACTOR = re.compile(  # beside a gold answer's number, what makes it another value or none
+    r"[<>≤≥+!√…π]|\.\.|(?<![^\W\d])(?:dozens?|score|gross|or|more|less|than|about|pi|[kxyznie])(?![^\W\d])",
+    re.IGNORECASE,
+)
 _DENIED = re.compile(r"\b(?:not|instead of|rather than)\s+[$£€¥₹]?-?(?=\d)")
 _HASHES = re.compile(  # GSM8K's sign of the answer, and no heading of a numbered part
     rf"####\s*(?!\s)(?=(?:minus |negative )?\s*{_VALUE})(?!\d{{1,2}}[.):]\s+(?!Problem|Question|Q\b|User|Human)\w)"
@@ -85,8 +92,10 @@ _RUN_ON = re.compile(
 )
 _TOPIC = r"(?:problem|question|exercise|example|task|puzzle)"
 _NEXT = re.compile(  # after an answer, what begins another problem
-    rf"\n\W{{0,6}}(?:(?:next|new|another) )?{_TOPIC}\b *\d*\W{{0,3}}(?:[.:]|\n)|\n\W{{0,4}}(?:input|student|teacher)\W{{0,3}}:|\n#\d+\b|"
-    rf"\b(?:here(?:'s| is)|let(?:'s| us)|now)\b[^.!?\n\d]*\b(?:another|new|next|one more)\b[^.!?\n\d]{{0,20}}\b{_TOPIC}\b",
+    rf"\n\W{{0,6}}(?:(?:next|new|another) )?{_TOPIC}\b *\d*\W{{0,3}}(?:[.:]|\n)|\n#\d+\b|"
+    r"\n\W{0,4}(?:input|student|teacher)\W{0,3}:|"
+    r"\b(?:here(?:'s| is)|let(?:'s| us)|now)\b[^.!?\n\d]*\b(?:another|new|next|one more)\b[^.!?\n\d]{0,20}"
+    rf"\b{_TOPIC}\b",
     re.IGNORECASE,
 )
 _GIVEN = re.compile(rf"{_STATEMENT.pattern}|{_BOX.pattern}|{_HASHES.pattern}", _STATEMENT.flags)
@@ -162,10 +171,10 @@ def boxed_answers(text: str) -> list[str]:
 def _are_joint(between: str) -> bool:
     """Tell whether what stands between two boxes makes them one answer: a list's signs, or a few words with "and"."""
     text = re.sub(r"\([^()]*\)", " ", _LATEX_SPACE.sub(" ", _ITEM.sub(",", between)))
-    words = re.findall(r"[A-Za-z]{2,}", text.lower())
-    if len(words) > 6 or _STEPS & set(words) or re.search(r"\n\s*\n|[.!?]\s|^[\s$]*\n[\s$]*$", text):
+    words = re.findall(r"[A-Za-z]{2,}", text)
+    if len(words) > 6 or _STEP_WORDS.search(text) or re.search(r"\n\s*\n|[.!?]\s|^[\s$]*\n[\s$]*$", text):
         return False
-    return bool(_JOINTS & set(words)) or not words
+    return not words or bool(_JOINT_WORDS.search(text))
 
 
 class _Box(NamedTuple):
@@ -213,9 +222,7 @@ def normalise_number(text: str) -> str | None:
     if len(numbers) != 1:
         return None
     rest = re.sub(r"^\s*\w+\s*=", "", text[: numbers[0].start]) + " " + text[numbers[0].end :]
-    if re.search(r"[<>≤≥+!√…]|\.\.", rest) or _FACTORS & set(re.findall(r"[^\W\d]+", rest.lower())):
-        return None
-    return _written(numbers[0]) or None
+    return None if _FACTOR.search(rest) else _written(numbers[0]) or None
 
 
 def _sentence(text: str) -> str:
@@ -264,7 +271,7 @@ def _bare(expression: str) -> str:
 
 
 def _number_stated(passage: str) -> str | None:
-    """Return the number that a passage gives as its answer: of equations the result, else the one value; None without."""
+    """Return the number that a passage gives as its answer: the result of its last equation, else its one value."""
     text = plain(passage)
     if _asserted(kept := _BRACKETS.sub("", text)):
         text = kept

@@ -2,9 +2,9 @@
 
 import re
 
-_NAMES = "|".join(  # of tags round a thought, alone or as a part: <scratch_pad>, <chain-of-thought>
-    "think thinking thoughts? reason reasoning reflect reflection analysis scratch scratchpad monologue plan planning cot draft "
-    "internal brainstorm deliberation rationale critique details".split()
+_NAMES = (  # of tags round a thought, alone or as a part: <scratch_pad>, <chain-of-thought>
+    "think|thinking|thoughts?|reason|reasoning|reflect|reflection|analysis|scratch|scratchpad|monologue|plan|planning|"
+    "cot|draft|internal|brainstorm|deliberation|rationale|critique|details"
 )
 _NAME = rf"(?:\w+[:_-])*?(?:{_NAMES})(?:[_-]\w+)*"
 _THOUGHT = re.compile(  # a tag that opens a thought, or one that closes it

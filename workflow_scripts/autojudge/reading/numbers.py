@@ -83,7 +83,8 @@ _SUM = "|".join(
 _RANGE = r"(?:[~—]|\.\.+|\s?±\s?|\s?\+/-\s?)\d+|, 0\d\d(?!\d)|,? (?:[Rr]|remainder) ?\d+\b"
 _UNSURE_SCALE = rf"[ -]?(?:[{_CHARACTER_SCALES}]|(?i:{'|'.join(' '.join(_UNSURE).split())})\b)"
 _NUMBER = re.compile(
-    rf"(?<![\w^√])(?:(?<!\.)|(?<=\.\.\.))(?<!\^-)(?P<range>(?:±|\\pm)\s?)?(?P<sign>(?:(?<![\w)\]])-)?(?:(?P<currency>[{CURRENCY}]) ?)?-?)"
+    rf"(?<![\w^√])(?:(?<!\.)|(?<=\.\.\.))(?<!\^-)(?P<range>(?:±|\\pm)\s?)?"
+    rf"(?P<sign>(?:(?<![\w)\]])-)?(?:(?P<currency>[{CURRENCY}]) ?)?-?)"
     rf"(?:(?P<whole>{_WHOLE}) {{1,2}}(?P<part>\d+/\d+)|(?P<over>{_WHOLE}\s?/\s?-?{_WHOLE})|"
     rf"(?P<hour>[1-9]\d?):00(?![\d:])|"
     rf"(?P<plain>(?:{_WHOLE}(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+(?!\w))?))"
