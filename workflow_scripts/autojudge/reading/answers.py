@@ -53,6 +53,7 @@ _UNIT = re.compile(
 _OPERATION = re.compile(r"[ %]*(?:[-+*×÷x/^≈→]|to\b|or\b)\s*[($]?\d")
 _ANOTHER = re.compile(  # after a number, what makes it one of several values
     rf"{_OPERATION.pattern}|\s+\d|[ %]*(?:\bout of|\bof|,? rounded to) *[$\d]|\s+[<≤]\s|\s+in \d+\W*$|"
+    r"\s+(?:dozens?|score|gross)\b|"
     r"(?:\s[A-Za-z]+){0,2}\s*(?:,|;|&|×|\*|,? (?:and|or|plus|minus))\s+(?:about |approximately |[A-Za-z]+:? )?[$£€]?\d"
     r"(?![\d,.]*\s+of\b)"
 )
@@ -303,7 +304,7 @@ def _result(equation: str) -> str:
     last = sides[-1]
     for side in [*sides[1:], sides[0]] if re.match(r"\W*[A-Za-z]", equation) else sides:
         numbers = _asserted(side)
-        calculation = len(numbers) > 1 or re.search(r"\d([a-z]\b|\s?/)", side)
+        calculation = len(numbers) > 1 or re.search(r"\d([a-z]\b|\s?/| dozen)", side)
         if numbers and side is last:
             return UNCLEAR if _OPERATION.match(side, numbers[0].end) else _written(numbers[0])
         if numbers and not calculation:

@@ -4,7 +4,7 @@ import re
 
 _NAMES = (  # of tags round a thought, alone or as a part: <scratch_pad>, <chain-of-thought>
     "think|thinking|thoughts?|reason|reasoning|reflect|reflection|analysis|scratch|scratchpad|monologue|plan|planning|"
-    "cot|draft|internal|brainstorm|deliberation|rationale|critique|details"
+    "cot|draft|internal|brainstorm|brainstorming|deliberation|rationale|critique|details"
 )
 _NAME = rf"(?:\w+[:_-])*?(?:{_NAMES})(?:[_-]\w+)*"
 _THOUGHT = re.compile(  # a tag that opens a thought, or one that closes it

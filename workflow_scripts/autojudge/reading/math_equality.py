@@ -47,7 +47,7 @@ _JOINTS = {"and", "or", "to", "base", "in base", "mod"}  # between two numbers, 
 _TEXT = re.compile(r"\\(?:text(?:rm|bf|it|sf|tt)?|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
 _SPACE = re.compile(r"\\[ ,;:!]|~|\\(?:left|right|q?quad)(?![A-Za-z])")
 _GROUPS = re.compile(r"(?<=\d)(?:\{,\}|\\[,!])+(?=\d)")
-_TWO_QUANTITIES = re.compile(r"\d\s*([A-Za-z]{2,}[A-Za-z ]*?)[.,]?\s*\d")
+_TWO_QUANTITIES = re.compile(r"\d\s*([A-Za-z]{2,}[A-Za-z ]*?|[mhgs](?=[. ]))[.,]?\s*\d")
 _EXPONENT = re.compile(r"(?:\^|\*\*)[\s{(]*(\d+(?:[\s{(]*\^[\s{(]*\d+)*)")
 _DIGITS = r"[0-9A-Fa-f]*\d[0-9A-Fa-f]*(?:\.[0-9A-Fa-f]+)?"
 _BASE = rf"(?:base[\s-]*)?(?:\d{{1,2}}|{'|'.join(_BASES)})\b"

@@ -26,7 +26,7 @@ _CHARACTER_SCALES = "十百千万萬億亿兆천만억"
 _DIMENSIONS = (  # two quantities of one dimension are one sum
     "dollars?|quarters?|dimes?|nickels?|penn(?:y|ies)|cents?|euros?|pounds?|pence|rupees?|paise",
     "years?|months?|weeks?|days?|hours?|hrs?|h|minutes?|mins?|min|m|seconds?|secs?|s",
-    "kilometers?|kilometres?|km|meters?|metres?|m|centimeters?|centimetres?|cm|miles?|yards?|feet|foot|ft|inch(?:es)?",
+    "kilometers?|kilometres?|km|meters?|metres?|m|centimeters?|centimetres?|cm|miles?|mi|yards?|yds?|feet|foot|ft|inch(?:es)?",
     "tons?|tonnes?|kilograms?|kg|grams?|g|pounds?|lbs?|ounces?|oz",
     "gallons?|quarts?|pints?|cups?|liters?|litres?|milliliters?|millilitres?|ml",
 )
