@@ -104,6 +104,35 @@ def equality():
         ("34_{5}", "19_{10}", True),
         ("34", "34_5", True),
         ("2F_{16}", "2E_{16}", False),
+        ("1.1_3", "1.1_4", False),
+        ("0.1_2", "0.5", False),
+        (r"41\text{ in base six}", r"41\text{ in base nine}", False),
+        (r"41_{\textrm{six}}", "(41)_6", True),
+        (r"41\ (\text{base } 6)", "41_6", True),
+        (r"1\,101_2", "1{,}101_2", True),
+        ("41_b", "41_c", False),
+        ("(3, 12_5)", "(3, 12_6)", False),
+        # Numbers as they are written:
+        ("7.1234567", "7.1234568", False),
+        ("(7.1234567, 1)", "(7.1234568, 1)", False),
+        ("3.0000001", "3", False),
+        (r"62.5\%", "62.5", True),
+        (r"62\frac12\%", "62.5", True),
+        (r"62.5\%", r"\frac58", True),
+        (r"0.58\overline{3}", r"\frac{7}{12}", True),
+        (r"0.222\ldots", r"\frac29", True),
+        (r"0.\overline{18}", r"0.\overline{19}", False),
+        # Units and text:
+        (r"2\text{ m }30\text{ cm}", r"2\text{ m }40\text{ cm}", False),
+        (r"2\text{ hours }30\text{ minutes}", "2", False),
+        (r"2\text{ boys and }3\text{ girls}", "2", False),
+        (r"4\text{ hours}", r"4\text{ minutes}", False),
+        (r"4\text{ feet}", r"4\text{ foot}", True),
+        (r"4\text{ cm}", "4", True),
+        (r"\text{4 boxes}", "4", True),
+        (r"\text{7 and 9}", "7,9", True),
+        (r"\text{C, D}", "C, D", True),
+        (r"\varnothing", r"\emptyset", True),
         # Roots of variables:
         (r"\sqrt{\frac{3}{n}}", r"\frac{\sqrt{3}}{\sqrt{n}}", True),
         (r"\sqrt{xy}", r"\sqrt{x}\sqrt{y}", True),
@@ -127,6 +156,12 @@ def test_a_comparison_that_does_not_end_is_given_up_and_the_next_one_works():
     equality.seconds = 10.0
     assert equality.same("1/4", "0.25")
     equality.close()
+
+
+def test_a_tower_of_powers_is_refused_at_once(equality):
+    start = time.monotonic()
+    assert not equality.same("8^{8^8}", "8^{8^9}") and not equality.same(r"\frac{1}{2^{10^{11}}}", "0")
+    assert equality.same("2^{2^{5}}", "2^{32}") and time.monotonic() - start < 5
 
 
 def test_comparisons_work_in_threads(equality):

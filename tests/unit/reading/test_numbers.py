@@ -40,6 +40,13 @@ READ = {
     "Rs. 1,50,000": 150_000,
     "$4M": 4_000_000,
     "2^20": 2**20,
+    r"4.\overline{09}": Fraction(45, 11),
+    "0.8333...": Fraction(5, 6),
+    "1.2\u0305": Fraction(11, 9),
+    "7 times 10^3": 7000,
+    "٩٬٨٧٦": 9876,
+    r"\underline{98}": 98,
+    r"\textcolor{blue}{98}": 98,
 }
 UNCLEAR = [
     "6:45",
@@ -55,6 +62,31 @@ UNCLEAR = [
     "4 dollars and 5 cents",
 ]
 UNCLEAR += ["1 hour 20 minutes", "2 million 300 thousand", "3 thousand and five", "2^3^4", "$5 and 20 cents", "5' 10"]
+UNCLEAR += [
+    "4万",
+    "2億",
+    "6 Millionen",
+    "7 Mrd",
+    "9 тысяч",
+    "4 tỷ",
+    "5h 20m",
+    "5 ft 3 in",
+    "9 lb. 2 oz.",
+    "5′3″",
+    "3 fifths",
+]
+UNCLEAR += [
+    "4 hours & 5 minutes",
+    "£6 20p",
+    "Rs 6 and 20 paise",
+    "7 euros 20",
+    "±4",
+    "8 ± 1",
+    "8~9",
+    "8..9",
+    "9 R 1",
+    "200, 000",
+]
 
 
 @pytest.mark.parametrize("text, value", READ.items())
@@ -70,7 +102,15 @@ def test_what_nobody_can_read_surely_is_one_number_without_a_value(text):
 
 
 @pytest.mark.parametrize(
-    "text, values", [("5 m long", [5]), ("5m", [5]), ("20 kg", [20]), ("4 hundred-dollar bills", [4])]
+    "text, values",
+    [
+        ("5 m long", [5]),
+        ("5m", [5]),
+        ("20 kg", [20]),
+        ("4 m² wide", [4]),
+        ("76 sixth graders", [76]),
+        ("4 hundred-dollar bills", [4]),
+    ],
 )
 def test_a_unit_is_no_factor(text, values):
     assert [number.value for number in find_numbers(plain(text))] == values

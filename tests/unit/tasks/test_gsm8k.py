@@ -82,7 +82,29 @@ def test_a_gold_answer_is_read_as_a_person_reads_it(write, written, gold):
     assert [example.gold for example in load(rows, rows)] == [gold, gold]
 
 
-@pytest.mark.parametrize("written", ["6:15", "4 dollars and 25 cents", "3-4", "2,5", "5 or 6", "1e5000", "8 8 8"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "6:15",
+        "4 dollars and 25 cents",
+        "3-4",
+        "2,5",
+        "5 or 6",
+        "1e5000",
+        "8 8 8",
+        "4 dozen",
+        "3 score",
+        "4 k",
+        "7x",
+        "2\\pi",
+        "<7",
+        "7+",
+        "6!",
+        "04:00",
+        "7 or more",
+        "3 R 1",
+    ],
+)
 def test_a_gold_answer_that_is_not_read_surely_is_refused(write, written):
     with pytest.raises(InputError, match="a.jsonl: row 2: no number after #### .* read surely; write it like 18"):
         load(write("a.jsonl", [ROW, ROW | {"answer": f"So\n#### {written}"}]), write("b.jsonl", [ROW]))

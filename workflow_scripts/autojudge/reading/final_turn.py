@@ -2,18 +2,28 @@
 
 import re
 
-_NAMES = "think|thinking|thoughts?|reason|reasoning|reflection|analysis|scratchpad|inner_monologue"
+_NAMES = (  # of tags round a thought, alone or as a part: <scratch_pad>, <chain-of-thought>
+    "think|thinking|thoughts?|reason|reasoning|reflect|reflection|analysis|scratch|scratchpad|monologue|plan|planning|"
+    "cot|draft|internal|brainstorm|brainstorming|deliberation|rationale|critique|details"
+)
+_NAME = rf"(?:\w+[:_-])*?(?:{_NAMES})(?:[_-]\w+)*"
 _THOUGHT = re.compile(  # a tag that opens a thought, or one that closes it
-    rf"(?P<opens><(?:seed:|ant:)?(?:{_NAMES})(?:\s[^<>]*)?>|\[THINK\]|◁think▷|<\|(?:begin_of_thought|start_thinking|think)\|>|"
+    rf"(?P<opens>(?:<|&lt;)\s?{_NAME}(?:\s[^<>]*?)?\s?(?:>|&gt;)|\[(?:BEGIN_)?(?:THINK|REASONING)\]|◁think▷|"
+    rf"<\|(?:begin_of_|start_)?(?:{_NAMES})(?:_start)?\|>|<unused94>(?:thought)?|"
     r"<\|channel\|?>\s*(?:analysis|commentary|thought)\b)|"
-    rf"</(?:seed:|ant:)?(?:{_NAMES})\s*>|\[/THINK\]|◁/think▷|<\|(?:end_of_thought|end_thinking|/think)\|>|<channel\|>|"
+    rf"(?:<|&lt;)\s?/\s?{_NAME}\s*(?:>|&gt;)|\[(?:/|END_)(?:THINK|REASONING)\]|◁/think▷|"
+    rf"<\|(?:end_of_|end_|/)(?:{_NAMES})\|>|<\|(?:{_NAMES})_end\|>|<unused95>|<channel\|>|"
     r"<\|channel\|>\s*final[^<]*(?:<\|message\|>)?|assistantfinal(?![a-z])",
     re.IGNORECASE,
+)
+_FENCED_THOUGHT = re.compile(  # ended by what elsewhere ends no thought
+    rf"```(?:{_NAMES})\s*\n.*?(?:```|\Z)|^\s*thinking\.\.\.\s*\n.*?(?:done thinking\.?|\Z)", re.IGNORECASE | re.DOTALL
 )
 _TURN = re.compile(  # what a chat template writes round turns, or a role at a line's start
     r"<[|｜](?!end_header_id|\w*(?:solution|box))(?:im_|eo[mst]|end|return|call|start|begin|header_start|user|human|system|"
     r"assistant|bot|tool|observation|turn|role)[\w▁]*[|｜]>|</s>|<eos>|<(?:start|end)_of_turn>|<end_of_utterance>|"
     r"<\|turn>|<turn\|>|\[/?INST\]|<<SYS>>|\[\|\w+\|\]|<extra_id_\d>|"
+    r"(?-i:\b(?:USER|HUMAN|ASSISTANT):|(?<![\w \t-])(?:user|assistant)[ \t]*\n|(?<=\d)(?:user|assistant)\n)|"
     r"\n[ \t]*(?:#+ *|\*\*)?(?:user|human|assistant|instruction)\s*(?:\*\*)?:|\n#+ *(?:user|human|instruction)\b",
     re.IGNORECASE,
 )
@@ -21,7 +31,7 @@ _TURN = re.compile(  # what a chat template writes round turns, or a role at a l
 
 def final_turn(text: str) -> str:
     """Return a response's own final turn; nothing where its thoughts do not end."""
-    text = _without_thoughts(text)
+    text = _without_thoughts(_FENCED_THOUGHT.sub("", text))
     ends = (found.start() for found in _TURN.finditer(text))
     return text[: next((end for end in ends if text[:end].strip()), len(text))]
 

@@ -1,6 +1,7 @@
 """Tell whether two mathematical answers are equal: math-verify, in a process of its own that may be killed.
 
-Where math-verify rounds (1/2^98 and 1/2^99 are 0 to it), the exact values decide; numerals with bases count by value.
+Where math-verify rounds (1/2^98 and 1/2^99 are 0 to it), the exact values decide; numerals with bases count by value,
+sums in two units (5 ft 6 in) by their text.
 
 Sympy can take for ever, or all memory, on what a model writes. math-verify's own time limit is an alarm signal, which
 only a main thread may set, and mining compares answers in threads.
@@ -16,29 +17,46 @@ import select
 import subprocess
 import sys
 import threading
+from collections.abc import Collection
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from autojudge.reading.numbers import whole_number
+from autojudge.reading.numbers import exact_recurring, whole_number
 
 logger = logging.getLogger("autojudge")
 SECONDS = 10.0  # for one comparison
 START_SECONDS = 120.0  # for the process to be ready: sympy loads slowly from a shared file system
 MEMORY = 4 * 2**30  # bytes of address space
 DIGITS = 300  # to which numbers must agree where no decimals are given
-TOLERANCE = 1e-5  # relative, where decimals are given
+TOLERANCE = 1e-5  # relative, where a decimal stands for something else
+WRITTEN_TOLERANCE = 1e-13  # relative, of two numbers written in digits
+LARGEST_EXPONENT = 10**6
 SAMPLES = 24  # of values for the variables of two formulas
 
 _BASES = {
     word: base for base, word in enumerate(["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"], 2)
 }
 _BASES |= {"eleven": 11, "twelve": 12, "sixteen": 16}
-_TEXT = re.compile(r"\\(?:text|mathrm|mathbf)\s*\{([^{}]*)\}")
-_NUMERAL = re.compile(  # 2516_7, 2516_{seven}, 2516 (base 7)
-    rf"(?<![\w.\\])([0-9A-Fa-f]*\d[0-9A-Fa-f]*)(?:\s*_\s*\{{?\s*(?:base\s*)?|\s*\(?\s*base\s*)(\d{{1,2}}|{'|'.join(_BASES)})\b"
-    r"\s*[)}]*"
+_UNIT = re.compile(
+    r"(?<![\\A-Za-z])(second|minute|hour|day|week|month|year|inch|foot|yard|mile|centimeter|kilometer|meter|gram|kilogram|"
+    r"ounce|pound|liter|cent|dollar)(?:e?s)?(?![A-Za-z])"
 )
+_JOINTS = {"and", "or", "to", "base", "in base", "mod"}  # between two numbers, unlike a unit
+_TEXT = re.compile(r"\\(?:text(?:rm|bf|it|sf|tt)?|mathrm|mathbf|mbox)\s*\{([^{}]*)\}")
+_SPACE = re.compile(r"\\[ ,;:!]|~|\\(?:left|right|q?quad)(?![A-Za-z])")
+_GROUPS = re.compile(r"(?<=\d)(?:\{,\}|\\[,!])+(?=\d)")
+_TWO_QUANTITIES = re.compile(r"\d\s*([A-Za-z]{2,}[A-Za-z ]*?|[mhgs](?=[. ]))[.,]?\s*\d")
+_EXPONENT = re.compile(r"(?:\^|\*\*)[\s{(]*(\d+(?:[\s{(]*\^[\s{(]*\d+)*)")
+_DIGITS = r"[0-9A-Fa-f]*\d[0-9A-Fa-f]*(?:\.[0-9A-Fa-f]+)?"
+_BASE = rf"(?:base[\s-]*)?(?:\d{{1,2}}|{'|'.join(_BASES)})\b"
+_NUMERAL = re.compile(  # 2516_7, 2516_{seven}, (2516)_7, 2516 (base 7), 2516 in base seven
+    rf"(?<![\w.\\])(?:\(\s*(?P<inner>{_DIGITS})\s*\)|(?P<outer>{_DIGITS}))\s*"
+    rf"(?P<base>_\s*\{{[\s(]*{_BASE}[\s)]*\}}|_\s*{_BASE}|(?=\(?\s*(?:in\s+)?base)"
+    rf"(?:\(\s*(?:in\s+)?{_BASE}\s*\)|(?:in\s+)?{_BASE}))"
+)
+_UNKNOWN_BASE = re.compile(r"\d\s*\)?\s*_[\s{]*([A-Za-z]+)")
 
 
 class MathEquality:
@@ -122,10 +140,9 @@ def serve() -> None:
 
     for line in sys.stdin:
         try:
-            texts = without_bases(*json.loads(line))
-            x, y = map(whole_number, texts)
-            same = x == y and x is not None
-            if not same:
+            texts = without_bases(*map(as_formula, json.loads(line)))
+            same = same_text(*texts)
+            if same is None:
                 a, b = map(read, texts)
                 same = verify(a, b, timeout_seconds=None) or verify(b, a, timeout_seconds=None)
         except Exception:  # whatever sympy raises on what it cannot read
@@ -133,20 +150,74 @@ def serve() -> None:
         print("true" if same else "false", flush=True)
 
 
+def as_formula(answer: str) -> str:
+    """Return an answer with what math-verify does not read in other words: recurring decimals, formulas set as text."""
+    answer = exact_recurring(answer.strip()).replace(r"\varnothing", r"\emptyset")
+    if whole := _TEXT.fullmatch(answer):
+        listed = re.sub(r"\s+(?:and|or)\s+", ", ", whole[1].strip())
+        if re.search(r"\d|,", listed):
+            return re.sub(r"^([\d.,/]+)\s+([A-Za-z][A-Za-z ]*)$", r"\1\\text{ \2}", listed)
+    return answer
+
+
+def same_text(a: str, b: str) -> bool | None:
+    """Tell whether two answers are the same where their texts alone tell it; None where they do not."""
+    bare_a, bare_b = map(_without_markup, (a, b))
+    x, y = (whole_number(re.sub(r"\s*\\?%$", "", text)) for text in (a, b))
+    if bare_a == bare_b or (x is not None and x == y):
+        return True
+    different = (
+        any(map(_is_sum_of_units, (bare_a, bare_b)))
+        or _differ(*(_UNIT.findall(text.replace("feet", "foot")) for text in (bare_a, bare_b)))
+        or _differ(_UNKNOWN_BASE.findall(bare_a), _UNKNOWN_BASE.findall(bare_b))
+        or any(map(_is_huge, (a, b)))
+    )
+    return False if different else None
+
+
 def without_bases(a: str, b: str) -> tuple[str, str]:
     """Return two answers with decimal numerals where both name bases: 2516_7 and 2516_8 are different numbers."""
-
-    def decimal(numeral: re.Match[str]) -> str:
-        digits, base = numeral.groups()
-        try:
-            return str(int(digits, _BASES.get(base) or int(base)))
-        except ValueError:  # no such base, or a digit beyond it
-            return numeral.group()
-
-    texts = _TEXT.sub(r" \1 ", a), _TEXT.sub(r" \1 ", b)
-    if all(map(_NUMERAL.search, texts)):
-        a, b = (_NUMERAL.sub(decimal, text) for text in texts)
+    texts = [_GROUPS.sub("", _TEXT.sub(r" \1 ", text)) for text in (a, b)]
+    plain = [_SPACE.sub(" ", text) for text in texts]
+    if all(map(_NUMERAL.search, plain)):
+        a, b = (_NUMERAL.sub(_decimal, text) for text in plain)
     return a, b
+
+
+def _decimal(numeral: re.Match[str]) -> str:
+    whole, _, places = (numeral["inner"] or numeral["outer"]).partition(".")
+    name = re.findall(r"\d+|[a-z]+", numeral["base"])[-1]
+    try:
+        base = _BASES.get(name) or int(name)
+        value = Fraction(int(whole + places, base), base ** len(places))
+    except ValueError:  # no such base, or a digit beyond it
+        return numeral.group()
+    return str(value) if value.denominator == 1 else rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
+
+
+def _without_markup(text: str) -> str:
+    """Return a formula's text: no space but between numbers or words, no commands of layout."""
+    text = _SPACE.sub(" ", _TEXT.sub(r" \1 ", text))
+    return re.sub(r"(?<!\w)\s+|\s+(?!\w)", "", re.sub(r"\s+", " ", text).strip())
+
+
+def _is_sum_of_units(text: str) -> bool:
+    return any(unit.strip() not in _JOINTS for unit in _TWO_QUANTITIES.findall(text))
+
+
+def _differ(a: Collection[str], b: Collection[str]) -> bool:
+    return bool(a and b) and set(a).isdisjoint(b)
+
+
+def _is_huge(text: str) -> bool:
+    """Tell whether a formula has a power that no machine computes, such as 9^{9^9}."""
+    for tower in _EXPONENT.findall(text):
+        value = 1
+        for exponent in reversed(re.findall(r"\d+", tower)):
+            value = int(exponent[:9]) ** value if value <= 64 else LARGEST_EXPONENT + 1
+        if value > LARGEST_EXPONENT:
+            return True
+    return False
 
 
 def _is_exact(a: Any, b: Any) -> bool:
@@ -160,7 +231,8 @@ def _is_exact(a: Any, b: Any) -> bool:
         return False
     if a.has(Float) or b.has(Float):
         x, y = (complex(value.doit()) for value in (a, b))
-        return abs(x - y) <= TOLERANCE * max(abs(x), abs(y))
+        written = all(value.is_Float or value.is_Integer for value in (a, b))
+        return abs(x - y) <= (WRITTEN_TOLERANCE if written else TOLERANCE) * max(abs(x), abs(y))
     if is_atomic_or_pct_atomic(a, Number) or is_atomic_or_pct_atomic(b, Number):  # compared without rounding
         return True
     return _agree(a, b)
