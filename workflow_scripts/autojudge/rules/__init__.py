@@ -29,6 +29,8 @@ READ_AS = {  # what Signals computes from others, or calls otherwise
     "target_probability": {"target_logits"},
     "target_entropy": {"target_logits"},
     "draft_probability": {"draft_logits"},
+    "draft_entropy": {"draft_logits"},
+    "window": {"following"},
     "important": {"labels"},
     "hidden": {"judge"},
 }
