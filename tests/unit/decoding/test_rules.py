@@ -80,7 +80,7 @@ FORMULAS = {  # whether a rule keeps token x at knob t, and the threshold that s
     "probability_gap": (lambda p, q, x, t: max(p) - p[x] < t, lambda t: t),
     "both_unsure": (lambda p, q, x, t: not (entropy(p) > t and entropy(q) > t), lambda t: t),
     "typical": (lambda p, q, x, t: p[x] > min(t, sqrt(t) * exp(-entropy(p))), lambda t: 1 - t),
-    "kl_divergence": (lambda p, q, x, t: max(p) <= 0.9 and kl(p, q) < t, lambda t: t),
+    "kl_divergence": (lambda p, q, x, t: kl(p, q) < t, lambda t: t),
     "js_divergence": (lambda p, q, x, t: js(p, q) < t, lambda t: t),
     "tv_distance": (lambda p, q, x, t: tv(p, q) < t, lambda t: t),
     "entropy": (lambda p, q, x, t: entropy(p) > t, lambda t: exp(-t)),

@@ -260,6 +260,8 @@ class Decoder:
             else:
                 uniform = [cycle.verdict.uniform[place] for cycle, place in mismatches]
             signals.uniform = torch.tensor(uniform, device=device)
+        if "position" in needs:
+            signals.position = torch.tensor(positions, device=device)
         if "labels" in needs:
             labels = [job.labels.get(position, True) for job, position in zip(jobs, positions, strict=True)]
             signals.important = torch.tensor(labels, device=device)

@@ -30,6 +30,8 @@ class Signals:
     uniform : Tensor of shape (n,)
         Random numbers between 0 and 1, fixed by the problem and the position; where tokens are sampled those by which
         rejection sampling has refused them.
+    position : Tensor of shape (n,)
+        The mismatch's place in the response, from 0.
     important : Tensor of shape (n,), bool
         The mined label (`labels`); true where none was mined.
     """
@@ -42,6 +44,7 @@ class Signals:
     following: torch.Tensor | None = None
     window: int | None = None
     uniform: torch.Tensor | None = None
+    position: torch.Tensor | None = None
     important: torch.Tensor | None = None
 
     @cached_property
