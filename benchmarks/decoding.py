@@ -48,7 +48,7 @@ def main():
     prompts, window = [list(row["prompt_tokens"]) for row in problems], args.window or config["decoding"]["window"]
     methods = [Method(TARGET), Method(ASSISTED), Method("lossless", load_rule("lossless"))]
     for name, threshold in (rule.split(":") for rule in args.rule):
-        methods.append(Method(name, load_rule(name), float(threshold)))
+        methods.append(Method(name, load_rule(name, config["rules"].get(name)), float(threshold)))
     setting = Setting(pair, window, limit)
     rows = time_methods(setting, prompts, methods, args.batches, args.rounds)
     for row in rows:

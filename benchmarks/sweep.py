@@ -72,9 +72,9 @@ def differences(curves, separate, rule, thresholds):
     return different
 
 
-def compare(decoder, prompts, name, rounds):
+def compare(decoder, prompts, rule, rounds):
     """Return the figures of one rule."""
-    rule, seconds = load_rule(name), {"curve": [], "separate": []}
+    seconds = {"curve": [], "separate": []}
     for _ in range(rounds):
         curves, spent = decode(decoder, prompts, rule, EVERY)
         seconds["curve"].append(spent)
@@ -87,7 +87,7 @@ def compare(decoder, prompts, name, rounds):
     different = differences(curves, separate, rule, thresholds)
     leaves = [len(responses) for responses in curves]
     return {
-        "rule": name,
+        "rule": rule.name,
         "curve_cost": sum(seconds["curve"]) / sum(seconds["separate"]),
         "identical": not different,
         "different": different[:20],
@@ -108,7 +108,8 @@ def main():
     prompts = [list(row["prompt_tokens"]) for row in problems]
     batch = args.batch or config["decoding"]["batch"]
     decoder = Decoder(pair, None, config["decoding"]["window"], limit, batch)
-    results = [compare(decoder, prompts, name, args.rounds) for name in args.rules]
+    rules = [load_rule(name, config["rules"].get(name)) for name in args.rules]
+    results = [compare(decoder, prompts, rule, args.rounds) for rule in rules]
     for result in results:
         print(", ".join(f"{key} {value}" for key, value in result.items() if key != "distribution"), flush=True)
     settings = {"pair": args.pair, "dataset": args.dataset, "problems": len(prompts), "batch": batch}

@@ -18,7 +18,7 @@ config = source["with_defaults"](config, REPOSITORY, arguments or ())
 
 from autojudge.workflow.configuration import check_config, datasets_of, left_in, pairs_of, uses_judge, uses_labels
 from autojudge.judging.classifiers import CLASSIFIERS
-from autojudge.rules import RULES
+from autojudge.rules import RULES, module_of
 from autojudge.tasks import TASKS
 from autojudge.workflow.fingerprints import code_digest, identify_models, identify_source
 from autojudge.errors import InputError
@@ -31,6 +31,7 @@ except InputError as fault:
 validate(config, "../config/config.schema.yaml")
 for key in ("feature_sets", "classifiers"):
     config["judge"][key] = left_in(config["judge"][key])
+config["rules"] = {name: left_in(settings) for name, settings in config["rules"].items()}
 
 
 def keep_records_with_results():
@@ -92,7 +93,7 @@ def speed_settings(wildcards):
     """How speed is measured; not the time that it may take, so that another one leaves what was measured as it is."""
     kept = {key: value for key, value in config["speed"].items() if key != "minutes"}
     limit = config["datasets"][wildcards.dataset]["max_new_tokens"]
-    return kept | {"window": config["decoding"]["window"], "max_new_tokens": limit}
+    return kept | {"window": config["decoding"]["window"], "max_new_tokens": limit, "rules": swept_rules()}
 
 
 def task_member(wildcards):
@@ -100,16 +101,16 @@ def task_member(wildcards):
 
 
 def rule_members(wildcards):
-    return digests_of(RULES, *config["decoding"]["rules"])
+    return digests_of(RULES, *(module_of(name, config["rules"][name]) for name in config["decoding"]["rules"]))
 
 
 def classifier_members(wildcards):
     return digests_of(CLASSIFIERS, *config["judge"]["classifiers"])
 
 
-def swept_thresholds():
-    """Given thresholds of each swept rule."""
-    return {rule: config["rules"][rule]["thresholds"] for rule in config["decoding"]["rules"]}
+def swept_rules():
+    """The entry of each swept rule."""
+    return {name: config["rules"][name] for name in config["decoding"]["rules"]}
 
 
 @cache

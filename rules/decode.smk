@@ -21,7 +21,7 @@ rule sweep_thresholds:
         code=code("sweep_thresholds", task_member, rule_members),
         task=dataset_value("task"),
         models=models_of_pair,
-        thresholds=swept_thresholds(),
+        rules=swept_rules(),
         decoding=decoding_settings,
     script:
         "../workflow_scripts/sweep_thresholds.py"

@@ -20,7 +20,7 @@ rule build_pareto:
     params:
         code=code("build_pareto", rule_members),
         pairs=figure_pairs,
-        thresholds=swept_thresholds(),
+        rules=swept_rules(),
         tolerance=config["decoding"]["tolerance"],
         seed=config["seed"],
     script:

@@ -47,6 +47,28 @@ def draft_choices(pair, prompt: list[int], response: list[int]) -> list[int]:
 
 
 @torch.inference_mode()
+def speculate_plainly(pair, prompt: list[int], window: int, limit: int, keeps) -> list[int]:
+    """Decode with the draft's windows; `keeps(p, q, token, place)` decides where the target would say another token."""
+    response: list[int] = []
+
+    def distribution(model):
+        logits = model(torch.tensor([prompt + response]), use_cache=False).logits[0, -1, : pair.vocabulary]
+        return logits.double().softmax(-1)
+
+    while len(response) < limit and not (response and response[-1] in pair.end_tokens):
+        drafted = greedy(pair, pair.draft, prompt, response, min(limit, len(response) + window))[len(response) :]
+        for token in drafted:
+            p = distribution(pair.target)
+            refused = int(p.argmax()) != token and not keeps(p, distribution(pair.draft), token, len(response))
+            response.append(int(p.argmax()) if refused else token)
+            if refused:
+                break
+        else:
+            response = greedy(pair, pair.target, prompt, response, min(limit, len(response) + 1))
+    return response
+
+
+@torch.inference_mode()
 def plain_states(model, tokens: list[int]) -> torch.Tensor:
     """Return the last layer's states after the final norm, (tokens, hidden), of a forward pass of its own."""
     return model.base_model(torch.tensor([tokens]), use_cache=False).last_hidden_state[0]

@@ -37,7 +37,7 @@ def measure_speed(
     loaded, judge = load_pair(pair), load_judge(judge_folder) if judge_folder else None
     if judge:
         judge.check_pair(models, loaded.hidden_sizes)
-    methods = choose_methods(recommended[recommended["pair"] == name], loaded.draft is not None)
+    methods = choose_methods(recommended[recommended["pair"] == name], loaded.draft is not None, settings["rules"])
     setting = Setting(loaded, settings["window"], settings["max_new_tokens"], judge, prompt_of(load_task(task)).stop)
     batches, rounds, windows = settings["batches"], settings["rounds"], settings["windows"]
     rows = time_methods(setting, prompts, methods, batches, rounds, windows, seconds=60 * minutes)

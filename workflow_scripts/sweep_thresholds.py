@@ -5,7 +5,6 @@ from pathlib import Path
 import torch
 
 from autojudge.decoding.sweep import open_decoder, read_labels
-from autojudge.decoding.thresholds import expand_thresholds
 from autojudge.engine.settings import Models
 from autojudge.jobs.gpus import claim_gpus
 from autojudge.jobs.shards import take_shard
@@ -26,7 +25,7 @@ def sweep_thresholds(
     pair: dict,
     models: Models,
     task: str,
-    thresholds: dict,
+    rules: dict,
     decoding: dict,
     output: str,
 ) -> None:
@@ -36,16 +35,15 @@ def sweep_thresholds(
     ----------
     models : mapping
         What identifies the pair's models.
-    thresholds : dict
-        Of each rule, as the config gives them.
+    rules : dict
+        The swept rules' entries of the config, by name.
     decoding : dict
         `max_new_tokens`, `window`, `branches`, `temperature`, `top_p` and `batch`.
     """
     table = read_table(PROBLEMS, problems)
     rows = take_shard(records(table[table["split"] != "train"]), shard)
     judge = load_judge(judge_folder) if judge_folder else None
-    given = expand_thresholds(thresholds, judge.record.thresholds if judge else None)
-    work = sweep_work(task, models, decoding, given, judge, read_labels(labels) if labels else {})
+    work = sweep_work(task, models, decoding, rules, judge, read_labels(labels) if labels else {})
     scoring = load_task(task)
     with Store(Path(output).parents[1] / "store/sweep", shard) as store:
         swept = work.decode(rows, store, scoring, lambda: open_decoder(pair, models, judge, scoring, decoding))
@@ -66,7 +64,7 @@ if __name__ == "__main__":
             pair=config["pairs"][snakemake.wildcards.pair],
             models=params.models,
             task=params.task,
-            thresholds=params.thresholds,
+            rules=params.rules,
             decoding=params.decoding | {"batch": config["decoding"]["batch"]},
             output=snakemake.output[0],
         )

@@ -21,7 +21,7 @@ def run(tmp_path, problems, pair_settings, caplog):
     """Runs a sweep in a folder; returns its table and how many pieces it took and computed."""
     write_table(PROBLEMS, [p for p in problems if p["split"] == "test"][:N], tmp_path / "problems.parquet")
 
-    def run(folder, thresholds=None, limit=160, branches=512, shard="1-of-1"):
+    def run(folder, thresholds=None, limit=160, branches=512, shard="1-of-1", rules=None):
         output = tmp_path / folder / "sweep" / f"{shard}.parquet"
         caplog.clear()
         with caplog.at_level("INFO", logger="autojudge"):
@@ -33,7 +33,7 @@ def run(tmp_path, problems, pair_settings, caplog):
                 pair=pair_settings,
                 models={"draft": {"contents": "d"}, "target": {"contents": "t"}},
                 task="arith",
-                thresholds=thresholds or LOSSLESS,
+                rules=rules or {rule: {"thresholds": given} for rule, given in (thresholds or LOSSLESS).items()},
                 decoding={
                     "max_new_tokens": limit,
                     "window": 8,
@@ -120,3 +120,21 @@ def test_other_settings_are_other_work_and_other_shards_are_not(run):
 def test_a_response_at_the_token_limit_is_cut_off(run):
     assert run("short", limit=12)[0]["cut_off"].all()
     assert not run("long", limit=160)[0]["cut_off"].any()
+
+
+def test_a_variant_of_a_rule_is_work_of_its_own_and_a_rule_without_modifiers_stays_done(run):
+    lossless, kl = {"lossless": {"thresholds": [0]}}, {"thresholds": [0.3]}
+    before, counts = run("variants", rules=lossless | {"kl_divergence": kl})
+    assert counts == (0, 3 * N)
+    spelled = lossless | {"kl_divergence": kl | {"rule": None, "confident": None, "strict_first": None}}
+    after, counts = run("variants", rules=spelled)
+    assert counts == (3 * N, 0)
+    agree(after, before)
+    variant = {"kl_confident": kl | {"rule": "kl_divergence", "confident": 0.9}}
+    both, counts = run("variants", rules=lossless | {"kl_divergence": kl} | variant)
+    assert counts == (3 * N, N) and set(both["rule"]) == {"target", "lossless", "kl_divergence", "kl_confident"}
+    variant["kl_confident"]["confident"] = 0.95
+    assert run("variants", rules=lossless | {"kl_divergence": kl} | variant)[1] == (3 * N, N)
+    variant["kl_confident"]["strict_first"] = 4
+    assert run("variants", rules=lossless | variant)[1] == (2 * N, N)
+    assert run("variants", rules=lossless | variant)[1] == (3 * N, 0)

@@ -83,6 +83,27 @@ def test_a_lossy_rule_does_not_keep_it(small_pair):
     assert p_value(small_pair, sample(small_pair, "always", 1, Sampling(1.0)), Sampling(1.0)) < 1e-6
 
 
+@pytest.mark.parametrize(
+    "rule, threshold, chance",
+    [
+        ("lenience", 2, lambda p, q: p / (0.5 * q)),
+        ("lenience", 1, lambda p, q: p / q),
+        ("cactus", 0.3, lambda p, q: (p + (2 * 0.3 * p * (1 - p)).sqrt()) / q),
+        ("scaled_probability", 10, lambda p, q: torch.maximum(p / q, p / 0.1)),
+    ],
+)
+def test_a_rule_of_chance_keeps_a_sampled_token_with_its_own_probability(small_pair, rule, threshold, chance):
+    p, q = (distribution(model, PROMPT, Sampling(1.0)).double() for model in (small_pair.target, small_pair.draft))
+    kept = q * chance(p, q).clamp_max(1)
+    refused = (p - q).clamp_min(0)
+    expected = kept + (1 - kept.sum()) * refused / refused.sum()
+    found = Counter(tokens[0] for tokens in sample(small_pair, rule, threshold, Sampling(1.0), 5000, limit=1))
+    counts = [found[token] for token in range(VOCABULARY)]
+    assert chisquare(counts, (expected / expected.sum() * sum(counts)).tolist()).pvalue > 0.001
+    if (rule, threshold) != ("lenience", 1):
+        assert chisquare(counts, (p / p.sum() * sum(counts)).tolist()).pvalue < 1e-6
+
+
 def test_a_low_temperature_is_greedy(small_pair):
     cold = sample(small_pair, "lossless", 0, Sampling(1e-4), count=20, limit=8)
     jobs = [Job(PROMPT, {load_rule("lossless"): Points((0,))})]

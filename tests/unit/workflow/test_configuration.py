@@ -7,7 +7,7 @@ import yaml
 from snakemake.utils import validate
 
 from autojudge.errors import InputError
-from autojudge.workflow.configuration import check_config, pairs_of, uses_judge
+from autojudge.workflow.configuration import check_config, pairs_of, uses_judge, uses_labels
 from conftest import ROOT
 
 SCHEMA = ROOT / "config/config.schema.yaml"
@@ -51,6 +51,36 @@ def test_the_default_config_is_right(config):
             "rules.magic",
             {"thresholds": [1]},
             r"`rules.magic`: acceptance rule `magic` is unknown.*; known are always, .*, typical",
+        ),
+        (
+            "rules.mine",
+            {"thresholds": [1], "rule": "magic"},
+            r"`rules.mine.rule`: acceptance rule `magic` is unknown.*; known are always, .*, typical",
+        ),
+        (
+            "rules.lossless",
+            {"thresholds": [1], "rule": "top_k"},
+            r"`rules.lossless.rule`: `lossless` is the name of the rule `lossless` .*; give the variant of `top_k` a",
+        ),
+        (
+            "rules.target",
+            {"thresholds": [1], "rule": "fly"},
+            r"`rules.target.rule`: .* the target alone .*another name",
+        ),
+        ("rules.judge.confident", 90, r"`rules.judge.confident`: 90 is greater than the maximum of 1"),
+        ("rules.judge.confident", "90%", r"`rules.judge.confident`: '90%' is not of type 'number'"),
+        ("rules.judge.strict_first", 0, r"`rules.judge.strict_first`: 0 is less than the minimum of 1"),
+        ("rules.judge.strict_first", 2.0, r"`rules.judge.strict_first`: 2.0 is not of type 'integer'.*write 2"),
+        (
+            "rules.judge.confidant",
+            0.9,
+            r"`rules.judge`: unknown key `confidant`; known are confident, rule, st",
+        ),
+        ("rules.oracle.strict_first", 8, r"`rules.oracle.strict_first`: the labels of `oracle` .*; take the key out"),
+        (
+            "rules.mined",
+            {"thresholds": [1], "rule": "oracle", "confident": 0.9},
+            r"`rules.mined.confident`: the labels of `oracle` belong to one response.*take the key out",
         ),
         ("rules.top_k.thresholds", [2, float("nan")], r"`rules.top_k.thresholds\[1\]`: nan is no finite number"),
         ("judge.select.thresholds", 2, r"`judge.select.thresholds`: 2 is less than the minimum of 3"),
@@ -117,6 +147,27 @@ def test_a_figure_has_the_pairs_of_its_runs_or_the_datasets_own(config):
     assert pairs_of(config, "gsm8k") == ["qwen2.5_0.5b_7b"]
     with pytest.raises(InputError, match="dataset `gsm8k` has no pair"):
         pairs_of(changed(config, "datasets.gsm8k.default_pairs", []), "gsm8k")
+
+
+@pytest.mark.parametrize(
+    "entry", [{"rule": "judge"}, {"rule": "judge", "strict_first": 8}, {"rule": "oracle", "confident": None}]
+)
+def test_a_variant_of_another_name_is_right(config, entry):
+    config = changed(config, "rules.mine", {"thresholds": [0.5]} | entry)
+    check_config(changed(config, "decoding.rules", ["lossless", "mine"]), SCHEMA)
+
+
+def test_a_variant_wants_the_judge_or_the_labels_that_its_rule_reads(config):
+    def sweeping(rule, modifiers):
+        variant = changed(config, "rules.mine", {"thresholds": [1], "rule": rule} | modifiers)
+        return changed(variant, "decoding.rules", ["lossless", "mine"])
+
+    assert uses_judge(sweeping("judge", {"confident": 0.9})) and not uses_judge(sweeping("fly", {"confident": 0.9}))
+    assert uses_labels(sweeping("oracle", {})) and not uses_labels(sweeping("judge", {}))
+    lookup = {"draft": {"prompt_lookup": True}, "target": {"model": "resources/testbed/target"}}
+    found = changed(changed(sweeping("chow", {}), "pairs.lookup", lookup), "datasets.arith.default_pairs", ["lookup"])
+    with pytest.raises(InputError, match=r"`decoding.rules`: `mine` needs a draft model \(draft_logits\)"):
+        check_config(changed(found, "runs", [{"dataset": "arith", "pairs": ["lookup"]}]), SCHEMA)
 
 
 def test_a_judge_is_trained_whenever_a_swept_rule_asks_one(config):

@@ -190,10 +190,13 @@ class Verdict:
         For each, whether the target keeps it without a rule.
     corrections : list of int, n + 1
         The target's token in the place of each, were it refused; and after the last.
+    uniform : list of float
+        Where tokens are sampled, the random number by which each was kept or not.
     """
 
     agrees: list[bool]
     corrections: list[int]
+    uniform: list[float] = field(default_factory=list)
 
     def following(self, place: int) -> int:
         """Return on how many proposals in a row after that place the target agrees."""

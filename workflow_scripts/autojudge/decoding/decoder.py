@@ -222,7 +222,7 @@ class Decoder:
             q = torch.zeros_like(p[:n]).scatter(1, tokens, 1)
         agrees = uniform[0, :n] * q.gather(1, tokens)[:, 0] < p[:n].gather(1, tokens)[:, 0]
         weights = torch.cat([residual(p[:n], q), p[n:]])
-        return Verdict(agrees.tolist(), draw(weights, uniform[1]).tolist())
+        return Verdict(agrees.tolist(), draw(weights, uniform[1]).tolist(), uniform[0, :n].tolist())
 
     def _score(self, cycles: list[Cycle]) -> None:
         """Let the rules of each branch score its mismatches, those with the same needs together."""
@@ -252,10 +252,16 @@ class Decoder:
             signals.draft_logits = torch.stack(logits).to(device) / temperature
         if "following" in needs:
             following = [cycle.verdict.following(place) for cycle, place in mismatches]
-            signals.following = torch.tensor(following, device=device)
+            signals.following, signals.window = torch.tensor(following, device=device), self.window
         if "uniform" in needs:
-            seeds = [[job.seed, position] for job, position in zip(jobs, positions, strict=True)]
-            signals.uniform = torch.tensor([np.random.default_rng(seed).random() for seed in seeds], device=device)
+            if self.sampling is None:
+                seeds = [[job.seed, position] for job, position in zip(jobs, positions, strict=True)]
+                uniform = [np.random.default_rng(seed).random() for seed in seeds]
+            else:
+                uniform = [cycle.verdict.uniform[place] for cycle, place in mismatches]
+            signals.uniform = torch.tensor(uniform, device=device)
+        if "position" in needs:
+            signals.position = torch.tensor(positions, device=device)
         if "labels" in needs:
             labels = [job.labels.get(position, True) for job, position in zip(jobs, positions, strict=True)]
             signals.important = torch.tensor(labels, device=device)

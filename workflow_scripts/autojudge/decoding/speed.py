@@ -18,7 +18,7 @@ from autojudge.decoding.decoder import Decoder, needs_of
 from autojudge.decoding.thresholds import Points
 from autojudge.engine.models import Pair
 from autojudge.judging.artifact import Judge
-from autojudge.rules import Rule, load_rule
+from autojudge.rules import Rule, Settings, load_rule
 
 logger = logging.getLogger("autojudge")
 
@@ -75,15 +75,25 @@ class Run:
     counts: Mapping[str, int]
 
 
-def choose_methods(summary: pd.DataFrame, drafts: bool) -> list[Method]:
-    """Return what is timed: references, the judge and the best training-free rule, at recommended thresholds."""
+def choose_methods(summary: pd.DataFrame, drafts: bool, rules: Mapping[str, Settings]) -> list[Method]:
+    """Return what is timed: references, the judge and the best training-free rule, at recommended thresholds.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        Table `summary` of the pair.
+    drafts : bool
+        The pair has a draft model, so that assisted generation can be timed.
+    rules : mapping of rule name to mapping
+        The swept rules' entries of the config.
+    """
     chosen = summary[summary["best"] | (summary["kind"] == "judge")]
-    rules = [
-        Method(str(name), load_rule(str(name)), float(threshold))
+    lossy = [
+        Method(str(name), load_rule(str(name), rules[str(name)]), float(threshold))
         for name, threshold in zip(chosen["rule"], chosen["threshold"], strict=True)
     ]
     assisted = [Method(ASSISTED)] if drafts else []
-    return [Method(TARGET), *assisted, Method("lossless", load_rule("lossless")), *rules]
+    return [Method(TARGET), *assisted, Method("lossless", load_rule("lossless")), *lossy]
 
 
 class ForwardClock:

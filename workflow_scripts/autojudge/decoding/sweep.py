@@ -11,7 +11,7 @@ from autojudge.engine.models import load_pair
 from autojudge.engine.sampling import Sampling
 from autojudge.engine.settings import Models
 from autojudge.judging.artifact import Judge
-from autojudge.rules import load_rule
+from autojudge.rules import Settings, load_rule
 from autojudge.tables.files import read_table, records
 from autojudge.tables.mining import LABELS
 from autojudge.tasks import Task, prompt_of
@@ -25,6 +25,7 @@ def build_job(
     thresholds: Mapping[str, Thresholds],
     given: Mapping[str, Sequence[float]],
     labels: Mapping[int, bool],
+    settings: Mapping[str, Settings],
 ) -> Job:
     """Return the job that decodes a problem.
 
@@ -38,8 +39,10 @@ def build_job(
         Those of `expand_thresholds`, taken where a rule would need too many branches for all.
     labels : mapping of position to bool
         Mined labels, for rules that read them.
+    settings : mapping of rule name to mapping
+        The rule's entry of the config; one that is not modified, or a variant, may be left out.
     """
-    rules = {load_rule(name): part for name, part in thresholds.items()}
+    rules = {load_rule(name, settings.get(name)): part for name, part in thresholds.items()}
     fallback = {rule: Points((*given[rule.name], INFINITY)) for rule, t in rules.items() if isinstance(t, Interval)}
     seed = zlib.crc32(problem["problem_id"].encode())
     return Job(list(problem["prompt_tokens"]), rules, fallback, seed, labels)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
+from typing import Any
 
 from autojudge.errors import InputError
 
@@ -44,14 +45,14 @@ EVERY = Interval()
 
 
 def expand_thresholds(
-    rules: Mapping[str, str | Sequence[float]], of_judge: Sequence[float] | None
+    rules: Mapping[str, Mapping[str, Any]], of_judge: Sequence[float] | None
 ) -> dict[str, list[float]]:
     """Return the given thresholds of each rule, ascending.
 
     Parameters
     ----------
-    rules : mapping of rule name to thresholds
-        A list of numbers, or "judge".
+    rules : mapping of rule name to mapping
+        Its entry of the config, whose `thresholds` are a list of numbers, or "judge".
     of_judge : sequence of float or None
         The judge's candidates, which "judge" stands for.
 
@@ -61,7 +62,8 @@ def expand_thresholds(
         Thresholds of a judge are asked for and there is none.
     """
     given = {}
-    for rule, thresholds in rules.items():
+    for rule, settings in rules.items():
+        thresholds = settings["thresholds"]
         if isinstance(thresholds, str):
             if of_judge is None:
                 raise InputError(f"rule `{rule}` wants the judge's thresholds, but there is no judge")

@@ -17,6 +17,7 @@ from autojudge.engine.settings import Models
 from autojudge.jobs.mining_work import describe_problem
 from autojudge.jobs.progress import Progress
 from autojudge.jobs.store import Store, piece_key
+from autojudge.rules import Settings
 from autojudge.tasks import Task
 
 logger = logging.getLogger("autojudge")
@@ -41,11 +42,13 @@ class SweepWork:
     branches : int
         Most responses per rule, beyond which only given thresholds are decoded.
     rules : mapping of str to str
-        Digest of each swept rule's code and, where it asks a judge, of the judge.
+        Digest of each swept rule's code and, where there are any, of its modifiers and of the judge that it asks.
     given : mapping of str to sequence of float
         Each swept rule's given thresholds, ascending.
     labels : mapping of str to mapping of str to mapping of int to bool
         Of rules that read mined labels: these, by problem and position.
+    settings : mapping of str to mapping
+        Each swept rule's entry of the config, which may modify it.
     """
 
     code: str
@@ -57,6 +60,7 @@ class SweepWork:
     rules: Mapping[str, str]
     given: Mapping[str, Sequence[float]]
     labels: Mapping[str, Mapping[str, Mapping[int, bool]]] = field(default_factory=dict)
+    settings: Mapping[str, Settings] = field(default_factory=dict)
 
     def decode(
         self, problems: Sequence[Mapping[str, Any]], store: Store, task: Task, open_decoder: Callable[[], Decoder]
@@ -121,10 +125,10 @@ class SweptProblem:
     def missing_jobs(self, pieces: Container[str]) -> Iterator[Job]:
         """Yield the jobs that decode what is not among some pieces: by the target alone, and by rules together."""
         if self._target not in pieces:
-            yield build_job(self.row, {}, self.work.given, self.labels)
+            yield build_job(self.row, {}, self.work.given, self.labels, self.work.settings)
         parts = {rule: self._missing(rule, pieces) for rule in self.work.given}
         if missing := {rule: part for rule, part in parts.items() if part is not None}:
-            yield build_job(self.row, missing, self.work.given, self.labels)
+            yield build_job(self.row, missing, self.work.given, self.labels, self.work.settings)
 
     def to_pieces(self, found: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
         """Return the pieces that rows of `rows_by_rule` are kept as, by key."""

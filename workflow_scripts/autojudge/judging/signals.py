@@ -25,8 +25,13 @@ class Signals:
         The feature blocks that the judge reads (`judge`).
     following : Tensor of shape (n,)
         On how many tokens in a row after this one, in its window, the target agrees.
+    window : int
+        Tokens that are proposed per cycle (`following`).
     uniform : Tensor of shape (n,)
-        Random numbers between 0 and 1, fixed by the problem and the position.
+        Random numbers between 0 and 1, fixed by the problem and the position; where tokens are sampled those by which
+        rejection sampling has refused them.
+    position : Tensor of shape (n,)
+        The mismatch's place in the response, from 0.
     important : Tensor of shape (n,), bool
         The mined label (`labels`); true where none was mined.
     """
@@ -37,7 +42,9 @@ class Signals:
     draft_logits: torch.Tensor | None = None
     hidden: dict[str, torch.Tensor] = field(default_factory=dict)
     following: torch.Tensor | None = None
+    window: int | None = None
     uniform: torch.Tensor | None = None
+    position: torch.Tensor | None = None
     important: torch.Tensor | None = None
 
     @cached_property
@@ -55,8 +62,12 @@ class Signals:
     @cached_property
     def target_entropy(self) -> torch.Tensor:
         """The entropy H(p) of the target, (n,), in nats; needs `target_logits`."""
-        entropy: torch.Tensor = torch.special.entr(self.target_probability).sum(-1)
-        return entropy
+        return _entropy(self.target_probability)
+
+    @cached_property
+    def draft_entropy(self) -> torch.Tensor:
+        """The entropy H(q) of the draft, (n,), in nats; needs `draft_logits`."""
+        return _entropy(self.draft_probability)
 
     def chosen(self, values: torch.Tensor) -> torch.Tensor:
         """Return the entry (n,) of each mismatch's draft token in values (n, vocabulary)."""
@@ -67,3 +78,8 @@ class Signals:
         """The scalar features, each of shape (n,); needs the logits of both."""
         assert self.target_logits is not None and self.draft_logits is not None, "NEEDS must name both models' logits"
         return compare_distributions(self.target_logits, self.draft_logits, self.draft_token)
+
+
+def _entropy(distribution: torch.Tensor) -> torch.Tensor:
+    found: torch.Tensor = torch.special.entr(distribution).sum(-1)
+    return found

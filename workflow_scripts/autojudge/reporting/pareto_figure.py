@@ -112,9 +112,9 @@ def _draw_large_panel(axes: Axes, pair: str, pareto: pd.DataFrame, curve: pd.Dat
 
 
 def _front_rules(summary: pd.DataFrame) -> list[str]:
-    """Return the rules of a pair's large panel."""
-    front = summary["kind"].isin(["judge", "oracle"]) | summary["best"] | (summary["rule"] == "lossless")
-    return list(summary.loc[front, "rule"])
+    """Return the rules of a pair's large panel, the best training-free one first, which takes the first style."""
+    front = summary["kind"].isin(["judge", "oracle"]) | (summary["rule"] == "lossless")
+    return [*summary.loc[summary["best"], "rule"], *summary.loc[front, "rule"]]
 
 
 def _choose_styles(rules: Sequence[str]) -> dict[str, Style]:

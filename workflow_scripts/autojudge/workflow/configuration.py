@@ -7,7 +7,7 @@ from typing import Any
 from autojudge.engine.settings import check_model_folder, expand_path, own_models
 from autojudge.errors import InputError, refuse_pointer
 from autojudge.judging.classifiers import check_classifier
-from autojudge.rules import rule_needs
+from autojudge.rules import RULES, modifiers_of, module_of, rule_needs
 from autojudge.tables.feature_names import BLOCKS
 from autojudge.tasks import check_task
 from autojudge.workflow.schema import check_schema, remedy
@@ -35,8 +35,8 @@ def check_config(config: Mapping[str, Any], schema: str | Path) -> None:
         _check_names([run["dataset"]], config["datasets"], f"runs[{i}].dataset", "datasets")
         _check_names(run["pairs"], config["pairs"], f"runs[{i}].pairs", "pairs")
     _check_names(config.get("decoding", {}).get("rules", []), config["rules"], "decoding.rules", "rules")
-    for name in config["rules"]:
-        _check_member(rule_needs, name, f"rules.{name}")
+    for name, settings in config["rules"].items():
+        _check_rule(name, settings)
     for name in config["datasets"]:
         _check_dataset(config, name)
     _check_judge(config["judge"])
@@ -49,13 +49,13 @@ def left_in(entries: Mapping[str, Any]) -> dict[str, Any]:
 
 def uses_labels(config: Mapping[str, Any]) -> bool:
     """Tell whether a swept rule reads mined labels, so that the problems of the sweep have to be mined too."""
-    return any("labels" in rule_needs(rule) for rule in config["decoding"]["rules"])
+    return any("labels" in rule_needs(name, config["rules"][name]) for name in config["decoding"]["rules"])
 
 
 def uses_judge(config: Mapping[str, Any]) -> bool:
     """Tell whether a swept rule asks a judge or sweeps its thresholds."""
-    swept = config["decoding"]["rules"]
-    return any("judge" in rule_needs(rule) or config["rules"][rule]["thresholds"] == "judge" for rule in swept)
+    swept = {name: config["rules"][name] for name in config["decoding"]["rules"]}
+    return any("judge" in rule_needs(name, s) or s["thresholds"] == "judge" for name, s in swept.items())
 
 
 def pairs_of(config: Mapping[str, Any], dataset: str) -> list[str]:
@@ -90,6 +90,23 @@ def datasets_of(config: Mapping[str, Any], pair: str) -> list[str]:
     return datasets
 
 
+def _check_rule(name: str, settings: Mapping[str, Any]) -> None:
+    """Check an entry of `rules`: the rule that it names, and what modifies it."""
+    rule = module_of(name, settings)
+    _check_member(rule_needs, rule, f"rules.{name}.rule" if settings.get("rule") else f"rules.{name}")
+    if rule != name and (name in RULES.names() or name == "target"):
+        what = "the target alone" if name == "target" else f"the rule `{name}`"
+        raise InputError(
+            f"config key `rules.{name}.rule`: `{name}` is the name of {what} in tables and figures; give the variant "
+            f"of `{rule}` another name"
+        )
+    if "labels" in rule_needs(rule) and (modifiers := modifiers_of(settings)):
+        raise InputError(
+            f"config key `rules.{name}.{next(iter(modifiers))}`: the labels of `{rule}` belong to one response, which "
+            "a refusal leaves; take the key out"
+        )
+
+
 def _check_dataset(config: Mapping[str, Any], name: str) -> None:
     """Check a dataset's task, and the files of it and of its pairs if it is run on any."""
     dataset = config["datasets"][name]
@@ -115,7 +132,7 @@ def _check_draft(pair: Mapping[str, Any], name: str, config: Mapping[str, Any]) 
     if not pair["draft"].get("prompt_lookup"):
         return
     for rule in config.get("decoding", {}).get("rules", []):
-        if needs := rule_needs(rule) & {"draft_logits", "judge", "labels"}:
+        if needs := rule_needs(rule, config["rules"][rule]) & {"draft_logits", "judge", "labels"}:
             raise InputError(
                 f"config key `decoding.rules`: `{rule}` needs a draft model ({', '.join(sorted(needs))}), and pair "
                 f"`{name}` drafts by prompt lookup; leave the rule out, or give the pair a draft model"

@@ -12,7 +12,6 @@ from typing import Any
 from tabulate import tabulate
 
 from autojudge.decoding.sweep import read_labels
-from autojudge.decoding.thresholds import expand_thresholds
 from autojudge.engine.settings import Models
 from autojudge.jobs.store import Store, describe_bytes
 from autojudge.jobs.sweep_work import SweptProblem
@@ -91,10 +90,8 @@ def _used(config: Mapping[str, Any], dataset: str, models: Models, folder: Path)
         mining = mining_work(entry["task"], entry["max_new_tokens"], models)
         return {mining.key(problem) for problem in problems}, ""
     judge = load_judge(made / "judge")
-    thresholds = {rule: settings["thresholds"] for rule, settings in config["rules"].items()}
-    given = expand_thresholds(thresholds, judge.record.thresholds)
     decoding = config["decoding"] | {"max_new_tokens": entry["max_new_tokens"]}
-    sweep = sweep_work(entry["task"], models, decoding, given, judge, read_labels(str(needed[1])))
+    sweep = sweep_work(entry["task"], models, decoding, config["rules"], judge, read_labels(str(needed[1])))
     return {key for problem in problems for key in SweptProblem(sweep, problem).all_keys()}, ""
 
 

@@ -1,8 +1,9 @@
 """What mining and sweeping consist of under a config: the same for the jobs, and for who asks what the store is for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from autojudge.decoding.thresholds import expand_thresholds
 from autojudge.engine.settings import Models
 from autojudge.jobs.mining_work import MiningWork
 from autojudge.jobs.store import piece_key
@@ -10,7 +11,7 @@ from autojudge.jobs.sweep_work import SweepWork
 from autojudge.judging.artifact import Judge
 from autojudge.judging.classifiers import CLASSIFIERS
 from autojudge.registry import LIBRARY
-from autojudge.rules import RULES, rule_needs
+from autojudge.rules import RULES, Settings, modifiers_of, module_of, rule_needs
 from autojudge.tasks import TASKS
 from autojudge.workflow.fingerprints import code_digest
 
@@ -34,7 +35,7 @@ def sweep_work(
     task: str,
     models: Models,
     decoding: Mapping[str, Any],
-    given: Mapping[str, Sequence[float]],
+    rules: Mapping[str, Settings],
     judge: Judge | None,
     labels: Mapping[str, Mapping[int, bool]],
 ) -> SweepWork:
@@ -44,10 +45,15 @@ def sweep_work(
     ----------
     decoding : mapping
         `max_new_tokens`, `window`, `branches`, `temperature` and `top_p`.
-    given : mapping
-        Thresholds of each rule, of `expand_thresholds`.
+    rules : mapping of rule name to mapping
+        The swept rules' entries of the config.
     labels : mapping of problem to mapping of position to bool
         Mined labels, for rules that read them.
+
+    Raises
+    ------
+    InputError
+        Thresholds of a judge are asked for and there is none.
     """
     return SweepWork(
         code=code_digest(LIBRARY / "decoding/sweep.py", (TASKS.path(task),)),
@@ -56,15 +62,19 @@ def sweep_work(
         sampling={key: decoding[key] for key in ("temperature", "top_p")},
         window=decoding["window"],
         branches=decoding["branches"],
-        rules={rule: _rule_digest(rule, judge) for rule in given},
-        given=given,
-        labels={rule: labels for rule in given if "labels" in rule_needs(rule)},
+        rules={name: _rule_digest(name, settings, judge) for name, settings in rules.items()},
+        given=expand_thresholds(rules, judge.record.thresholds if judge else None),
+        labels={name: labels for name, settings in rules.items() if "labels" in rule_needs(name, settings)},
+        settings=rules,
     )
 
 
-def _rule_digest(rule: str, judge: Judge | None) -> str:
-    """Return a digest of a rule's code and, where it asks the judge, of the judge and its classifier's code."""
-    if "judge" not in rule_needs(rule) or judge is None:
-        return code_digest(RULES.path(rule))
-    code = code_digest(RULES.path(rule), (CLASSIFIERS.path(judge.record.classifier),))
-    return piece_key({"code": code, "judge": judge.digest()})
+def _rule_digest(name: str, settings: Settings, judge: Judge | None) -> str:
+    """Return a digest of a rule's code and modifiers, and of the judge that it asks and its classifier's code."""
+    path, modifiers = RULES.path(module_of(name, settings)), modifiers_of(settings)
+    if "judge" not in rule_needs(name, settings) or judge is None:
+        digest = code_digest(path)
+    else:
+        code = code_digest(path, (CLASSIFIERS.path(judge.record.classifier),))
+        digest = piece_key({"code": code, "judge": judge.digest()})
+    return piece_key({"rule": digest} | modifiers) if modifiers else digest

@@ -1,0 +1,61 @@
+"""What swept problems depend on: of a rule its code, its modifiers and the judge that it asks, and no more."""
+
+import pytest
+
+from autojudge.errors import InputError
+from autojudge.rules import RULES
+from autojudge.workflow.fingerprints import code_digest
+from autojudge.workflow.work import sweep_work
+
+DECODING = {"max_new_tokens": 160, "window": 8, "branches": 128, "temperature": 0, "top_p": 1}
+
+
+def digests(rules, judge=None):
+    return sweep_work("arith", {"target": {}, "draft": {}}, DECODING, rules, judge, {}).rules
+
+
+@pytest.mark.parametrize("unmodified", [{}, {"confident": None}, {"rule": None, "strict_first": None}])
+def test_a_rule_without_modifiers_is_its_code_alone(unmodified):
+    names = ("top_k", "kl_divergence", "fly")
+    found = digests({name: {"thresholds": [1]} | unmodified for name in names})
+    assert found == {name: code_digest(RULES.path(name)) for name in names}
+
+
+def test_each_modifier_and_each_value_makes_another_work():
+    variants = [
+        {},
+        {"confident": 0.9},
+        {"confident": 0.95},
+        {"strict_first": 8},
+        {"strict_first": 9},
+        {"confident": 0.9, "strict_first": 8},
+    ]
+    for rule in ("top_k", "fly"):
+        entries = {f"v{i}": {"rule": rule, "thresholds": [1]} | variant for i, variant in enumerate(variants)}
+        found = digests(entries)
+        assert len(set(found.values())) == len(variants)
+        assert found["v0"] == code_digest(RULES.path(rule)), "the name of an entry is no part of it"
+        assert digests({name: entry | {"thresholds": [2, 3]} for name, entry in entries.items()}) == found
+
+
+def test_a_variant_of_the_judge_depends_on_the_judge(judge):
+    entries = {
+        "judge": {"thresholds": "judge"},
+        "sure": {"rule": "judge", "thresholds": "judge", "confident": 0.9},
+        "twice": {"rule": "judge", "thresholds": "judge"},
+    }
+    found, work = digests(entries, judge), sweep_work("arith", {}, DECODING, entries, judge, {})
+    assert found["judge"] == found["twice"] != found["sure"]
+    assert work.given["sure"] == work.given["judge"] == sorted(judge.record.thresholds)
+    with pytest.raises(InputError, match="rule `judge` wants the judge's thresholds, but there is no judge"):
+        digests(entries)
+
+
+def test_variants_read_the_labels_that_their_rule_reads():
+    entries = {
+        "oracle": {"thresholds": [1]},
+        "mined": {"thresholds": [1], "rule": "oracle"},
+        "fly": {"thresholds": [1]},
+    }
+    work = sweep_work("arith", {}, DECODING, entries, None, {"p": {3: True}})
+    assert work.labels == {"oracle": {"p": {3: True}}, "mined": {"p": {3: True}}}
