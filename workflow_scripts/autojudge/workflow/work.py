@@ -43,7 +43,7 @@ def sweep_work(
     Parameters
     ----------
     decoding : mapping
-        `max_new_tokens`, `window`, `branches`, `temperature` and `top_p`.
+        `max_new_tokens`, `windows`, `branches`, `temperature` and `top_p`.
     given : mapping
         Thresholds of each rule, of `expand_thresholds`.
     labels : mapping of problem to mapping of position to bool
@@ -54,7 +54,7 @@ def sweep_work(
         max_new_tokens=decoding["max_new_tokens"],
         models=models,
         sampling={key: decoding[key] for key in ("temperature", "top_p")},
-        window=decoding["window"],
+        windows=decoding["windows"],
         branches=decoding["branches"],
         rules={rule: _rule_digest(rule, judge) for rule in given},
         given=given,
