@@ -376,8 +376,8 @@ def summarise_sweep(sweep: pd.DataFrame, pair: str, comparison: Comparison) -> d
     summary = summary.assign(**{name: _areas(summary, curve, split) for name, split in areas.items()})
     free = summary["kind"] == "training-free"
     summary["best"] = free & (summary["area_validation"] == summary.loc[free, "area_validation"].max())
-    tables = {PARETO: pd.concat(pareto), CURVE: curve, SUMMARY: summary, WINDOWS: of_windows}
-    return {table.name: rows.assign(pair=pair)[list(table.columns)] for table, rows in tables.items()}
+    tables = [(PARETO, pd.concat(pareto)), (CURVE, curve), (SUMMARY, summary), (WINDOWS, of_windows)]
+    return {table.name: rows.assign(pair=pair)[list(table.columns)].reset_index(drop=True) for table, rows in tables}
 
 
 def _trace_split(sweep: pd.DataFrame, pair: str, split: str, cost: float) -> pd.DataFrame:
