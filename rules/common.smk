@@ -85,7 +85,7 @@ def digests_of(registry, *names):
 
 def decoding_settings(wildcards):
     """How a sweep decodes; not its batch, which changes no result."""
-    kept = {key: config["decoding"][key] for key in ("window", "branches", "temperature", "top_p")}
+    kept = {key: config["decoding"][key] for key in ("windows", "branches", "temperature", "top_p")}
     return kept | {"max_new_tokens": config["datasets"][wildcards.dataset]["max_new_tokens"]}
 
 

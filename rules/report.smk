@@ -3,10 +3,12 @@ rule build_pareto:
     input:
         sweeps=of_each_pair("results/{dataset}/{pair}/sweep.parquet"),
         judges=judges_of_figure("results/{dataset}/{pair}/judge/judge.json"),
+        costs=of_each_pair("results/{dataset}/{pair}/call_cost.json"),
     output:
         pareto="results/{dataset}_pareto.csv",
         curve="results/{dataset}_curve.parquet",
         summary="results/{dataset}_summary.csv",
+        windows="results/{dataset}_windows.csv",
     log:
         "logs/build_pareto/{dataset}.log",
     benchmark:
@@ -21,6 +23,7 @@ rule build_pareto:
         code=code("build_pareto", rule_members),
         pairs=figure_pairs,
         rules=swept_rules(),
+        cost_ratios=config["decoding"]["cost_ratios"],
         tolerance=config["decoding"]["tolerance"],
         seed=config["seed"],
     script:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from autojudge.decoding.sweep import open_decoder, read_labels
+from autojudge.decoding.sweep import open_decoders, read_labels
 from autojudge.engine.settings import Models
 from autojudge.jobs.gpus import claim_gpus
 from autojudge.jobs.shards import take_shard
@@ -29,7 +29,7 @@ def sweep_thresholds(
     decoding: dict,
     output: str,
 ) -> None:
-    """Decode validation and test problems alone and with each rule at each threshold, but for what is in the store.
+    """Decode validation and test problems alone, and by each rule at each window and threshold, but for stored ones.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def sweep_thresholds(
     rules : dict
         The swept rules' entries of the config, by name.
     decoding : dict
-        `max_new_tokens`, `window`, `branches`, `temperature`, `top_p` and `batch`.
+        `max_new_tokens`, `windows`, `branches`, `temperature`, `top_p` and `batch`.
     """
     table = read_table(PROBLEMS, problems)
     rows = take_shard(records(table[table["split"] != "train"]), shard)
@@ -46,7 +46,7 @@ def sweep_thresholds(
     work = sweep_work(task, models, decoding, rules, judge, read_labels(labels) if labels else {})
     scoring = load_task(task)
     with Store(Path(output).parents[1] / "store/sweep", shard) as store:
-        swept = work.decode(rows, store, scoring, lambda: open_decoder(pair, models, judge, scoring, decoding))
+        swept = work.decode(rows, store, scoring, open_decoders(pair, models, judge, scoring, decoding))
     write_table(SWEEP, swept, output)
 
 

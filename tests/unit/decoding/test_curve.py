@@ -26,19 +26,21 @@ def sweep(tmp_path):
     stores = count()
 
     def sweep(decoder, rows, given, task, labels=None):
+        every = {"lossless": [0.0], **given}  # with which responses are compared
         work = SweepWork(
             code="code",
             max_new_tokens=decoder.ending.limit,
             models={"draft": {}, "target": {}},
             sampling={},
-            window=decoder.window,
+            windows=[decoder.window],
             branches=decoder.most_branches,
-            rules=dict.fromkeys(given, "code"),
-            given=given,
+            rules=dict.fromkeys(every, "code"),
+            given=every,
             labels={"oracle": labels} if labels else {},
         )
         with Store(tmp_path / f"{next(stores)}", "shard") as store:
-            return work.decode(rows, store, task, lambda: decoder)
+            found = work.decode(rows, store, task, lambda window: decoder)
+        return [row for row in found if row["rule"] in {"target", *given}]
 
     return sweep
 

@@ -3,6 +3,7 @@
 import pytest
 
 import sweep_thresholds as script
+from autojudge.decoding.sweep import ends_in_a_loop
 from autojudge.jobs import sweep_work
 from autojudge.tables.decoding import SWEEP
 from autojudge.tables.files import read_table, write_table
@@ -21,7 +22,7 @@ def run(tmp_path, problems, pair_settings, caplog):
     """Runs a sweep in a folder; returns its table and how many pieces it took and computed."""
     write_table(PROBLEMS, [p for p in problems if p["split"] == "test"][:N], tmp_path / "problems.parquet")
 
-    def run(folder, thresholds=None, limit=160, branches=512, shard="1-of-1", rules=None):
+    def run(folder, thresholds=None, limit=160, branches=512, shard="1-of-1", rules=None, windows=(8,)):
         output = tmp_path / folder / "sweep" / f"{shard}.parquet"
         caplog.clear()
         with caplog.at_level("INFO", logger="autojudge"):
@@ -36,7 +37,7 @@ def run(tmp_path, problems, pair_settings, caplog):
                 rules=rules or {rule: {"thresholds": given} for rule, given in (thresholds or LOSSLESS).items()},
                 decoding={
                     "max_new_tokens": limit,
-                    "window": 8,
+                    "windows": list(windows),
                     "branches": branches,
                     "temperature": 0,
                     "top_p": 1,
@@ -51,11 +52,12 @@ def run(tmp_path, problems, pair_settings, caplog):
 
 
 def agree(ours, theirs):
-    keys = ["problem_id", "rule", "threshold"]
+    keys = ["problem_id", "window", "rule", "threshold"]
     ours, theirs = (table.sort_values(keys).reset_index(drop=True) for table in (ours, theirs))
-    for column in set(theirs) - {"response", "threshold", "threshold_low"}:
+    for column in set(theirs) - {"response", "kept_at", "threshold", "threshold_low"}:
         assert ours[column].equals(theirs[column]), column
-    assert ours["response"].map(list).equals(theirs["response"].map(list))
+    for column in ("response", "kept_at"):
+        assert ours[column].map(list).equals(theirs[column].map(list)), column
     for column in ("threshold", "threshold_low"):
         assert ours[column].to_numpy() == pytest.approx(theirs[column].to_numpy(), rel=2e-3)
 
@@ -115,6 +117,51 @@ def test_other_settings_are_other_work_and_other_shards_are_not(run):
     assert run("settings", limit=99)[1] == (0, 3 * N)
     shards = [run("settings", shard=f"{i}-of-2")[1] for i in (1, 2)]
     assert sum(taken for taken, _ in shards) == 3 * N and all(computed == 0 for _, computed in shards)
+
+
+def test_one_more_window_is_decoded_alone_and_gives_what_it_gives_beside_others(run):
+    one, _ = run("windows")
+    more, counts = run("windows", windows=(4, 8))
+    assert counts == (3 * N, 2 * N), "the target alone has no window"
+    together, _ = run("at once", windows=(8, 4))
+    agree(more, together)
+    agree(more[more["window"].isin([0, 8])], one)
+    assert more.groupby("window")["rule"].unique().map(sorted).to_dict() == {
+        0: ["target"],
+        4: ["kl_divergence", "lossless"],
+        8: ["kl_divergence", "lossless"],
+    }
+    lossless = more[more["rule"] == "lossless"].groupby("window")["response"].apply(lambda r: [list(x) for x in r])
+    assert lossless[4] == lossless[8]
+
+
+def test_rows_tell_what_a_window_kept_and_whether_the_text_is_that_of_lossless_decoding(run):
+    table, _ = run("effects", windows=(4,))
+    plain = table[table["rule"] == "lossless"].set_index("problem_id")["response"].map(list)
+    for row in table.to_dict("records"):
+        assert row["differs"] == (list(row["response"]) != plain[row["problem_id"]])
+        kept = list(row["kept_at"])
+        assert kept == sorted(kept, reverse=True) and len(kept) <= 4 and all(count <= row["cycles"] for count in kept)
+        assert row["cycles"] == 0 or 0 <= row["emitted"] - sum(kept) <= row["cycles"], "and a token of the target's own"
+    assert table["differs"].any() and not table.loc[table["rule"].isin(["lossless", "target"]), "differs"].any()
+
+
+@pytest.mark.parametrize(
+    "tokens, loops",
+    [
+        ([*range(20), *[7] * 40], True),
+        ([*range(20), *[7] * 20], False),
+        ([*range(9), *list(range(30, 42)) * 4], True),
+        ([*range(9), *list(range(30, 42)) * 4, 5], False),
+        ([*range(9), *list(range(60)) * 3], True),
+        ([*range(9), *list(range(60)) * 2], False),
+        (list(range(100)), False),
+        ([5], False),
+        ([], False),
+    ],
+)
+def test_a_loop_is_an_end_of_three_rounds_and_32_tokens(tokens, loops):
+    assert ends_in_a_loop(tokens) == loops
 
 
 def test_a_response_at_the_token_limit_is_cut_off(run):

@@ -6,12 +6,19 @@ import pytest
 
 from autojudge.errors import InputError
 from autojudge.reporting.statistics import (
+    MEASURED_COST,
+    Comparison,
+    Point,
+    best_points,
     mcnemar_p,
     measure_area,
     paired_drop,
-    recommend_threshold,
+    project_speedup,
+    recommend_point,
+    retention,
     summarise_sweep,
     trace_curve,
+    trace_envelope,
     wilson_interval,
 )
 from autojudge.tables.dictionary import TABLES
@@ -19,6 +26,7 @@ from autojudge.tables.dictionary import TABLES
 INFINITY = float("inf")
 GIVEN = {"lossless": [0.0], "always": [1.0], "judge": [0.3, 0.9]}
 KINDS = {"target": "reference", "lossless": "reference", "always": "reference", "judge": "judge", "kl": "training-free"}
+COSTS = {MEASURED_COST: 0.25, "0.02": 0.02}
 
 
 def decode(rule, low, high, correct, cycles, split="test", window=8, problems=None) -> pd.DataFrame:
@@ -39,7 +47,11 @@ def decode(rule, low, high, correct, cycles, split="test", window=8, problems=No
             "accepted": [10 if c else 0 for c in cycles],
             "emitted": [12 if c else 0 for c in cycles],
             "target_calls": [c + 1 if c else 12 for c in cycles],
-            "draft_calls": [8 * c for c in cycles],
+            "draft_calls": [window * c for c in cycles],
+            "cut_off": [not c for c in correct],
+            "differs": [not c for c in correct],
+            "loops": False,
+            "kept_at": [[c, c // 2] if c else [] for c in cycles],
         }
     )
 
@@ -62,8 +74,8 @@ def sweep() -> pd.DataFrame:
     return pd.concat([of_split("validation"), of_split("test")]).sample(frac=1, random_state=1)
 
 
-def summarise(sweep, tolerance=1.0, given=GIVEN):
-    return summarise_sweep(sweep, "toy", given, KINDS, tolerance, seed=0)
+def summarise(sweep, tolerance=1.0, given=GIVEN, kinds=KINDS):
+    return summarise_sweep(sweep, "toy", Comparison(given, kinds, COSTS, tolerance, seed=0))
 
 
 def test_wilson_interval_is_the_published_one():
@@ -129,7 +141,7 @@ def test_a_curve_is_what_each_threshold_alone_gives():
             solved, cycles = [bool(rng.random() < 0.7)], [int(rng.integers(1, 6))]
             parts.append(decode("kl", low, high, solved, cycles, problems=[name]))
     rows = pd.concat(parts).sample(frac=1, random_state=0)
-    curve = trace_curve(rows, reference, "toy")
+    curve = trace_curve(rows, reference, 100, "toy")
     assert curve["threshold"].is_monotonic_increasing and curve["threshold"].iloc[-1] == INFINITY
     for point in curve.itertuples():
         alone = rows[(rows["threshold_low"] < point.threshold) & (point.threshold <= rows["threshold"])]
@@ -139,28 +151,58 @@ def test_a_curve_is_what_each_threshold_alone_gives():
         assert point.lost == (wanted & ~alone["correct"]).sum() and point.won == (alone["correct"] & ~wanted).sum()
         assert point.accepted_per_cycle == pytest.approx(alone["accepted"].sum() / alone["cycles"].sum())
         assert point.target_calls_per_token == pytest.approx(alone["target_calls"].sum() / alone["tokens"].sum())
+        assert point.draft_calls == pytest.approx(alone["draft_calls"].sum() / 100)
 
 
-def curve_of(points) -> pd.DataFrame:
-    """Return a curve of (threshold, accuracy, accepted tokens per cycle, lost)."""
-    table = pd.DataFrame(points, columns=["threshold", "accuracy", "accepted_per_cycle", "lost"])
-    return table.assign(won=0, target_calls_per_token=1 / table["accepted_per_cycle"])
+def curve_of(points, window=8, **columns) -> pd.DataFrame:
+    """Return a curve of (threshold, accuracy, projected speed-up, lost)."""
+    table = pd.DataFrame(points, columns=["threshold", "accuracy", "speedup", "lost"])
+    return table.assign(won=0, target_calls=1 / table["speedup"], draft_calls=0.0, window=window, **columns)
 
 
-def test_the_recommended_threshold_is_the_fastest_whose_drop_stays_within_the_tolerance_by_its_interval():
+def test_the_recommended_point_is_the_fastest_whose_drop_stays_within_the_tolerance_by_its_interval():
     curve = curve_of([(0.1, 0.9, 4, 0), (0.2, 0.9, 5, 0), (0.3, 0.89, 6, 1), (0.4, 0.8, 7, 10), (0.5, 0.9, 4.5, 0)])
-    assert recommend_threshold(curve, 100, tolerance=0, seed=0) == 0.2
-    assert recommend_threshold(curve, 100, tolerance=1, seed=0) == 0.2, (
-        "1 of 100 lost: the interval goes beyond 1 point"
+
+    def recommend(curve, tolerance):
+        return recommend_point(curve, 0.1, 100, tolerance, seed=0).threshold
+
+    assert recommend(curve, 0) == 0.2
+    assert recommend(curve, 1) == 0.2, "1 of 100 lost: the interval goes beyond 1 point"
+    assert recommend(curve, 4) == 0.3
+    assert recommend(curve, 50) == 0.4
+    assert recommend(curve.assign(lost=50), 1) == 0.1
+
+
+def test_the_window_is_recommended_with_the_threshold_by_what_a_draft_call_costs():
+    short = curve_of([(0.1, 0.9, 2, 0)], window=4).assign(target_calls=0.4, draft_calls=1.0)
+    long = curve_of([(0.3, 0.9, 2, 0)], window=16).assign(target_calls=0.2, draft_calls=2.0)
+    both = pd.concat([short, long])
+    assert recommend_point(both, 0.05, 100, 1, seed=0) == Point(16, 0.3)
+    assert recommend_point(both, 0.5, 100, 1, seed=0) == Point(4, 0.1)
+    assert project_speedup(0.4, 1.0, 1.0, 0.05) == pytest.approx(1 / 0.45)
+
+
+def test_a_rule_at_its_best_windows_is_chosen_on_validation_and_measured_on_test():
+    chosen = pd.concat(
+        [
+            curve_of([(0.1, 0.9, 2.0, 0), (0.2, 0.7, 2.5, 0)], window=4, split="validation", rule="kl"),
+            curve_of([(0.1, 0.8, 3.0, 0), (0.2, 0.75, 2.2, 0)], window=8, split="validation", rule="kl"),
+        ]
     )
-    assert recommend_threshold(curve, 100, tolerance=4, seed=0) == 0.3
-    assert recommend_threshold(curve, 100, tolerance=50, seed=0) == 0.4
-    assert recommend_threshold(curve.assign(lost=50), 100, tolerance=1, seed=0) == 0.1
+    assert best_points(chosen) == [Point(8, 0.1), Point(4, 0.1)], "each other one is slower and no better"
+    test = pd.concat(
+        [
+            curve_of([(0.05, 0.95, 1.5, 0), (0.3, 0.6, 1.9, 0)], window=4, split="test", rule="kl"),
+            curve_of([(0.1, 0.5, 2.8, 0), (0.4, 0.99, 9.0, 0)], window=8, split="test", rule="kl"),
+        ]
+    )
+    found = trace_envelope(pd.concat([chosen, test]), "kl", "test")
+    assert found[["window", "accuracy", "speedup"]].to_numpy().tolist() == [[8, 0.5, 2.8], [4, 0.6, 1.9]]
 
 
 def test_the_area_is_the_mean_of_the_best_accuracy_at_or_above_a_speed():
-    slowest, fastest = curve_of([(0, 0.9, 4, 0), (1, 0.5, 8, 0)]).iloc
     ends = curve_of([(0, 0.9, 4, 0), (1, 0.5, 8, 0)])
+    slowest, fastest = 4.0, ends.iloc[1]
     assert measure_area(ends, slowest, fastest) == pytest.approx(0.5)
     good = curve_of([(0, 0.9, 4, 0), (0.5, 0.8, 6, 0), (1, 0.5, 8, 0)])
     assert measure_area(good, slowest, fastest) == pytest.approx((0.8 * 2 + 0.5 * 2) / 4)
@@ -169,14 +211,30 @@ def test_the_area_is_the_mean_of_the_best_accuracy_at_or_above_a_speed():
     assert measure_area(good.iloc[:2], slowest, fastest) == pytest.approx(0.65), "it can give way to the draft alone"
 
 
+def test_retention_is_a_share_of_the_reference_with_the_bootstrap_over_problems():
+    rng = np.random.default_rng(5)
+    reference = rng.random(200) < 0.8
+    correct = np.where(rng.random(200) < 0.1, ~reference, reference)
+    found = retention(correct, reference, seed=0)
+    assert found["retention"] == pytest.approx(correct.sum() / reference.sum())
+    problems = rng.integers(0, 200, (4000, 200))
+    shares = correct[problems].sum(axis=1) / reference[problems].sum(axis=1)
+    wanted = tuple(np.quantile(shares, [0.025, 0.975]))
+    assert (found["retention_low"], found["retention_high"]) == pytest.approx(wanted, abs=0.01)
+    assert np.isnan(retention([True, False], [False, False], seed=0)["retention"])
+    assert retention(reference, reference, seed=0)["retention_low"] == 1
+
+
 def test_the_tables_have_their_columns(sweep):
-    for name, table in zip(("pareto", "curve", "summary"), summarise(sweep), strict=True):
+    found = summarise(sweep)
+    assert set(found) == {"pareto", "curve", "summary", "windows"}
+    for name, table in found.items():
         assert list(table.columns) == list(TABLES[name].columns)
         assert set(table["pair"]) == {"toy"}
 
 
 def test_pareto_has_given_and_recommended_thresholds_in_order(sweep):
-    table = summarise(sweep)[0]
+    table = summarise(sweep)["pareto"].sort_values(["rule", "threshold"])
     keys = [(rule, threshold) for rule, threshold in zip(table["rule"], table["threshold"], strict=True)]
     assert keys == [
         ("always", 1.0), ("judge", 0.3), ("judge", 0.5), ("judge", 0.9), ("lossless", 0.0), ("target", 0.0),
@@ -186,17 +244,20 @@ def test_pareto_has_given_and_recommended_thresholds_in_order(sweep):
 
 
 def test_ratios_are_sums_over_sums_not_means_of_problems(sweep):
-    row = summarise(sweep)[0].set_index("rule").loc["lossless"]
+    row = summarise(sweep)["pareto"].set_index("rule").loc["lossless"]
     assert row["accepted_per_cycle"] == pytest.approx(40 / 10)  # the mean over problems would be 5
     assert row["emitted_per_cycle"] == pytest.approx(48 / 10)
     assert row["target_calls_per_token"] == pytest.approx(14 / 48)
     assert row["draft_calls_per_token"] == pytest.approx(80 / 48)
+    assert row["speedup"] == pytest.approx(48 / (14 + 0.25 * 80)) and row["cost_ratio"] == 0.25
+    assert row["kept_at"] == "1.000 0.300"
 
 
 def test_target_alone_has_no_tokens_per_cycle_and_no_area(sweep):
-    pareto, _, summary = summarise(sweep)
+    found = summarise(sweep)
+    pareto, summary = found["pareto"], found["summary"]
     row = pareto.set_index("rule").loc["target"]
-    assert np.isnan(row["accepted_per_cycle"]) and row["target_calls_per_token"] == 1
+    assert np.isnan(row["accepted_per_cycle"]) and row["target_calls_per_token"] == row["speedup"] == 1
     assert np.isnan(summary.set_index("rule").loc["target", "area"])
 
 
@@ -208,15 +269,15 @@ def test_drop_of_each_row_is_against_lossless_by_problem_not_by_row_order():
         decode("lossless", -INFINITY, INFINITY, [True] * 4, [1] * 4, "validation"),
         decode("judge", -INFINITY, INFINITY, [True] * 4, [1] * 4, "validation"),
     ]
-    row = summarise(pd.concat(other), given={"judge": [0.5]})[0].set_index("rule").loc["judge"].iloc[0]
+    row = summarise(pd.concat(other), given={"judge": [0.5]})["pareto"].set_index("rule").loc["judge"].iloc[0]
     assert row["drop"] == 0 and row["drop_low"] < 0 < row["drop_high"] and row["mcnemar_p"] == 1
 
 
 def test_the_test_split_chooses_nothing(sweep):
     damaged = sweep.copy()
     damaged.loc[damaged["split"] == "test", "correct"] = False
-    once, again = summarise(sweep)[2], summarise(damaged)[2]
-    for column in ("threshold", "best", "area_validation"):
+    once, again = summarise(sweep)["summary"], summarise(damaged)["summary"]
+    for column in ("window", "threshold", "best", "area_validation"):
         assert once[column].equals(again[column])
     assert not once["accuracy"].equals(again["accuracy"])
 
@@ -224,15 +285,13 @@ def test_the_test_split_chooses_nothing(sweep):
 def test_the_best_training_free_rule_is_that_of_the_largest_area_on_validation(sweep):
     free = sweep[sweep["rule"] == "judge"].assign(rule="kl")
     worse = free.assign(rule="worse", correct=free["correct"] & (free["threshold"] > 0.5))
-    summary = summarise_sweep(
-        pd.concat([sweep, free, worse]), "toy", GIVEN, KINDS | {"worse": "training-free"}, 1.0, seed=0
-    )[2]
+    summary = summarise(pd.concat([sweep, free, worse]), kinds=KINDS | {"worse": "training-free"})["summary"]
     assert summary.loc[summary["best"], "rule"].tolist() == ["kl"]
 
 
 def test_problems_that_are_not_exact_are_counted(sweep):
     judge = (sweep["rule"] == "judge") & (sweep["problem_id"] == "t1")
-    table = summarise(sweep.assign(exact=~judge))[0]
+    table = summarise(sweep.assign(exact=~judge))["pareto"]
     assert table.groupby("rule")["inexact"].max().to_dict() == {"always": 0, "judge": 1, "lossless": 0, "target": 0}
 
 
@@ -242,7 +301,7 @@ def test_problems_decoded_at_given_thresholds_only_change_nothing_where_those_ho
     high = sweep[lossless].assign(threshold_low=0.0, exact=False)
     capped = summarise(pd.concat([sweep[~lossless], low, high]))
     columns = ["rule", "threshold", "accuracy", "drop", "accepted_per_cycle"]
-    pd.testing.assert_frame_equal(capped[0][columns], summarise(sweep)[0][columns])
+    pd.testing.assert_frame_equal(capped["pareto"][columns], summarise(sweep)["pareto"][columns])
 
 
 def test_sweep_without_lossless_is_refused_with_the_remedy(sweep):
@@ -255,10 +314,34 @@ def test_a_rule_on_other_problems_than_lossless_is_refused(sweep, fault):
     one = (sweep["rule"] == "judge") & (sweep["threshold"] == 0.5) & (sweep["problem_id"] == "t2")
     problem = (sweep["rule"] == "judge") & (sweep["problem_id"] == "t2")
     damaged = {"missing": sweep[~problem], "a gap": sweep[~one], "twice": pd.concat([sweep, sweep[one]])}[fault]
-    with pytest.raises(InputError, match="pair toy, test, rule judge: not decoded on exactly.*run again"):
+    with pytest.raises(InputError, match="pair toy, test, rule judge, window 8: not decoded on exactly.*run again"):
         summarise(damaged)
 
 
 def test_shard_gathered_twice_is_refused(sweep):
     with pytest.raises(InputError, match="twice"):
         summarise(pd.concat([sweep, sweep]))
+
+
+def test_each_window_is_compared_with_lossless_at_that_window_and_a_rule_is_told_at_its_own_best(sweep):
+    """At window 4 the judge keeps what it solves and calls the draft half as often, but the target more often."""
+    short = sweep[sweep["window"] == 8].assign(window=4, draft_calls=lambda rows: rows["draft_calls"] / 4)
+    short = short.assign(target_calls=lambda rows: rows["target_calls"] + 1)
+    found = summarise(pd.concat([sweep, short]))
+    windows = found["windows"]
+    assert set(windows["cost"]) == set(COSTS) and windows.groupby(["rule", "cost"])["best"].sum().eq(1).all()
+    judge = windows[(windows["rule"] == "judge") & windows["best"]].set_index("cost")
+    assert judge["window"].to_dict() == {MEASURED_COST: 4, "0.02": 8}, "a dear draft call asks for a short window"
+    assert judge["speedup"].iloc[0] == pytest.approx(48 / (16 + 0.25 * 16))
+    summary = found["summary"].set_index("rule")
+    assert summary.loc["judge", "window"] == summary.loc["lossless", "window"] == 4
+    chosen = found["pareto"][found["pareto"]["recommended"]].set_index("rule")
+    assert chosen["window"].to_dict() == summary["window"].to_dict()
+    assert set(found["curve"]["window"]) == {0, 4, 8}
+
+
+def test_effects_are_shares_of_responses_and_lengths_by_those_of_lossless(sweep):
+    longer = sweep.assign(tokens=lambda rows: rows["tokens"] + 6 * (rows["rule"] == "always"))
+    row = summarise(longer)["pareto"].set_index("rule").loc["always"]
+    assert (row["length_ratio"], row["differing"], row["cut_off"], row["looping"]) == (1.5, 1.0, 1.0, 0.0)
+    assert row["retention"] == 0

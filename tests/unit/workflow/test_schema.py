@@ -74,7 +74,7 @@ def test_a_value_that_is_no_text_is_told_with_quotes_as_the_remedy(config, text,
     "text, key, remedy",
     [
         ("judge: {folds: 2.0}", "judge.folds", "write 2;"),
-        ("decoding: {window: 8.0}", "decoding.window", "write 8;"),
+        ("decoding: {shards: 8.0}", "decoding.shards", "write 8;"),
         ("datasets: {arith: {problems: {train: 1e+2}}}", "datasets.arith.problems.train", "write 100;"),
         ("speed: {batches: [1, 16.0]}", "speed.batches[1]", "write 16;"),
         ("seed: -0.0", "seed", "write 0;"),
@@ -116,12 +116,12 @@ def test_a_number_that_is_not_finite_is_told(config, text, key):
 @pytest.mark.parametrize(
     "text, what",
     [
-        ("decoding: {window: on}", "true is not of type 'integer'"),
-        ("decoding: {window: 2.5}", "2.5 is not of type 'integer'; config/"),
+        ("decoding: {shards: on}", "true is not of type 'integer'"),
+        ("decoding: {shards: 2.5}", "2.5 is not of type 'integer'; config/"),
         ("decoding: {tolerance: yes}", "true is not of type 'number'"),
-        ("decoding: {window: two}", "'two' is not of type 'integer'; config/"),
+        ("decoding: {shards: two}", "'two' is not of type 'integer'; config/"),
         ("mining: {batch: ~}", "null is not of type 'integer'"),
-        ("decoding: {'window:16': null}", "unknown key `window:16` (a space is to follow its colon)"),
+        ("decoding: {'shards:16': null}", "unknown key `shards:16` (a space is to follow its colon)"),
         ("judge: {feature_sets: {a/b: [scalars]}}", "'a/b' does not match"),
         ("decoding: {rules: [no]}", "must be among [false]; false is no name; YAML reads it as a truth value"),
         (

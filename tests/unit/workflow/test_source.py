@@ -68,19 +68,19 @@ def test_a_user_with_a_name_keeps_it(monkeypatch):
 @pytest.mark.parametrize(
     "arguments, key, value",
     [
-        (["decoding={window: 16}"], "window", 16),
-        (['decoding={"window": 16}'], "window", 16),
-        (["decoding={temperature: 0.5, window: 4}"], "temperature", 0.5),
+        (["decoding={shards: 16}"], "shards", 16),
+        (['decoding={"shards": 16}'], "shards", 16),
+        (["decoding={temperature: 0.5, shards: 4}"], "temperature", 0.5),
         (["decoding={rules: [lossless, always]}"], "rules", ["lossless", "always"]),
-        (["decoding={window: 4}", "decoding={window: 6}"], "window", 6),
+        (["decoding={shards: 4}", "decoding={shards: 6}"], "shards", 6),
         (["decoding={branches: null}"], "branches", None),
         (["decoding={top_p: {a: [1, yes]}}"], "top_p", {"a": [1, True]}),
     ],
 )
 def test_nested_values_of_arguments_are_read_as_in_a_file(arguments, key, value):
-    of_snakemake = {"decoding": {"window": "text"}}
+    of_snakemake = {"decoding": {"shards": "text"}}
     decoding = source.with_defaults(of_snakemake, ROOT, arguments)["decoding"]
-    assert decoding[key] == value and decoding["window"] != ("text" if "window" in arguments[0] else "")
+    assert decoding[key] == value and decoding["shards"] != ("text" if "shards" in arguments[0] else "")
     assert "rules" in decoding, "the default ones stay"
 
 

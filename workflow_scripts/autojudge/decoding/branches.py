@@ -45,6 +45,8 @@ class Decoded:
 
     Attributes
     ----------
+    kept_at : list of int
+        By place in the window, the cycles that kept the proposal there.
     last_reads : int
         Further draft calls of rules that want the state at a window's last token.
     """
@@ -55,11 +57,18 @@ class Decoded:
     emitted: int = 0
     target_calls: int = 0
     draft_calls: int = 0
+    kept_at: list[int] = field(default_factory=list)
     last_reads: int = 0
     thresholds: Mapping[Rule, Thresholds] = field(default_factory=dict)
 
+    def keep(self, count: int) -> None:
+        """Count a cycle that kept so many proposals."""
+        self.kept_at += [0] * (count - len(self.kept_at))
+        for place in range(count):
+            self.kept_at[place] += 1
+
     def counts(self, reads_last: bool = False) -> dict[str, int]:
-        """Return the counts as columns of the sweep table."""
+        """Return the counts as columns of the sweep table, but for `kept_at`."""
         return {
             "tokens": len(self.tokens),
             "cycles": self.cycles,
@@ -115,7 +124,7 @@ class Branch:
 
     def fork(self) -> "Branch":
         """Return a copy of which no model has read anything."""
-        result = replace(self.result, tokens=list(self.tokens))
+        result = replace(self.result, tokens=list(self.tokens), kept_at=list(self.result.kept_at))
         return Branch(self.tree, copy.deepcopy(self.random), result, self.tree.texts(result.tokens))
 
 

@@ -288,6 +288,7 @@ class Decoder:
         self.ending.extend(result.tokens, [*window.proposals[: outcome.kept], outcome.last])
         added = len(result.tokens) - before
         result.cycles += 1
+        result.keep(min(outcome.kept, added))
         result.accepted += min(outcome.accepted, added)
         result.emitted += added
         result.thresholds = outcome.thresholds

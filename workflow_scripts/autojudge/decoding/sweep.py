@@ -1,13 +1,16 @@
 """The sweep: what is decoded of each problem, and the rows that its responses become."""
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
+
+import numpy as np
 
 from autojudge.decoding.branches import Decoded, Job
 from autojudge.decoding.decoder import Decoder, needs_of
 from autojudge.decoding.thresholds import INFINITY, Interval, Points, Thresholds
-from autojudge.engine.models import load_pair
+from autojudge.engine.models import Pair, load_pair
 from autojudge.engine.sampling import Sampling
 from autojudge.engine.settings import Models
 from autojudge.judging.artifact import Judge
@@ -16,8 +19,9 @@ from autojudge.tables.files import read_table, records
 from autojudge.tables.mining import LABELS
 from autojudge.tasks import Task, prompt_of
 
-TARGET = "target"  # the target alone, as a reference
-NO_CYCLES = {"cycles": 0, "accepted": 0, "emitted": 0}
+TARGET, LOSSLESS = "target", "lossless"  # the target alone, and the rule that all are compared with
+LOOP, LONGEST_PERIOD = 32, 64  # tokens: of the end that repeats what came before, and of a round
+NO_CYCLES = {"cycles": 0, "accepted": 0, "emitted": 0, "kept_at": []}
 
 
 def build_job(
@@ -51,7 +55,7 @@ def build_job(
 def rows_by_rule(
     problem: Mapping[str, Any], responses: Sequence[Decoded], decoder: Decoder, task: Task
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return what a job's responses become, by rule: rows of sweep.parquet but for the split, by rising threshold.
+    """Return what a job's responses become, by rule: rows of sweep.parquet, the split and comparisons left out.
 
     A response that was decoded at single thresholds has a row for each, in which `threshold_low` is that threshold too.
     """
@@ -69,11 +73,39 @@ def rows_by_rule(
             held = _held(0, Interval())
             found[TARGET] = [row | {"rule": TARGET} | held | response.counts() | NO_CYCLES]
         for rule, thresholds in response.thresholds.items():
-            counts = response.counts("draft_at_draft" in needs_of(rule, decoder.judge))
+            counts = response.counts("draft_at_draft" in needs_of(rule, decoder.judge)) | {"kept_at": response.kept_at}
             parts = [thresholds] if isinstance(thresholds, Interval) else thresholds.values
             rows = [row | {"rule": rule.name} | _held(decoder.window, part) | counts for part in parts]
             found.setdefault(rule.name, []).extend(rows)
     return {rule: sorted(rows, key=lambda row: row["threshold"]) for rule, rows in found.items()}
+
+
+def compare_with_lossless(
+    rows: Sequence[Mapping[str, Any]], lossless: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return rows of a problem with what tells them from lossless decoding's: another text, a text that ends in a loop.
+
+    Parameters
+    ----------
+    lossless : sequence of mapping
+        Lossless decoding's rows of the same problem and window; the one that holds for the highest thresholds counts.
+    """
+    plain = list(lossless[-1]["response"])
+    return [
+        {**row, "differs": list(row["response"]) != plain, "loops": row["cut_off"] and ends_in_a_loop(row["response"])}
+        for row in rows
+    ]
+
+
+def ends_in_a_loop(tokens: Sequence[int]) -> bool:
+    """Tell whether a response ends in three rounds or more of the same tokens, of LOOP tokens at least."""
+    text = np.asarray(tokens)
+    for period in range(1, min(LONGEST_PERIOD, len(text) // 3) + 1):
+        again = text[period:] == text[:-period]
+        run = len(again) if again.all() else int(np.argmin(again[::-1]))
+        if run >= max(LOOP, 2 * period):
+            return True
+    return False
 
 
 def _held(window: int, thresholds: Interval | float) -> dict[str, Any]:
@@ -82,30 +114,35 @@ def _held(window: int, thresholds: Interval | float) -> dict[str, Any]:
     return {"window": window, "threshold_low": low, "threshold": high, "exact": exact}
 
 
-def open_decoder(
+def open_decoders(
     pair: Mapping[str, Any], models: Models, judge: Judge | None, task: Task, decoding: Mapping[str, Any]
-) -> Decoder:
-    """Return the decoder of a `pairs` entry of the config, whose models it loads.
+) -> Callable[[int], Decoder]:
+    """Return a function that returns the decoder of a window; it loads the models of a `pairs` entry when first asked.
 
     Parameters
     ----------
     models : mapping
         What identifies the models; a judge has to be trained for these.
     decoding : mapping
-        `max_new_tokens`, `window`, `branches`, `temperature`, `top_p` and `batch`.
+        `max_new_tokens`, `branches`, `temperature`, `top_p` and `batch`.
 
     Raises
     ------
     InputError
-        A model cannot be had, or the judge is of other models.
+        The function does, where a model cannot be had, or the judge is of other models.
     """
-    loaded = load_pair(pair)
-    if judge:
-        judge.check_pair(models, loaded.hidden_sizes)
-    return Decoder(
-        pair=loaded,
+
+    @cache
+    def load() -> Pair:
+        loaded = load_pair(pair)
+        if judge:
+            judge.check_pair(models, loaded.hidden_sizes)
+        return loaded
+
+    return lambda window: Decoder(
+        pair=load(),
         judge=judge,
-        window=decoding["window"],
+        window=window,
         max_new_tokens=decoding["max_new_tokens"],
         batch=decoding["batch"],
         stop=prompt_of(task).stop,

@@ -1,6 +1,7 @@
 """From single decoded problems to curves and tables of accuracy against speed, with intervals."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 
+from autojudge.decoding.sweep import LOSSLESS, TARGET
 from autojudge.errors import InputError
 from autojudge.tables.decoding import COUNTS
-from autojudge.tables.reporting import CURVE, PARETO, SUMMARY
+from autojudge.tables.reporting import CURVE, PARETO, SUMMARY, WINDOWS
 
 RESAMPLES = 2000
 RATIOS = {  # sums over sums: the mean over cycles and tokens, not over problems
@@ -19,6 +21,9 @@ RATIOS = {  # sums over sums: the mean over cycles and tokens, not over problems
     "target_calls_per_token": ("target_calls", "tokens"),
     "draft_calls_per_token": ("draft_calls", "tokens"),
 }
+SHARES = {"differing": "differs", "cut_off": "cut_off", "looping": "loops"}  # of responses, by column of `sweep`
+SPLITS = ("validation", "test")
+MEASURED_COST = "measured"  # name of the pair's own cost ratio, beside those that the config names
 
 
 def wilson_interval(correct: int, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -93,23 +98,68 @@ def paired_drop(correct: ArrayLike, reference: ArrayLike, seed: int) -> dict[str
     return {"drop": drop, "drop_low": low, "drop_high": high, "mcnemar_p": mcnemar_p(lost, won)}
 
 
-def trace_curve(rows: pd.DataFrame, reference: pd.Series, name: str) -> pd.DataFrame:
+def project_speedup(target_calls: Any, draft_calls: Any, alone: float, cost: float) -> Any:
+    """Return how many times as fast as the target alone a method is, by the counted calls.
+
+    All calls for the same problems count, so that a method whose responses are longer is slower by that. Every call of
+    a model is taken to cost the same, whatever the number of tokens (memory-bound decoding).
+
+    Parameters
+    ----------
+    target_calls, draft_calls : numbers or arrays
+        Of the method, all problems together.
+    alone : float
+        Calls of the target alone for these problems.
+    cost : float
+        Time of a draft call over that of a target call.
+    """
+    return alone / (target_calls + cost * draft_calls)
+
+
+def retention(correct: ArrayLike, reference: ArrayLike, seed: int, level: float = 0.95) -> dict[str, float]:
+    """Return the accuracy of a method as a share of a reference's on the same problems, with its bootstrap interval.
+
+    Parameters
+    ----------
+    correct, reference : array_like of bool, shape (n_problems,)
+        Whether each problem is solved, by the method and by the reference.
+
+    Returns
+    -------
+    dict of str to float
+        `retention`, `retention_low` and `retention_high`; nan where the reference solves nothing.
+    """
+    ours, theirs = np.asarray(correct, dtype=bool), np.asarray(reference, dtype=bool)
+    n = len(ours)
+    kinds = np.array([np.sum(ours & theirs), np.sum(theirs & ~ours), np.sum(ours & ~theirs)], dtype=float)
+    draws = np.random.default_rng(seed).multinomial(n, [*kinds / n, 1 - kinds.sum() / n], size=RESAMPLES)
+    both, lost, won = draws[:, 0], draws[:, 1], draws[:, 2]
+    ratios = _ratio(both + won, both + lost)
+    low, high = np.nanquantile(ratios, [(1 - level) / 2, (1 + level) / 2]) if kinds[:2].sum() else (np.nan, np.nan)
+    share = float(_ratio(kinds[0] + kinds[2], kinds[0] + kinds[1]))
+    return {"retention": share, "retention_low": float(low), "retention_high": float(high)}
+
+
+def trace_curve(rows: pd.DataFrame, reference: pd.Series, alone: float, name: str) -> pd.DataFrame:
     """Return what holds between the breakpoints of a rule, of all problems together.
 
     Parameters
     ----------
     rows : DataFrame
-        Rows of `sweep` of one pair, split and rule.
+        Rows of `sweep` of one pair, split, rule and window.
     reference : Series of bool, indexed by problem
         Whether lossless decoding solves each.
+    alone : float
+        Calls of the target alone for all of them.
     name : str
-        Of pair, split and rule, for messages.
+        Of pair, split, rule and window, for messages.
 
     Returns
     -------
     DataFrame
         One row per breakpoint, ascending: `threshold`, up to which it holds from the one before, `accuracy`, the ratios
-        of tables `curve` and `pareto`, and how many problems are `lost` and `won` against lossless.
+        of tables `curve` and `pareto`, the calls of both models by one of the target alone, and how many problems are
+        `lost` and `won` against lossless.
 
     Raises
     ------
@@ -133,6 +183,7 @@ def trace_curve(rows: pd.DataFrame, reference: pd.Series, name: str) -> pd.DataF
         )
     curve = {"threshold": ends, "accuracy": sums["correct"] / len(reference), "lost": sums["lost"], "won": sums["won"]}
     curve |= {ratio: _ratio(sums[count], sums[per]) for ratio, (count, per) in RATIOS.items()}
+    curve |= {calls: sums[calls] / alone for calls in ("target_calls", "draft_calls")}
     return pd.DataFrame(curve)
 
 
@@ -157,13 +208,23 @@ def _ratio(counts: ArrayLike, per: ArrayLike) -> NDArray[np.float64]:
     return ratios
 
 
-def recommend_threshold(curve: pd.DataFrame, problems: int, tolerance: float, seed: int) -> float:
-    """Return the fastest threshold whose drop stays within a tolerance by the upper end of its interval.
+@dataclass(frozen=True)
+class Point:
+    """A window and a threshold of a rule."""
+
+    window: int
+    threshold: float
+
+
+def recommend_point(curve: pd.DataFrame, cost: float, problems: int, tolerance: float, seed: int) -> Point:
+    """Return the fastest window and threshold whose drop stays within a tolerance by the upper end of its interval.
 
     Parameters
     ----------
     curve : DataFrame
-        Of `trace_curve`, on validation.
+        Of `trace_curve`, on validation, of one or several windows (column `window`).
+    cost : float
+        Time of a draft call over that of a target call.
     problems : int
         Their number.
     tolerance : float
@@ -173,49 +234,112 @@ def recommend_threshold(curve: pd.DataFrame, problems: int, tolerance: float, se
 
     Returns
     -------
-    float
-        The lowest threshold, where none is within the tolerance.
+    Point
+        At the lowest threshold, where none is within the tolerance.
     """
     counts = [(int(lost), int(won)) for lost, won in zip(curve["lost"], curve["won"], strict=True)]
     upper = {(lost, won): drop_interval(lost, won, problems, seed)[1] for lost, won in set(counts)}
     within = np.array([upper[pair] <= tolerance for pair in counts])
-    if not within.any():
-        return float(curve["threshold"].min())
-    allowed = curve[within].sort_values(["target_calls_per_token", "threshold"], kind="stable")
-    return float(allowed["threshold"].iloc[0])
+    allowed = curve[within] if within.any() else curve[curve["threshold"] == curve["threshold"].min()]
+    speed = project_speedup(allowed["target_calls"], allowed["draft_calls"], 1.0, cost)
+    best = allowed.assign(speed=-speed).sort_values(["speed", "window", "threshold"], kind="stable").iloc[0]
+    return Point(int(best["window"]), float(best["threshold"]))
 
 
-def measure_area(curve: pd.DataFrame, slowest: pd.Series, fastest: pd.Series) -> float:
-    """Return the mean, over speeds from lossless to the draft alone, of the best accuracy at or above each speed.
+def best_points(validation: pd.DataFrame) -> list[Point]:
+    """Return the windows and thresholds that no other is both faster and more accurate than, the fastest first.
 
-    Speed is accepted tokens per cycle. The draft alone belongs to every rule, as each can give way to it.
+    Parameters
+    ----------
+    validation : DataFrame
+        A rule's curves at every window, on validation.
+    """
+    by = ["speedup", "accuracy", "window"]
+    rows = validation.sort_values(by, ascending=[False, False, True], kind="stable")
+    best = rows[rows["accuracy"] > rows["accuracy"].cummax().shift(fill_value=-1.0)]
+    return [Point(int(window), float(t)) for window, t in zip(best["window"], best["threshold"], strict=True)]
+
+
+def trace_envelope(curve: pd.DataFrame, rule: str, split: str) -> pd.DataFrame:
+    """Return a rule at its own best window: its rows on a split at the points that are best on validation.
 
     Parameters
     ----------
     curve : DataFrame
-        Of a rule.
-    slowest, fastest : Series
-        Rows of the curves of lossless and of the draft alone.
+        Table `curve` of a pair.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `curve`, the fastest first.
     """
-    low, high = slowest["accepted_per_cycle"], fastest["accepted_per_cycle"]
+    of_rule = curve[curve["rule"] == rule]
+    on_split, rows = of_rule[of_rule["split"] == split], []
+    parts = {window: on_split[on_split["window"] == window] for window in on_split["window"].unique()}
+    for point in best_points(of_rule[of_rule["split"] == "validation"]):
+        ends = parts[point.window]["threshold"].to_numpy(dtype=float)  # ascending
+        rows.append(parts[point.window].iloc[min(int(np.searchsorted(ends, point.threshold)), len(ends) - 1)])
+    return pd.DataFrame(rows).reset_index(drop=True)
+
+
+def measure_area(envelope: pd.DataFrame, slowest: float, fastest: pd.Series) -> float:
+    """Return the mean, over speeds from lossless to the draft alone, of the best accuracy at or above each speed.
+
+    Speed is the projected speed-up (column `speedup`). The draft alone belongs to every rule: each can give way to it.
+
+    Parameters
+    ----------
+    envelope : DataFrame
+        Of a rule.
+    slowest : float
+        Speed-up of lossless decoding at its own best window.
+    fastest : Series
+        The draft alone: `speedup` and `accuracy`.
+    """
+    low, high = slowest, float(fastest["speedup"])
     if not high > low:
         return float(fastest["accuracy"])
-    speed = np.append(curve["accepted_per_cycle"].to_numpy(dtype=float).clip(low, high), high)
-    accuracy = np.append(curve["accuracy"].to_numpy(dtype=float), fastest["accuracy"])
+    speed = np.append(envelope["speedup"].to_numpy(dtype=float).clip(low, high), high)
+    accuracy = np.append(envelope["accuracy"].to_numpy(dtype=float), fastest["accuracy"])
     order = np.argsort(-speed, kind="stable")
     best = np.maximum.accumulate(accuracy[order])
     return float(np.sum(best * -np.diff(speed[order], append=low)) / (high - low))
 
 
-def summarise_sweep(
-    sweep: pd.DataFrame,
-    pair: str,
-    thresholds: Mapping[str, Sequence[float]],
-    kinds: Mapping[str, str],
-    tolerance: float,
-    seed: int,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Return a pair's tables `pareto`, `curve` and `summary`.
+@dataclass(frozen=True)
+class Comparison:
+    """How the rules of a pair are compared.
+
+    Attributes
+    ----------
+    thresholds : mapping of rule to floats
+        The rows of `pareto`, beside the recommended thresholds.
+    kinds : mapping of rule to str
+        "training-free", "judge", "oracle" or "reference".
+    costs : mapping of str to float
+        Times of a draft call over that of a target call: the pair's own, under `MEASURED_COST`, and others.
+    tolerance : float
+        Percentage points that a recommended point may lose on validation.
+    seed : int
+        Of the bootstrap.
+    """
+
+    thresholds: Mapping[str, Sequence[float]]
+    kinds: Mapping[str, str]
+    costs: Mapping[str, float]
+    tolerance: float
+    seed: int
+
+    def recommend(self, rule: str, curve: pd.DataFrame, cost: float, problems: int) -> Point:
+        """Return the recommended window and threshold of a rule by its curves on validation; see `recommend_point`."""
+        if self.kinds[rule] == "reference":
+            top = max(self.thresholds.get(rule, [0.0]))
+            return recommend_point(curve.assign(threshold=top, lost=0, won=0), cost, problems, 0, self.seed)
+        return recommend_point(curve, cost, problems, self.tolerance, self.seed)
+
+
+def summarise_sweep(sweep: pd.DataFrame, pair: str, comparison: Comparison) -> dict[str, pd.DataFrame]:
+    """Return a pair's tables `pareto`, `curve`, `summary` and `windows`, by name.
 
     Parameters
     ----------
@@ -223,91 +347,126 @@ def summarise_sweep(
         Table `sweep` of the pair, all shards; its columns `answer` and `response` are not needed.
     pair : str
         Name of the pair.
-    thresholds : mapping of rule to floats
-        The rows of `pareto`, beside the recommended thresholds.
-    kinds : mapping of rule to str
-        "training-free", "judge", "oracle" or "reference".
-    tolerance : float
-        Percentage points that a recommended threshold may lose on validation.
-    seed : int
-        Of the bootstrap.
 
     Raises
     ------
     InputError
         There are no lossless rows, or a rule's problems are not those of lossless.
     """
-    curves, parts, summaries = [], [], []
-    splits = {split: _trace_split(sweep[sweep["split"] == split], pair, split) for split in ("validation", "test")}
-    for rule, validation in splits["validation"].items():
-        test = splits["test"][rule]
-        curves += [curve.assign(pair=pair) for curve in (validation, test)]
-        problems = sweep.loc[sweep["split"] == "validation", "problem_id"].nunique()
-        given = thresholds.get(rule, [0.0])
-        reference = kinds[rule] == "reference"
-        chosen = max(given) if reference else recommend_threshold(validation, problems, tolerance, seed)
-        rows = sweep[(sweep["split"] == "test") & (sweep["rule"] == rule)]
-        table = _summarise_rule(sweep, rows, sorted({*given, chosen}), seed)
-        table = table.assign(pair=pair, rule=rule, recommended=table["threshold"].eq(chosen))
-        parts.append(table)
-        areas = {
-            name: np.nan if reference else measure_area(traced[rule], traced["lossless"].iloc[0], _fast_end(traced))
-            for name, traced in (("area", splits["test"]), ("area_validation", splits["validation"]))
-        }
-        summaries.append(table[table["recommended"]].assign(kind=kinds[rule], **areas))
-    summary = pd.concat(summaries, ignore_index=True)
+    own, n = comparison.costs[MEASURED_COST], sweep.loc[sweep["split"] == "validation", "problem_id"].nunique()
+    curve = pd.concat([_trace_split(sweep, pair, split, own) for split in SPLITS], ignore_index=True)
+    test = TestSplit(sweep[sweep["split"] == "test"], comparison.seed)
+    pareto, windows = [], []
+    for rule, found in curve[curve["split"] == "validation"].groupby("rule", sort=False):
+        name = str(rule)
+        for cost, ratio in comparison.costs.items():
+            best = comparison.recommend(name, found, ratio, n)
+            points = [comparison.recommend(name, part, ratio, n) for _, part in found.groupby("window")]
+            rows = test.measure(name, points, ratio).assign(cost=cost)
+            windows.append(rows.assign(best=rows["window"] == best.window, kind=comparison.kinds[name]))
+            if ratio is own:
+                given = comparison.thresholds.get(name, [0.0])
+                every = {*points, *(Point(window, t) for window in found["window"].unique() for t in given)}
+                rows = test.measure(name, sorted(every, key=astuple), ratio)
+                chosen = (rows["window"] == best.window) & (rows["threshold"] == best.threshold)
+                pareto.append(rows.assign(recommended=chosen))
+    of_windows = pd.concat(windows, ignore_index=True)
+    summary = of_windows[of_windows["best"] & (of_windows["cost"] == MEASURED_COST)].reset_index(drop=True)
+    areas = {"area": "test", "area_validation": "validation"}
+    summary = summary.assign(**{name: _areas(summary, curve, split) for name, split in areas.items()})
     free = summary["kind"] == "training-free"
     summary["best"] = free & (summary["area_validation"] == summary.loc[free, "area_validation"].max())
-    return (
-        pd.concat(parts, ignore_index=True)[list(PARETO.columns)],
-        pd.concat(curves, ignore_index=True)[list(CURVE.columns)],
-        summary[list(SUMMARY.columns)],
-    )
+    tables = [(PARETO, pd.concat(pareto)), (CURVE, curve), (SUMMARY, summary), (WINDOWS, of_windows)]
+    return {table.name: rows.assign(pair=pair)[list(table.columns)].reset_index(drop=True) for table, rows in tables}
 
 
-def _trace_split(sweep: pd.DataFrame, pair: str, split: str) -> dict[str, pd.DataFrame]:
-    """Return the curve of every rule on a split, whose rows are given."""
-    reference = _solved_by_lossless(sweep)
-    if reference.empty:
-        raise InputError(
-            f"pair {pair}: the sweep has no rows of rule `lossless` on {split}, which drops are measured against; "
-            "list lossless in decoding.rules, delete the sweep and run again"
-        )
-    if not reference.index.is_unique:
-        raise InputError(f"pair {pair}: a problem was decoded twice; delete the pair's sweep and run again")
-    return {
-        str(rule): trace_curve(rows, reference, f"pair {pair}, {split}, rule {rule}").assign(
-            split=split, rule=rule, window=int(rows["window"].iloc[0])
-        )
-        for rule, rows in sweep.groupby("rule")
-    }
+def _trace_split(sweep: pd.DataFrame, pair: str, split: str, cost: float) -> pd.DataFrame:
+    """Return the curves of every rule at every window on a split, with the projected speed-up."""
+    sweep = sweep[sweep["split"] == split]
+    alone = float(sweep.loc[sweep["rule"] == TARGET, "target_calls"].sum())
+    curves = []
+    for window, of_window in sweep.groupby("window"):
+        reference = _solved_by_lossless(sweep if window == 0 else of_window)
+        if reference.empty:
+            raise InputError(
+                f"pair {pair}: the sweep has no rows of rule `lossless` on {split}, which drops are measured against; "
+                "list lossless in decoding.rules, delete the sweep and run again"
+            )
+        if not reference.index.is_unique:
+            raise InputError(f"pair {pair}: a problem was decoded twice; delete the pair's sweep and run again")
+        for rule, rows in of_window.groupby("rule", sort=False):
+            name = f"pair {pair}, {split}, rule {rule}, window {window}"
+            curves.append(trace_curve(rows, reference, alone, name).assign(rule=rule, window=window))
+    curve = pd.concat(curves, ignore_index=True).assign(split=split)
+    return curve.assign(speedup=project_speedup(curve["target_calls"], curve["draft_calls"], 1.0, cost))
 
 
 def _solved_by_lossless(sweep: pd.DataFrame) -> pd.Series:
-    """Return whether lossless decoding solves each problem; a problem that is not exact has several such rows."""
-    rows = sweep[(sweep["rule"] == "lossless") & np.isposinf(sweep["threshold"].to_numpy(dtype=float))]
-    return rows.set_index("problem_id")["correct"]
+    """Return whether lossless decoding solves each problem, at the smallest of the rows' windows."""
+    rows = sweep[(sweep["rule"] == LOSSLESS) & np.isposinf(sweep["threshold"].to_numpy(dtype=float))]
+    solved: pd.Series = rows[rows["window"] == rows["window"].min()].set_index("problem_id")["correct"]
+    return solved
 
 
-def _fast_end(curves: Mapping[str, pd.DataFrame]) -> pd.Series:
-    """Return the fast end of all curves: the draft alone, or the fastest point there is."""
-    if "always" in curves:
-        return curves["always"].iloc[-1]
-    points = pd.concat(curves.values(), ignore_index=True)
-    return points.iloc[int(points["accepted_per_cycle"].argmax())]
+def _areas(summary: pd.DataFrame, curve: pd.DataFrame, split: str) -> list[float]:
+    """Return the area of each rule of a summary on a split; nan for references."""
+    envelopes = {rule: trace_envelope(curve, str(rule), split) for rule in summary["rule"]}
+    slowest = envelopes[LOSSLESS]["speedup"].max()
+    points = envelopes["always"] if "always" in envelopes else pd.concat(envelopes.values(), ignore_index=True)
+    fastest = points.iloc[int(points["speedup"].argmax())]
+    return [
+        np.nan if kind == "reference" else measure_area(envelopes[rule], slowest, fastest)
+        for rule, kind in zip(summary["rule"], summary["kind"], strict=True)
+    ]
 
 
-def _summarise_rule(sweep: pd.DataFrame, rows: pd.DataFrame, thresholds: list[float], seed: int) -> pd.DataFrame:
-    """Return the measured columns of `pareto` for a rule's rows at some thresholds."""
-    lossless = _solved_by_lossless(sweep[sweep["split"] == "test"])
-    table = []
-    for threshold in thresholds:
-        group = rows[(rows["threshold_low"] < threshold) & (threshold <= rows["threshold"])].set_index("problem_id")
+class TestSplit:
+    """The test split of a pair's sweep, on which points chosen elsewhere are measured.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Of `sweep`.
+    seed : int
+        Of the bootstrap.
+    """
+
+    def __init__(self, rows: pd.DataFrame, seed: int) -> None:
+        self._seed, self._alone = seed, float(rows.loc[rows["rule"] == TARGET, "target_calls"].sum())
+        self._rows: dict[Any, pd.DataFrame] = dict(iter(rows.groupby(["rule", "window"])))
+        self._windows = sorted(rows.loc[rows["window"] > 0, "window"].unique())
+
+    def measure(self, rule: str, points: Sequence[Point], cost: float) -> pd.DataFrame:
+        """Return the measured columns of a rule at some points, with the speed-up at a cost of a draft call."""
+        return pd.DataFrame([self._measure(rule, point, cost) for point in points])
+
+    def _at(self, rule: str, point: Point) -> pd.DataFrame:
+        """Return the rows of a rule that hold at a point, by problem."""
+        rows = self._rows[rule, point.window]
+        held = (rows["threshold_low"] < point.threshold) & (point.threshold <= rows["threshold"])
+        return rows[held].set_index("problem_id")
+
+    def _measure(self, rule: str, point: Point, cost: float) -> dict[str, Any]:
+        group = self._at(rule, point)
+        lossless = self._at(LOSSLESS, Point(point.window or self._windows[0], np.inf)).loc[group.index]
         n, correct = len(group), int(group["correct"].sum())
         low, high = wilson_interval(correct, n)
-        row = {"threshold": threshold, "window": int(group["window"].iloc[0]), "problems": n, "accuracy": correct / n}
-        row |= {"accuracy_low": low, "accuracy_high": high, "inexact": int((~group["exact"]).sum())}
-        row |= paired_drop(group["correct"], lossless.loc[group.index], seed)
+        row = {"rule": rule, "window": point.window, "threshold": point.threshold, "problems": n}
+        row |= {"accuracy": correct / n, "accuracy_low": low, "accuracy_high": high}
+        row |= paired_drop(group["correct"], lossless["correct"], self._seed)
+        row |= retention(group["correct"], lossless["correct"], self._seed)
         sums = group[list(COUNTS)].sum()
-        table.append(row | {ratio: float(_ratio(sums[a], sums[b])) for ratio, (a, b) in RATIOS.items()})
-    return pd.DataFrame(table)
+        row |= {ratio: float(_ratio(sums[a], sums[b])) for ratio, (a, b) in RATIOS.items()}
+        row |= {share: float(group[column].mean()) for share, column in SHARES.items()}
+        row["length_ratio"] = float(sums["tokens"] / lossless["tokens"].sum())
+        row["kept_at"] = _kept_at(group)
+        speedup = float(project_speedup(sums["target_calls"], sums["draft_calls"], self._alone, cost))
+        return row | {"cost_ratio": cost, "speedup": speedup, "inexact": int((~group["exact"]).sum())}
+
+
+def _kept_at(group: pd.DataFrame) -> str:
+    """Return the shares of cycles that kept the draft's token at each place of the window, as text."""
+    counts = np.zeros(max(map(len, group["kept_at"]), default=0))
+    for kept in group["kept_at"]:
+        counts[: len(kept)] += kept
+    return " ".join(f"{share:.3f}" for share in counts / max(1, group["cycles"].sum()))

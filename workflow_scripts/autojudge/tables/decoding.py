@@ -32,12 +32,15 @@ SWEEP = Table(
             doc="false: the problem has too many branches for the rule (decoding.branches), so the response was "
             "decoded at `threshold` and stands for those below it, down to the next given one",
         ),
-        "window": Column(pa.int32(), doc="tokens the draft proposes per cycle"),
+        "window": Column(pa.int32(), doc="tokens the draft proposes per cycle; 0 for the target alone"),
         "correct": Column(pa.bool_(), doc="the answer is the gold answer"),
         "answer": Column(pa.string(), doc="answer of the response; null: none found"),
         "cut_off": Column(pa.bool_(), doc="the response ends at the token limit"),
+        "differs": Column(pa.bool_(), doc="the response is not lossless decoding's at that window"),
+        "loops": Column(pa.bool_(), doc="cut off while it repeats the same tokens, three times or more"),
         **COUNTS,
+        "kept_at": Column(TOKENS, doc="by place in the window, the cycles that kept the draft's token there"),
         "response": Column(TOKENS, doc="the response"),
     },
-    doc="One row per problem of validation or test, rule, and interval of thresholds with one response.",
+    doc="One row per problem of validation or test, window, rule, and interval of thresholds with one response.",
 )

@@ -7,7 +7,12 @@ from autojudge.tables.table import Column, Table
 
 PAIR = Column(pa.string(), doc="key of pairs")
 RULE = Column(pa.string(), doc="acceptance rule; `target` is the target alone")
-WINDOW = Column(pa.int32(), doc="tokens the draft proposes per cycle")
+WINDOW = Column(pa.int32(), doc="tokens the draft proposes per cycle; 0 for the target alone")
+COST_RATIO = Column(pa.float64(), doc="time of a draft call over that of a target call, for the speed-up")
+SPEEDUP = Column(
+    pa.float64(),
+    doc="projected: calls of the target alone over target calls + cost_ratio x draft calls, for the same problems",
+)
 ACCURACY = Column(pa.float64(), doc="share of correct answers")
 RATIOS = {
     "accepted_per_cycle": Column(pa.float64(), doc="accepted tokens over cycles (the paper's count)"),
@@ -24,7 +29,20 @@ MEASURED = {  # at one threshold, on the test split
     "drop_low": Column(pa.float64(), doc="its paired bootstrap 95 % interval, lower end"),
     "drop_high": Column(pa.float64(), doc="upper end"),
     "mcnemar_p": Column(pa.float64(), doc="p-value of McNemar's exact test of the same difference"),
+    "retention": Column(pa.float64(), doc="accuracy over that of lossless on the same problems"),
+    "retention_low": Column(pa.float64(), doc="its bootstrap 95 % interval, lower end"),
+    "retention_high": Column(pa.float64(), doc="upper end"),
     **RATIOS,
+    "cost_ratio": COST_RATIO,
+    "speedup": SPEEDUP,
+    "differing": Column(pa.float64(), doc="share of responses that are not lossless decoding's"),
+    "length_ratio": Column(pa.float64(), doc="tokens of all responses over those of lossless decoding"),
+    "cut_off": Column(pa.float64(), doc="share of responses that end at the token limit"),
+    "looping": Column(pa.float64(), doc="share of responses that are cut off while repeating the same tokens"),
+    "kept_at": Column(
+        pa.string(), doc="shares of cycles that kept the draft's token at place 1, 2, ... of the window, by spaces"
+    ),
+    "inexact": Column(pa.int64(), doc="problems decoded at given thresholds only (sweep: `exact`)"),
 }
 
 
@@ -98,15 +116,14 @@ PARETO = Table(
     {
         "pair": PAIR,
         "rule": RULE,
-        "threshold": Column(pa.float64(), doc="the rule's knob"),
         "window": WINDOW,
+        "threshold": Column(pa.float64(), doc="the rule's knob"),
         **MEASURED,
-        "inexact": Column(pa.int64(), doc="problems decoded at given thresholds only (sweep: `exact`)"),
         "recommended": Column(
-            pa.bool_(), doc="the fastest threshold whose drop stays within decoding.tolerance on validation"
+            pa.bool_(), doc="the fastest window and threshold whose drop stays within decoding.tolerance on validation"
         ),
     },
-    doc="One row per pair, rule and threshold: results/{dataset}_pareto.csv.",
+    doc="One row per pair, rule, window and threshold: results/{dataset}_pareto.csv.",
 )
 
 CURVE = Table(
@@ -121,8 +138,11 @@ CURVE = Table(
         ),
         "accuracy": ACCURACY,
         **RATIOS,
+        "target_calls": Column(pa.float64(), doc="forward passes of the target by one of the target alone"),
+        "draft_calls": Column(pa.float64(), doc="forward passes of the draft by one of the target alone"),
+        "speedup": SPEEDUP,
     },
-    doc="One row per pair, split, rule and breakpoint: the exact curve, results/{dataset}_curve.parquet.",
+    doc="One row per pair, split, rule, window and breakpoint: the exact curve, results/{dataset}_curve.parquet.",
 )
 
 SUMMARY = Table(
@@ -132,16 +152,32 @@ SUMMARY = Table(
         "rule": RULE,
         "kind": Column(pa.string(), doc="reference, training-free, judge or oracle"),
         "best": Column(pa.bool_(), doc="of the training-free rules the one with the largest area on validation"),
-        "threshold": Column(pa.float64(), doc="the recommended one, chosen on validation"),
+        "window": WINDOW,
+        "threshold": Column(pa.float64(), doc="recommended, with the window, on validation"),
         **MEASURED,
         "area": Column(
             pa.float64(),
-            doc="mean of the best accuracy at or above a speed, over the speeds from lossless to the draft alone; none "
-            "for references",
+            doc="mean of the best accuracy at or above a speed-up, over those from lossless to the draft alone, each "
+            "at its best window; none for references",
         ),
         "area_validation": Column(pa.float64(), doc="the same on validation"),
     },
-    doc="One row per pair and rule at its recommended threshold: results/{dataset}_summary.csv, .md and .tex.",
+    doc="One row per pair and rule at its recommended window and threshold: results/{dataset}_summary.csv, .md, .tex.",
+)
+
+WINDOWS = Table(
+    "windows",
+    {
+        "pair": PAIR,
+        "rule": RULE,
+        "kind": Column(pa.string(), doc="reference, training-free, judge or oracle"),
+        "cost": Column(pa.string(), doc="measured, the pair's own cost ratio, or one of decoding.cost_ratios"),
+        "window": WINDOW,
+        "best": Column(pa.bool_(), doc="the rule's best window at that cost ratio, chosen on validation"),
+        "threshold": Column(pa.float64(), doc="recommended at that window and cost ratio, on validation"),
+        **MEASURED,
+    },
+    doc="One row per pair, rule, cost ratio and window: what tuning the window gives, results/{dataset}_windows.csv.",
 )
 
 SPEED = Table(

@@ -44,7 +44,7 @@ def sweep_work(
     Parameters
     ----------
     decoding : mapping
-        `max_new_tokens`, `window`, `branches`, `temperature` and `top_p`.
+        `max_new_tokens`, `windows`, `branches`, `temperature` and `top_p`.
     rules : mapping of rule name to mapping
         The swept rules' entries of the config.
     labels : mapping of problem to mapping of position to bool
@@ -60,7 +60,7 @@ def sweep_work(
         max_new_tokens=decoding["max_new_tokens"],
         models=models,
         sampling={key: decoding[key] for key in ("temperature", "top_p")},
-        window=decoding["window"],
+        windows=decoding["windows"],
         branches=decoding["branches"],
         rules={name: _rule_digest(name, settings, judge) for name, settings in rules.items()},
         given=expand_thresholds(rules, judge.record.thresholds if judge else None),
