@@ -91,8 +91,7 @@ def decoding_settings(wildcards):
 def speed_settings(wildcards):
     """How speed is measured; not the time that it may take, so that another one leaves what was measured as it is."""
     kept = {key: value for key, value in config["speed"].items() if key != "minutes"}
-    limit = config["datasets"][wildcards.dataset]["max_new_tokens"]
-    return kept | {"window": config["decoding"]["window"], "max_new_tokens": limit}
+    return kept | {"max_new_tokens": config["datasets"][wildcards.dataset]["max_new_tokens"]}
 
 
 def task_member(wildcards):
