@@ -14,7 +14,7 @@ CALLS = 50
 
 
 def measure_call_cost(pair: dict[str, Any], output: str) -> None:
-    """Write `ratio`, `draft_seconds` and `target_seconds` of a pair, each of that many `calls`, with that many `threads`."""
+    """Write what calls of a pair's models cost (`measure_calls`), of how many `calls` and with how many `threads`."""
     cost = measure_calls(load_pair(pair), CALLS) | {"calls": CALLS, "threads": torch.get_num_threads()}
     Path(output).write_text(json.dumps(cost, indent=2) + "\n", encoding="utf-8")
 

@@ -27,12 +27,11 @@ def measure_speed(
     models: Models,
     task: str,
     settings: dict[str, Any],
-    minutes: float,
     output: str,
 ) -> None:
     """Time the methods of the pair of that name at every batch, each at its recommended window and threshold.
 
-    Decoding takes that many minutes at most, unless a round of one problem takes longer.
+    Decoding takes `minutes` of the settings at most, unless a round of one problem takes longer.
     """
     table, recommended = read_table(PROBLEMS, problems), read_table(SUMMARY, summary)
     prompts = [list(p) for p in table.loc[table["split"] == "test", "prompt_tokens"].head(settings["problems"])]
@@ -41,7 +40,8 @@ def measure_speed(
         judge.check_pair(models, loaded.hidden_sizes)
     methods = choose_methods(recommended[recommended["pair"] == name], loaded.draft is not None)
     setting = Setting(loaded, settings["max_new_tokens"], judge, prompt_of(load_task(task)).stop)
-    rows = time_methods(setting, prompts, methods, settings["batches"], settings["rounds"], seconds=60 * minutes)
+    batches, rounds, seconds = settings["batches"], settings["rounds"], 60 * settings["minutes"]
+    rows = time_methods(setting, prompts, methods, batches, rounds, seconds)
     ratio = json.loads(Path(cost).read_text(encoding="utf-8"))["ratio"]
     machine = {"call_cost_ratio": ratio, "threads": torch.get_num_threads()}
     write_table(SPEED, [row | machine for row in rows], output)
@@ -61,7 +61,6 @@ if __name__ == "__main__":
             pair=snakemake.config["pairs"][snakemake.wildcards.pair],
             models=snakemake.params.models,
             task=snakemake.params.task,
-            settings=snakemake.params.settings,
-            minutes=snakemake.config["speed"]["minutes"],
+            settings=snakemake.params.settings | {"minutes": snakemake.config["speed"]["minutes"]},
             output=snakemake.output[0],
         )

@@ -59,9 +59,8 @@ def test_at_each_cost_a_rule_is_at_its_fastest_window(alone, windows, cost):
 
 def test_dots_mark_where_the_window_changes_and_numbers_tell_it():
     table = speed_table(("target", 0, 1, 50.0), ("lossless", 4, 1, 90.0), ("judge", 8, 1, 95.0))
-    windows = pd.concat(
-        [points(), points("judge", (8,)), points("kl_divergence"), points("target", (4,)).assign(window=0)]
-    )
+    others = [points("judge", (8,)), points("kl_divergence"), points("target", (4,)).assign(window=0)]
+    windows = pd.concat([points(), *others])
     _, right = draw_speed(table, windows, "toy").axes
     lines = {line.get_label(): line for line in right.lines if not line.get_label().startswith("_")}
     assert set(lines) == {"lossless", "judge"}, "of rules that were timed"
@@ -74,7 +73,8 @@ def test_dots_mark_where_the_window_changes_and_numbers_tell_it():
 
 @pytest.mark.parametrize(("ratio", "told"), [(0.3, True), (0.9, True), (0.004, False), (0.0, False)])
 def test_the_pairs_own_cost_is_marked_where_the_axis_has_it(ratio, told):
-    _, right = draw_speed(speed_table(("target", 0, 1, 50.0), ratio=ratio), points(), "toy").axes
+    table = speed_table(("target", 0, 1, 50.0), ("lossless", 4, 1, 90.0), ratio=ratio)
+    _, right = draw_speed(table, points(), "toy").axes
     assert (f"this pair, {ratio:g}" in texts(right)) == told
     assert right.get_xlim()[1] > ratio
 

@@ -105,7 +105,7 @@ def choose_methods(summary: pd.DataFrame, drafts: bool) -> list[Method]:
 
 
 def assisted_methods(window: int) -> list[Method]:
-    """Return transformers' assisted generation: windows of that length, and those that end by the draft's confidence."""
+    """Return transformers' assisted generation: fixed windows, and those that end by the draft's confidence."""
     return [Method(ASSISTED, window=window), Method(DYNAMIC, threshold=CONFIDENCE, window=MOST_TOKENS)]
 
 

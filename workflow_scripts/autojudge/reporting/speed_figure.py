@@ -1,6 +1,7 @@
 """The figure of wall-clock speed, and of what the counted calls promise elsewhere."""
 
 from itertools import cycle, pairwise
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -78,15 +79,15 @@ def _note(table: pd.DataFrame) -> str:
         f"Test problems: {table['problems'].iloc[0]}; rounds: {table['rounds'].max()}. Left: medians, bars from the "
         "slowest to the fastest round, times the target alone at that batch; every rule at its recommended window and "
         "threshold.\n"
-        "Right: calls of the target alone / (target calls + ratio x draft calls) on the test split, as if a call cost the "
-        "same whatever the number of tokens (memory-bound, batch 1);\neach rule at the fastest of the points that "
+        "Right: calls of the target alone / (target calls + ratio x draft calls) on the test split, as if a call cost "
+        "the same whatever the number of tokens (memory-bound, batch 1);\neach rule at the fastest of the points that "
         "validation recommends; a dot where its window (the number at the line) changes. Dotted verticals: the paper's "
         "pairs, by parameters."
     )
     asked_for = table["call_cost_ratio"].iloc[0] > 0 and 1 in set(table["batch"])  # with a draft model, one by one
     missing = [name for name in (ASSISTED, DYNAMIC) if asked_for and name not in set(table["method"])]
     if missing:
-        note += f"\nWithout {' and '.join(missing)}: transformers fails with this pair (the log of measure_speed tells why)."
+        note += f"\nWithout {' and '.join(missing)}: transformers fails with this pair (log of measure_speed)."
     return note
 
 
@@ -162,7 +163,12 @@ def _mark_windows(
 
 def _mark_costs(axes: Axes, own_cost: float, costs: NDArray[np.float64]) -> None:
     """Draw named vertical lines at the paper's pairs, and above the panel at this pair if its cost is in it."""
-    at = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "size": LABEL_SIZE, "va": "bottom"}
+    at: dict[str, Any] = {
+        "xycoords": ("data", "axes fraction"),
+        "textcoords": "offset points",
+        "size": LABEL_SIZE,
+        "va": "bottom",
+    }
     for name, cost in PAPER_PAIRS.items():
         axes.axvline(cost, color=TARGET_COLOUR, lw=0.7, ls=":")
         axes.annotate(name, (cost, 0.0), (2, 4), rotation=90, **at)
