@@ -163,15 +163,10 @@ def _mark_windows(
 
 def _mark_costs(axes: Axes, own_cost: float, costs: NDArray[np.float64]) -> None:
     """Draw named vertical lines at the paper's pairs, and above the panel at this pair if its cost is in it."""
-    at: dict[str, Any] = {
-        "xycoords": ("data", "axes fraction"),
-        "textcoords": "offset points",
-        "size": LABEL_SIZE,
-        "va": "bottom",
-    }
+    at: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "size": LABEL_SIZE}
     for name, cost in PAPER_PAIRS.items():
         axes.axvline(cost, color=TARGET_COLOUR, lw=0.7, ls=":")
-        axes.annotate(name, (cost, 0.0), (2, 4), rotation=90, **at)
+        axes.annotate(name, (cost, 0.0), (2, 4), rotation=90, va="bottom", **at)
     if own_cost >= costs[0]:
         axes.axvline(own_cost, color=TARGET_COLOUR, lw=1.0)
-        axes.annotate(f"this pair, {own_cost:.2g}", (own_cost, 1.0), (0, 2), ha="center", **at)
+        axes.annotate(f"this pair, {own_cost:.2g}", (own_cost, 1.0), (0, 2), ha="center", va="bottom", **at)
