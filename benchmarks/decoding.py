@@ -4,8 +4,9 @@
     python benchmarks/decoding.py --configfile config/presets/gsm8k_local.yaml --dataset gsm8k \
         --pair qwen2.5_coder_0.5b_1.5b --problems 4 --max-new-tokens 100
 
-Same prompts, same token limit, same window; each round runs every method once. Assisted generation takes one problem
-at a time; `batch16_vs_assisted` compares problems per second. `overhead` is the share of lossless decoding at batch 1
+Same prompts, same token limit, same window (but for `assisted generation, dynamic`, where the draft's confidence ends
+it); each round runs every method once. Assisted generation takes one problem at a time; `batch16_vs_assisted` compares
+problems per second, with that of fixed windows. `overhead` is the share of lossless decoding at batch 1
 outside the models' forward passes. `--rule NAME:THRESHOLD` times further rules (not the judge: `measure_speed` does).
 """
 
@@ -16,7 +17,7 @@ from mining import complete, load_problems, read_config
 from report import write_report
 
 from autojudge.decoding.assisted import assist
-from autojudge.decoding.speed import ASSISTED, TARGET, Method, Setting, run_method, time_methods
+from autojudge.decoding.speed import ASSISTED, TARGET, Method, Setting, assisted_methods, run_method, time_methods
 from autojudge.engine.models import load_pair
 from autojudge.jobs.provenance import current_commit
 from autojudge.rules import load_rule
@@ -30,7 +31,7 @@ def parse_arguments():
     parser.add_argument("--problems", type=int, default=32)
     parser.add_argument("--max-new-tokens", type=int, help="default: the dataset's")
     parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], help="default: the pair's")
-    parser.add_argument("--window", type=int, help="default: the config's")
+    parser.add_argument("--window", type=int, help="default: the first of the config's")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--rule", action="append", default=[], metavar="NAME:THRESHOLD")
     parser.add_argument("--rounds", type=int, default=3)
@@ -45,22 +46,24 @@ def main():
     config = read_config(args.configfile)
     pair = load_pair({role: complete(config["pairs"][args.pair][role], args.dtype) for role in ("draft", "target")})
     _, problems, limit = load_problems(args, config, pair.tokenizer)
-    prompts, window = [list(row["prompt_tokens"]) for row in problems], args.window or config["decoding"]["window"]
-    methods = [Method(TARGET), Method(ASSISTED), Method("lossless", load_rule("lossless"))]
+    prompts = [list(row["prompt_tokens"]) for row in problems]
+    window = args.window or config["decoding"]["windows"][0]
+    plain = Method("lossless", load_rule("lossless"), window=window)
+    methods = [Method(TARGET), *assisted_methods(window), plain]
     for name, threshold in (rule.split(":") for rule in args.rule):
-        methods.append(Method(name, load_rule(name, config["rules"].get(name)), float(threshold)))
-    setting = Setting(pair, window, limit)
+        methods.append(Method(name, load_rule(name, config["rules"].get(name)), float(threshold), window))
+    setting = Setting(pair, limit)
     rows = time_methods(setting, prompts, methods, args.batches, args.rounds)
     for row in rows:
         speeds = (row[f"tokens_per_second{end}"] for end in ("", "_low", "_high"))
         print(
-            "{:20s} batch {:3d}  {:8.1f} tokens/s ({:.1f} to {:.1f})".format(row["method"], row["batch"], *speeds),
+            "{:28s} batch {:3d}  {:8.1f} tokens/s ({:.1f} to {:.1f})".format(row["method"], row["batch"], *speeds),
             end="",
         )
         print(f"  {100 * row['outside_forwards']:4.1f} % outside forwards, {row['tokens']} tokens")
     found = {(row["method"], row["batch"]): row for row in rows}
     assisted, lossless = found[ASSISTED, 1], found.get(("lossless", 1))
-    ours = run_method(setting, prompts[:1], methods[2], 1).counts["tokens"]
+    ours = run_method(setting, prompts[:1], plain, 1).counts["tokens"]
     result = {
         "lossless_vs_assisted": lossless and lossless["tokens_per_second"] / assisted["tokens_per_second"],
         "overhead": lossless and lossless["outside_forwards"],

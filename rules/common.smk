@@ -93,7 +93,7 @@ def speed_settings(wildcards):
     """How speed is measured; not the time that it may take, so that another one leaves what was measured as it is."""
     kept = {key: value for key, value in config["speed"].items() if key != "minutes"}
     limit = config["datasets"][wildcards.dataset]["max_new_tokens"]
-    return kept | {"window": config["decoding"]["window"], "max_new_tokens": limit, "rules": swept_rules()}
+    return kept | {"max_new_tokens": limit, "rules": swept_rules()}
 
 
 def task_member(wildcards):

@@ -49,11 +49,34 @@ rule gather_sweep:
         "../workflow_scripts/gather_sweep.py"
 
 
+rule measure_call_cost:
+    """Time single calls of draft and target on the whole machine, with no job beside it."""
+    output:
+        "results/{dataset}/{pair}/call_cost.json",
+    log:
+        "logs/measure_call_cost/{dataset}/{pair}.log",
+    benchmark:
+        "benchmarks/measure_call_cost/{dataset}/{pair}.tsv"
+    conda:
+        "../envs/gpu.yaml"
+    threads: config["speed"]["threads"] or workflow.cores
+    resources:
+        mem_mb=growing_pair_resource("mem_mb"),
+        runtime=growing_pair_resource("runtime"),
+        gpu=pair_resource("gpus"),
+    params:
+        code=code("measure_call_cost"),
+        models=models_of_pair,
+    script:
+        "../workflow_scripts/measure_call_cost.py"
+
+
 rule measure_speed:
     """Time decoding on the whole machine, with no job beside it."""
     input:
         problems="results/{dataset}/{pair}/problems.parquet",
         summary="results/{dataset}_summary.csv",
+        cost="results/{dataset}/{pair}/call_cost.json",
         judge=judge_artifact,
     output:
         "results/{dataset}/{pair}/speed.csv",

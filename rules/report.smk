@@ -84,6 +84,7 @@ rule plot_speed:
     """Draw the measured speed, and the speed that the counted calls promise where a draft call costs another share."""
     input:
         speed="results/{dataset}/{pair}/speed.csv",
+        windows="results/{dataset}_windows.csv",
     output:
         pdf="results/{dataset}/{pair}/speed.pdf",
         png="results/{dataset}/{pair}/speed.png",
@@ -99,7 +100,6 @@ rule plot_speed:
         runtime=30,
     params:
         code=code("plot_speed"),
-        window=config["decoding"]["window"],
     script:
         "../workflow_scripts/plot_speed.py"
 

@@ -1,7 +1,7 @@
 """Rule build_pareto: every pair's accuracy and speed at each threshold of each rule, from the sweeps of a dataset."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd

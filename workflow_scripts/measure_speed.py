@@ -1,11 +1,12 @@
 """Rule measure_speed: wall-clock of the target, assisted generation, lossless, judge and best training-free rule."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from autojudge.decoding.speed import Setting, call_cost_ratio, choose_methods, time_methods
+from autojudge.decoding.speed import Setting, choose_methods, time_methods
 from autojudge.engine.models import load_pair
 from autojudge.engine.settings import Models
 from autojudge.jobs.gpus import claim_gpus
@@ -19,18 +20,18 @@ from autojudge.tasks import load_task, prompt_of
 def measure_speed(
     problems: str,
     summary: str,
+    cost: str,
     judge_folder: Path | None,
     name: str,
     pair: dict[str, Any],
     models: Models,
     task: str,
     settings: dict[str, Any],
-    minutes: float,
     output: str,
 ) -> None:
-    """Time the methods of the pair of that name at one window and every batch, and rules at the other windows.
+    """Time the methods of the pair of that name at every batch, each at its recommended window and threshold.
 
-    Decoding takes that many minutes at most, unless a round of one problem takes longer.
+    Decoding takes `minutes` of the settings at most, unless a round of one problem takes longer.
     """
     table, recommended = read_table(PROBLEMS, problems), read_table(SUMMARY, summary)
     prompts = [list(p) for p in table.loc[table["split"] == "test", "prompt_tokens"].head(settings["problems"])]
@@ -38,10 +39,11 @@ def measure_speed(
     if judge:
         judge.check_pair(models, loaded.hidden_sizes)
     methods = choose_methods(recommended[recommended["pair"] == name], loaded.draft is not None, settings["rules"])
-    setting = Setting(loaded, settings["window"], settings["max_new_tokens"], judge, prompt_of(load_task(task)).stop)
-    batches, rounds, windows = settings["batches"], settings["rounds"], settings["windows"]
-    rows = time_methods(setting, prompts, methods, batches, rounds, windows, seconds=60 * minutes)
-    machine = {"call_cost_ratio": call_cost_ratio(loaded), "threads": torch.get_num_threads()}
+    setting = Setting(loaded, settings["max_new_tokens"], judge, prompt_of(load_task(task)).stop)
+    batches, rounds, seconds = settings["batches"], settings["rounds"], 60 * settings["minutes"]
+    rows = time_methods(setting, prompts, methods, batches, rounds, seconds)
+    ratio = json.loads(Path(cost).read_text(encoding="utf-8"))["ratio"]
+    machine = {"call_cost_ratio": ratio, "threads": torch.get_num_threads()}
     write_table(SPEED, [row | machine for row in rows], output)
 
 
@@ -53,12 +55,12 @@ if __name__ == "__main__":
         measure_speed(
             problems=snakemake.input.problems,
             summary=snakemake.input.summary,
+            cost=snakemake.input.cost,
             judge_folder=Path(snakemake.input.judge[0]).parent if snakemake.input.get("judge") else None,
             name=snakemake.wildcards.pair,
             pair=snakemake.config["pairs"][snakemake.wildcards.pair],
             models=snakemake.params.models,
             task=snakemake.params.task,
-            settings=snakemake.params.settings,
-            minutes=snakemake.config["speed"]["minutes"],
+            settings=snakemake.params.settings | {"minutes": snakemake.config["speed"]["minutes"]},
             output=snakemake.output[0],
         )

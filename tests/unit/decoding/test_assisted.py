@@ -63,11 +63,11 @@ def alone(pair, stop=()):
     return [responses[0].tokens for _, responses in sorted(Decoder(pair, None, WINDOW, LIMIT, 1, stop).decode(jobs))]
 
 
-def assisted(pair, stop=()):
-    return [assist(pair, prompt, WINDOW, LIMIT, stop) for prompt in prompts_of(pair)]
+def assisted(pair, stop=(), confidence=0.0):
+    return [assist(pair, prompt, WINDOW, LIMIT, stop, confidence) for prompt in prompts_of(pair)]
 
 
-def work(pair):
+def work(pair, confidence=0.0):
     """Assisted responses, and the tokens in each forward pass of draft and target that they took."""
     seen, hooks = {"draft": [], "target": []}, []
     for role, model in (("draft", pair.draft), ("target", pair.target)):
@@ -76,7 +76,7 @@ def work(pair):
             seen[role].append(options["input_ids"].shape[1])
 
         hooks.append(model.base_model.register_forward_pre_hook(note, with_kwargs=True))
-    responses = assisted(pair)
+    responses = assisted(pair, confidence=confidence)
     for hook in hooks:
         hook.remove()
     return responses, seen
@@ -168,9 +168,23 @@ def test_where_no_token_ends_a_response_the_limit_does(changed_pair):
     assert responses == alone(pair) and {len(response) for response in responses} == {LIMIT}
 
 
+@pytest.mark.parametrize("confidence", [0.4, 0.9, 0.999])
+def test_a_draft_that_stops_early_writes_less_for_the_same_response(pair, plain, confidence):
+    responses, seen = work(pair, confidence)
+    assert responses == plain[0]
+    assert len(seen["draft"]) < len(plain[1]["draft"]) and len(seen["target"]) >= len(plain[1]["target"])
+
+
+@pytest.mark.parametrize("name", ["windows", "sampling", "prompt lookup"])
+def test_the_models_own_settings_count_for_nothing_where_the_draft_stops_early_either(changed_pair, pair, name):
+    changed = changed_pair(lambda folder, role: edit(folder / "generation_config.json", **GENERATION[name]))
+    assert work(changed, 0.4) == work(pair, 0.4)
+
+
+@pytest.mark.parametrize("confidence", [0.0, 0.4])
 @pytest.mark.parametrize("stop", [(" is",), ("o", " count"), ("nowhere",)])
-def test_stop_texts_end_a_response_within_a_window_too(pair, plain, stop):
-    responses = assisted(pair, stop)
+def test_stop_texts_end_a_response_within_a_window_too(pair, plain, stop, confidence):
+    responses = assisted(pair, stop, confidence)
     assert responses == alone(pair, stop)
     assert (responses == plain[0]) == (stop == ("nowhere",))
 

@@ -1,4 +1,4 @@
-"""Timing keeps to its time, and goes on where transformers' assisted generation fails."""
+"""Timing keeps to its time, each method at its own window, and goes on where transformers fails."""
 
 import logging
 import math
@@ -9,7 +9,17 @@ import pandas as pd
 import pytest
 
 from autojudge.decoding import speed
-from autojudge.decoding.speed import ASSISTED, TARGET, Method, Run, Setting, run_method, time_methods
+from autojudge.decoding.speed import (
+    ASSISTED,
+    DYNAMIC,
+    TARGET,
+    Method,
+    Run,
+    Setting,
+    choose_methods,
+    run_method,
+    time_methods,
+)
 from autojudge.engine.models import load_pair
 from autojudge.rules import load_rule
 from autojudge.tables.files import read_table, write_table
@@ -17,12 +27,13 @@ from autojudge.tables.mining import PROBLEMS
 from autojudge.tables.reporting import SPEED, SUMMARY
 from measure_speed import measure_speed
 
-METHODS = [Method(TARGET), Method(ASSISTED), Method("lossless", load_rule("lossless"))]
+METHODS = [Method(TARGET), Method(ASSISTED, window=4), Method("lossless", load_rule("lossless"), window=4)]
+EARLY = Method(DYNAMIC, threshold=0.4, window=20)
 
 
 @pytest.fixture
 def setting(pair):
-    return Setting(pair, window=4, limit=12)
+    return Setting(pair, limit=12)
 
 
 @pytest.fixture
@@ -37,7 +48,7 @@ def slow_machine(monkeypatch):
 
     def run(setting, prompts, method, batch):
         clock.now += len(prompts)
-        done.append((method.name, setting.window, batch, len(prompts)))
+        done.append((method.name, method.window, batch, len(prompts)))
         return Run(float(len(prompts)), 0.0, {"tokens": 10, "target_calls": 5, "draft_calls": 5})
 
     monkeypatch.setattr(speed, "time", SimpleNamespace(monotonic=lambda: clock.now))
@@ -77,11 +88,38 @@ def test_a_single_prompt_is_its_own_trial(setting, slow_machine):
     assert {(row["problems"], row["rounds"]) for row in rows} == {(1, 2)}
 
 
-def test_rules_are_measured_once_at_further_windows_within_the_same_time(setting, slow_machine):
-    rows = time_methods(setting, [[5]] * 4, METHODS, [1, 4], rounds=2, windows=[2, 4, 16], seconds=14 + 28 + 20)
-    rounds = {(row["method"], row["window"], row["batch"]): row["rounds"] for row in rows}
-    own = {(TARGET, 0, 1), (TARGET, 0, 4), (ASSISTED, 4, 1), ("lossless", 4, 1), ("lossless", 4, 4)}
-    assert rounds == dict.fromkeys(own, 2) | {("lossless", 2, 4): 1, ("lossless", 16, 4): 1}
+def test_each_method_keeps_its_own_window_and_transformers_take_prompts_one_by_one(setting, slow_machine):
+    methods = [*METHODS, EARLY, Method("top_k", load_rule("top_k"), 4.0, 16)]
+    rows = time_methods(setting, [[5]] * 3, methods, [1, 4], rounds=2)
+    windows = {TARGET: 0, ASSISTED: 4, DYNAMIC: 20, "lossless": 4, "top_k": 16}
+    assert {(row["method"], row["window"]) for row in rows} == set(windows.items())
+    assert {(name, window) for name, window, *_ in slow_machine.done} == set(windows.items())
+    assert {row["method"] for row in rows if row["batch"] == 4} == {TARGET, "lossless", "top_k"}
+
+
+SUMMARY_ROWS = [  # rule, kind, best, threshold, window
+    ("always", "reference", False, 1.0, 32),
+    ("judge", "judge", False, 0.3, 16),
+    ("kl_divergence", "training-free", False, 0.5, 8),
+    ("lossless", "reference", False, 0.0, 4),
+    ("oracle", "oracle", False, 1.0, 32),
+    ("top_k", "training-free", True, 8.0, 2),
+]
+
+
+def summary_of(rows):
+    return pd.DataFrame(rows, columns=["rule", "kind", "best", "threshold", "window"])
+
+
+@pytest.mark.parametrize("drafts", [True, False])
+@pytest.mark.parametrize("lossless_window", [4, 32])
+def test_methods_take_their_points_from_the_summary(drafts, lossless_window):
+    summary = summary_of(SUMMARY_ROWS)
+    summary.loc[summary["rule"] == "lossless", "window"] = lossless_window
+    found = [(m.name, m.threshold, m.window) for m in choose_methods(summary, drafts)]
+    assisted = [(ASSISTED, 0.0, lossless_window), (DYNAMIC, 0.4, 20)] if drafts else []
+    rules = [("lossless", 0.0, lossless_window), ("judge", 0.3, 16), ("top_k", 8.0, 2)]
+    assert found == [(TARGET, 0.0, 0), *assisted, *rules]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +129,7 @@ def test_rules_are_measured_once_at_further_windows_within_the_same_time(setting
 def test_the_run_goes_on_without_assisted_generation_where_it_fails(setting, prompts, monkeypatch, caplog, fault, call):
     calls = []
 
-    def fail(pair, prompt, window, limit, stop):
+    def fail(pair, prompt, window, limit, stop, confidence):
         calls.append(prompt)
         if len(calls) >= call:
             raise fault
@@ -108,6 +146,18 @@ def test_the_run_goes_on_without_assisted_generation_where_it_fails(setting, pro
     assert "\n" not in warning.getMessage()
 
 
+def test_one_way_of_assisting_may_fail_without_the_other(setting, prompts, monkeypatch, caplog):
+    def fail(pair, prompt, window, limit, stop, confidence):
+        if confidence:
+            raise ValueError("no confidence")
+        return [5] * 4
+
+    monkeypatch.setattr(speed, "assist", fail)
+    rows = time_methods(setting, prompts, [*METHODS, EARLY], [1], rounds=1)
+    assert {row["method"] for row in rows} == {TARGET, ASSISTED, "lossless"}
+    assert "assisted generation, dynamic is left out" in caplog.text
+
+
 def test_a_failure_of_ours_is_not_hidden(setting, prompts, monkeypatch):
     monkeypatch.setattr(speed, "Decoder", None)
     with pytest.raises(TypeError):
@@ -116,14 +166,14 @@ def test_a_failure_of_ours_is_not_hidden(setting, prompts, monkeypatch):
 
 @pytest.mark.parametrize("stop", [(), (" count",), ("nowhere", "s")])
 def test_every_method_does_the_same_work(pair, prompts, stop):
-    setting = Setting(pair, window=4, limit=20, stop=stop)
-    assert len({run_method(setting, prompts, method, 1).counts["tokens"] for method in METHODS}) == 1
+    setting, methods = Setting(pair, limit=20, stop=stop), [*METHODS, EARLY]
+    assert len({run_method(setting, prompts, method, 1).counts["tokens"] for method in methods}) == 1
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+@pytest.mark.parametrize("method", [*METHODS, EARLY], ids=lambda method: method.name)
 def test_time_in_forward_passes_is_counted_once_where_draft_and_target_share_layers(pair_settings, prompts, method):
     pair = load_pair({"target": pair_settings["target"], "draft": {"first_layers": 2}})
-    run = run_method(Setting(pair, 4, 12), prompts, method, 1)
+    run = run_method(Setting(pair, 12), prompts, method, 1)
     assert 0 < run.outside < run.seconds
 
 
@@ -133,23 +183,25 @@ def test_the_script_times_a_pair_within_its_minutes(pair_settings, problems, tmp
         PROBLEMS, [{name: row[name] for name in PROBLEMS.columns} for row in rows], tmp_path / "problems.parquet"
     )
     recommended = pd.DataFrame({name: [np.nan, np.nan] for name in SUMMARY.columns}).astype(object)
-    recommended[["pair", "rule", "kind", "best", "threshold"]] = [
-        ["p", "lossless", "reference", False, 0.0],
-        ["p", "top_k", "training-free", True, 4.0],
+    recommended[["pair", "rule", "kind", "best", "threshold", "window"]] = [
+        ["p", "lossless", "reference", False, 0.0, 2],
+        ["p", "top_k", "training-free", True, 4.0, 8],
     ]
     write_table(SUMMARY, recommended, tmp_path / "summary.csv")
+    (tmp_path / "call_cost.json").write_text('{"ratio": 0.125}')
     measure_speed(
         problems=str(tmp_path / "problems.parquet"),
         summary=str(tmp_path / "summary.csv"),
+        cost=str(tmp_path / "call_cost.json"),
         judge_folder=None,
         name="p",
         pair=pair_settings,
         models={},
         task="arith",
-        settings={"problems": 4, "rounds": 9, "batches": [1, 2], "windows": [2, 4], "window": 4, "max_new_tokens": 8},
-        minutes=1e-4,
+        settings={"problems": 4, "rounds": 9, "batches": [1, 2], "max_new_tokens": 8, "minutes": 1e-4},
         output=str(tmp_path / "speed.csv"),
     )
     table = read_table(SPEED, tmp_path / "speed.csv")
-    assert set(table["method"]) == {TARGET, ASSISTED, "lossless", "top_k"} and len(table) == 9
-    assert set(table["rounds"]) == {1} and set(table["problems"]) == {1}
+    windows = {TARGET: 0, ASSISTED: 2, DYNAMIC: 20, "lossless": 2, "top_k": 8}
+    assert dict(zip(table["method"], table["window"], strict=True)) == windows and len(table) == 8
+    assert set(table["rounds"]) == {1} and set(table["problems"]) == {1} and set(table["call_cost_ratio"]) == {0.125}

@@ -11,10 +11,15 @@ from transformers.utils import logging
 from autojudge.engine.endings import Ending
 from autojudge.engine.models import Pair
 
+# Transformers' own defaults of drafting that stops early: the draft's first bar of confidence, and the longest window.
+CONFIDENCE, MOST_TOKENS = 0.4, 20
+
 
 @torch.inference_mode()
-def assist(pair: Pair, prompt: list[int], window: int, limit: int, stop: Sequence[str] = ()) -> list[int]:
-    """Generate greedily with transformers' own assisted generation, windows of a fixed length.
+def assist(
+    pair: Pair, prompt: list[int], window: int, limit: int, stop: Sequence[str] = (), confidence: float = 0.0
+) -> list[int]:
+    """Generate greedily with transformers' own assisted generation.
 
     The response is that of `Decoder` for the target alone: the models' own generation settings count for nothing,
     padding rows of a larger head are left out, and it ends where ours end. The models are as before afterwards.
@@ -24,11 +29,14 @@ def assist(pair: Pair, prompt: list[int], window: int, limit: int, stop: Sequenc
     prompt : list of int
         Its tokens.
     window : int
-        Tokens that are proposed per cycle.
+        Tokens that are proposed per cycle, the most where the draft stops early.
     limit : int
         Longest response in tokens.
     stop : sequence of str
         Texts that end a response.
+    confidence : float
+        The draft stops after a token that it gives less than this probability; transformers sets it anew after every
+        cycle, by the tokens that the target kept. At 0 windows have a fixed length.
 
     Raises
     ------
@@ -43,7 +51,7 @@ def assist(pair: Pair, prompt: list[int], window: int, limit: int, stop: Sequenc
         eos_token_id=sorted(pair.end_tokens) or None,
         num_assistant_tokens=window,
         num_assistant_tokens_schedule="constant",
-        assistant_confidence_threshold=0.0,
+        assistant_confidence_threshold=confidence,
     )
     tokens = torch.tensor([prompt], device=pair.target.device)
     response = _Response(Ending(limit, pair.end_tokens, tuple(stop), pair.decode), len(prompt))

@@ -1,18 +1,18 @@
-"""Wall-clock speed of decoding methods on the same prompts, in turn; and what the counted calls promise elsewhere."""
+"""Wall-clock speed of decoding methods on the same prompts, in turn."""
 
 import logging
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
-from autojudge.decoding.assisted import assist
+from autojudge.decoding.assisted import CONFIDENCE, MOST_TOKENS, assist
 from autojudge.decoding.branches import Decoded, Job
 from autojudge.decoding.decoder import Decoder, needs_of
 from autojudge.decoding.thresholds import Points
@@ -22,16 +22,30 @@ from autojudge.rules import Rule, Settings, load_rule
 
 logger = logging.getLogger("autojudge")
 
-ASSISTED, TARGET = "assisted generation", "target"
+TARGET, ASSISTED, DYNAMIC = "target", "assisted generation", "assisted generation, dynamic"
+OF_TRANSFORMERS = {ASSISTED, DYNAMIC}
 
 
 @dataclass(frozen=True)
 class Method:
-    """A way to decode: the target alone, a rule at a threshold, or (`assisted`) that of transformers."""
+    """A way to decode: the target alone, a rule at a threshold, or assisted generation of transformers.
+
+    Attributes
+    ----------
+    name : str
+        `TARGET`, `ASSISTED`, `DYNAMIC`, or that of the rule.
+    rule : Rule or None
+        None for all but rules.
+    threshold : float
+        Of the rule; of `DYNAMIC` the draft's confidence below which it first stops.
+    window : int
+        Tokens that are proposed per cycle, of `DYNAMIC` the most; 0 for the target alone.
+    """
 
     name: str
     rule: Rule | None = None
     threshold: float = 0.0
+    window: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,8 +54,6 @@ class Setting:
 
     Attributes
     ----------
-    window : int
-        Tokens that are proposed per cycle.
     limit : int
         Longest response in tokens.
     judge : Judge or None
@@ -51,7 +63,6 @@ class Setting:
     """
 
     pair: Pair
-    window: int
     limit: int
     judge: Judge | None = None
     stop: tuple[str, ...] = ()
@@ -59,10 +70,9 @@ class Setting:
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured: a method at a window (tokens per cycle) and a batch (responses side by side)."""
+    """What is measured: a method at a batch (responses side by side)."""
 
     method: Method
-    window: int
     batch: int
 
 
@@ -76,24 +86,29 @@ class Run:
 
 
 def choose_methods(summary: pd.DataFrame, drafts: bool, rules: Mapping[str, Settings]) -> list[Method]:
-    """Return what is timed: references, the judge and the best training-free rule, at recommended thresholds.
+    """Return what is timed: references, the judge and the best training-free rule, each at its recommended point.
 
     Parameters
     ----------
     summary : DataFrame
-        Table `summary` of the pair.
+        Rows of table `summary` of one pair.
     drafts : bool
-        The pair has a draft model, so that assisted generation can be timed.
+        The pair has a draft model. Assisted generation then takes lossless decoding's window, and once its own way.
     rules : mapping of rule name to mapping
         The swept rules' entries of the config.
     """
-    chosen = summary[summary["best"] | (summary["kind"] == "judge")]
-    lossy = [
-        Method(str(name), load_rule(str(name), rules[str(name)]), float(threshold))
-        for name, threshold in zip(chosen["rule"], chosen["threshold"], strict=True)
+    lossless = summary["rule"] == "lossless"
+    chosen = pd.concat([summary[lossless], summary[~lossless & (summary["best"] | (summary["kind"] == "judge"))]])
+    methods = [
+        Method(str(name), load_rule(str(name), rules.get(str(name))), float(threshold), int(window))
+        for name, threshold, window in zip(chosen["rule"], chosen["threshold"], chosen["window"], strict=True)
     ]
-    assisted = [Method(ASSISTED)] if drafts else []
-    return [Method(TARGET), *assisted, Method("lossless", load_rule("lossless")), *lossy]
+    return [Method(TARGET), *(assisted_methods(methods[0].window) if drafts else []), *methods]
+
+
+def assisted_methods(window: int) -> list[Method]:
+    """Return transformers' assisted generation: fixed windows, and those that end by the draft's confidence."""
+    return [Method(ASSISTED, window=window), Method(DYNAMIC, threshold=CONFIDENCE, window=MOST_TOKENS)]
 
 
 class ForwardClock:
@@ -143,16 +158,16 @@ def _clock(pair: Pair) -> Iterator[ForwardClock]:
 
 def run_method(setting: Setting, prompts: Sequence[list[int]], method: Method, batch: int) -> Run:
     """Decode the prompts and time it. Assisted generation takes them one by one, whatever the batch."""
-    pair, window, limit, judge = setting.pair, setting.window, setting.limit, setting.judge
+    pair, limit, judge, stop = setting.pair, setting.limit, setting.judge, setting.stop
     with _clock(pair) as clock:
         start = time.perf_counter()
-        if method.name == ASSISTED:
-            responses = [assist(pair, prompt, window, limit, setting.stop) for prompt in prompts]
+        if method.name in OF_TRANSFORMERS:
+            responses = [assist(pair, prompt, method.window, limit, stop, method.threshold) for prompt in prompts]
             counts = {"tokens": sum(map(len, responses))}
         else:
             thresholds = {method.rule: Points((method.threshold,))} if method.rule else {}
             jobs = [Job(prompt, thresholds) for prompt in prompts]
-            decoder = Decoder(pair, judge, window, limit, batch, setting.stop)
+            decoder = Decoder(pair, judge, method.window, limit, batch, stop)
             counts = _add_counts([r for _, rs in decoder.decode(jobs) for r in rs], method.rule, judge)
         seconds = time.perf_counter() - start
     return Run(seconds, seconds - clock.seconds, counts)
@@ -170,7 +185,6 @@ def time_methods(
     methods: Sequence[Method],
     batches: Sequence[int],
     rounds: int,
-    windows: Sequence[int] = (),
     seconds: float = math.inf,
 ) -> list[dict[str, Any]]:
     """Time methods in turn, round by round, after a round of two prompts that is not counted.
@@ -183,8 +197,6 @@ def time_methods(
         Responses side by side. Assisted generation knows only 1.
     rounds : int
         Each gives one measurement of every method and batch. A further one begins only if it still fits into the time.
-    windows : sequence of int
-        Further windows, at which the first counted round measures the rules at the largest batch, for their calls.
     seconds : float
         The time for all of it.
 
@@ -195,17 +207,15 @@ def time_methods(
         where transformers fails with the pair; a warning tells why.
     """
     end = time.monotonic() + seconds
-    cases = [Case(m, setting.window, batch) for m in methods for batch in batches if m.name != ASSISTED or batch == 1]
-    extra = [Case(m, window, max(batches)) for window in windows if window != setting.window for m in methods if m.rule]
-    tried = _run_in_turn(setting, prompts[:2], cases + extra)
+    cases = [Case(m, batch) for m in methods for batch in batches if m.name not in OF_TRANSFORMERS or batch == 1]
+    tried = _run_in_turn(setting, prompts[:2], cases)
     per_prompt = sum(run.seconds for run in tried.values()) / len(prompts[:2])
     chosen = prompts[: max(1, int(min(len(prompts), (end - time.monotonic()) / per_prompt)))]
     runs = {case: [run] for case, run in _run_in_turn(setting, chosen, tried).items()}
-    repeated = [case for case in runs if case not in extra]
-    took = sum(runs[case][0].seconds for case in repeated)
+    took = sum(run.seconds for (run,) in runs.values())
     had = 1
     while had < rounds and time.monotonic() + took <= end:
-        for case, run in _run_in_turn(setting, chosen, repeated).items():
+        for case, run in _run_in_turn(setting, chosen, runs).items():
             runs[case].append(run)
         had += 1
     logger.info("%d of %d rounds, %d of %d problems", had, rounds, len(chosen), len(prompts))
@@ -217,11 +227,11 @@ def _run_in_turn(setting: Setting, prompts: Sequence[list[int]], cases: Iterable
     runs = {}
     for case in cases:
         try:
-            runs[case] = run_method(replace(setting, window=case.window), prompts, case.method, case.batch)
+            runs[case] = run_method(setting, prompts, case.method, case.batch)
         except Exception as fault:  # transformers may fail in any way
-            if case.method.name != ASSISTED:
+            if case.method.name not in OF_TRANSFORMERS:
                 raise
-            logger.warning("%s is left out: transformers fails with these models (%r)", ASSISTED, fault)
+            logger.warning("%s is left out: transformers fails with these models (%r)", case.method.name, fault)
     return runs
 
 
@@ -235,7 +245,7 @@ def _describe(case: Case, problems: int, runs: list[Run]) -> dict[str, Any]:
     return {
         "method": case.method.name,
         "threshold": case.method.threshold,
-        "window": 0 if case.method.name == TARGET else case.window,
+        "window": case.method.window,
         "batch": case.batch,
         "problems": problems,
         "rounds": len(runs),
@@ -247,20 +257,3 @@ def _describe(case: Case, problems: int, runs: list[Run]) -> dict[str, Any]:
         "outside_forwards": float(np.median([run.outside / run.seconds for run in runs])),
         **per_token,
     }
-
-
-def call_cost_ratio(pair: Pair, calls: int = 20) -> float:
-    """Return the time of a draft call over that of a target call, each of one token, medians; 0 without a draft."""
-    if pair.draft is None:
-        return 0.0
-    return _call_seconds(pair.draft, calls) / _call_seconds(pair.target, calls)
-
-
-@torch.inference_mode()
-def _call_seconds(model: Any, calls: int) -> float:
-    seconds = []
-    for _ in range(calls):
-        start = time.perf_counter()
-        model(torch.tensor([[5]], device=model.device), use_cache=False)
-        seconds.append(time.perf_counter() - start)
-    return float(np.median(seconds))

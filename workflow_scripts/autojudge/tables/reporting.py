@@ -184,17 +184,25 @@ SPEED = Table(
     "speed",
     {
         "method": Column(
-            pa.string(), doc="target (alone), assisted generation (of transformers), or an acceptance rule"
+            pa.string(),
+            doc="target (alone), assisted generation (of transformers, at lossless decoding's window; dynamic: windows "
+            "that end by the draft's confidence), or an acceptance rule",
         ),
-        "threshold": Column(pa.float64(), doc="the rule's recommended one"),
-        "window": Column(pa.int32(), doc="tokens the draft proposes per cycle; 0 for the target alone"),
+        "threshold": Column(
+            pa.float64(), doc="the rule's recommended one; of dynamic assisted generation the first bar of confidence"
+        ),
+        "window": Column(
+            pa.int32(),
+            doc="tokens the draft proposes per cycle: the rule's recommended one; of dynamic assisted generation the "
+            "most; 0 for the target alone",
+        ),
         "batch": Column(pa.int32(), doc="most responses side by side"),
         "problems": Column(
             pa.int64(), doc="test problems, the same for every row; fewer than asked for where the time was short"
         ),
         "rounds": Column(
             pa.int64(),
-            doc="counted rounds, 1 at windows of the projection alone; fewer than asked for where the time was up",
+            doc="counted rounds; fewer than asked for where the time was up",
         ),
         "tokens": Column(pa.int64(), doc="tokens of all responses"),
         "tokens_per_second": Column(pa.float64(), doc="median over the rounds"),
@@ -205,10 +213,10 @@ SPEED = Table(
         "target_calls_per_token": Column(pa.float64(), doc="target forward passes of a response over its tokens"),
         "draft_calls_per_token": Column(pa.float64(), doc="draft forward passes of a response over its tokens"),
         "call_cost_ratio": Column(
-            pa.float64(), doc="time of a draft call over a target call here, one token at batch 1"
+            pa.float64(), doc="time of a draft call over a target call, one token at batch 1: `ratio` of call_cost.json"
         ),
         "threads": Column(pa.int32(), doc="CPU threads of torch"),
     },
-    doc="One row per method, window and batch: results/{dataset}/{pair}/speed.csv. Wall-clock on the machine of the "
+    doc="One row per method and batch: results/{dataset}/{pair}/speed.csv. Wall-clock on the machine of the "
     "run. Assisted generation has no row where transformers fails with the pair: the job's log tells why.",
 )
