@@ -71,8 +71,8 @@ UNCLEAR += [
     "4 tỷ",
     "5h 20m",
     "5 ft 3 in",
-    "9 lb. 2 oz.",
-    "5′3″",
+    "9 lb. 2 oz",
+    "5′3",
     "3 fifths",
 ]
 UNCLEAR += [

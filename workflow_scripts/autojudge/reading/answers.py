@@ -33,6 +33,7 @@ _DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
 _MATHEMATICS = re.compile(r"\$\$.+?\$\$|(?<!\\)\$[^$\n]+(?<!\\)\$(?!\d)|\\\(.+?\\\)|\\\[.+?\\\]", re.DOTALL)
 _NOT = re.compile(r"\b(?:not|instead of|rather than)[\s$(\\]*$")
 _BOX = re.compile(r"\\(?:f|frame)?box(?:ed)?(?:\s*\{|\s+(?P<bare>-?[\d.,]+))")
+_FIRST_ITEM = re.compile(r"[-–•] |\d[.)] (?=\W*\d)")  # of a list below a statement; the dash is no minus
 _ITEM = re.compile(r"\n[ \t]*(?:[-*•]|\(?\w{1,2}[.)])(?=\s)")  # of a list
 _LATEX_SPACE = re.compile(r"\\(?:text\s*(?=\{)|q?quad\b|[()\[\],;:! ])")
 _STEP_WORDS = re.compile(r"\b(?:so|then|thus|hence|therefore|next|finally|which|gives|giving|because|since|total|if)\b")
@@ -230,7 +231,7 @@ def _sentence(text: str) -> str:
     """Return the text from its first word on, up to its sentence's end."""
     markup = _MARKUP.match(text)
     start = markup.end() if markup else 0
-    if "\n" in text[:start] and (item := re.compile(r"[-–•] |\d[.)] (?=\W*\d)").match(text, start)):  # not a minus
+    if "\n" in text[:start] and (item := _FIRST_ITEM.match(text, start)):
         start = item.end()
     # A minus or a currency sign belongs to the answer, and a backslash to its command.
     while start and text[start - 1] in "-−–$£€¥₹\\{":
