@@ -146,7 +146,8 @@ def test_the_script_times_a_pair_within_its_minutes(pair_settings, problems, tmp
         pair=pair_settings,
         models={},
         task="arith",
-        settings={"problems": 4, "rounds": 9, "batches": [1, 2], "windows": [2, 4], "window": 4, "max_new_tokens": 8},
+        settings={"problems": 4, "rounds": 9, "batches": [1, 2], "windows": [2, 4], "window": 4, "max_new_tokens": 8}
+        | {"rules": {"top_k": {"thresholds": [4]}}},
         minutes=1e-4,
         output=str(tmp_path / "speed.csv"),
     )
