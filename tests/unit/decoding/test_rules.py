@@ -78,6 +78,7 @@ FORMULAS = {  # whether a rule keeps token x at knob t, and the threshold that s
     "probability": (lambda p, q, x, t: p[x] > t, lambda t: 1 - t),
     "probability_ratio": (lambda p, q, x, t: p[x] > t * max(p), lambda t: 1 - t),
     "probability_gap": (lambda p, q, x, t: max(p) - p[x] < t, lambda t: t),
+    "regret_budget": (lambda p, q, x, t: log(max(p) / p[x]) < t, lambda t: t),  # of a response's first mismatch
     "both_unsure": (lambda p, q, x, t: not (entropy(p) > t and entropy(q) > t), lambda t: t),
     "typical": (lambda p, q, x, t: p[x] > min(t, sqrt(t) * exp(-entropy(p))), lambda t: 1 - t),
     "kl_divergence": (lambda p, q, x, t: kl(p, q) < t, lambda t: t),

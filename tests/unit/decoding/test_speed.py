@@ -198,7 +198,8 @@ def test_the_script_times_a_pair_within_its_minutes(pair_settings, problems, tmp
         pair=pair_settings,
         models={},
         task="arith",
-        settings={"problems": 4, "rounds": 9, "batches": [1, 2], "max_new_tokens": 8, "minutes": 1e-4},
+        settings={"problems": 4, "rounds": 9, "batches": [1, 2], "max_new_tokens": 8, "minutes": 1e-4}
+        | {"rules": {"top_k": {"thresholds": [4]}}},
         output=str(tmp_path / "speed.csv"),
     )
     table = read_table(SPEED, tmp_path / "speed.csv")

@@ -49,6 +49,8 @@ class Decoded:
         By place in the window, the cycles that kept the proposal there.
     last_reads : int
         Further draft calls of rules that want the state at a window's last token.
+    sums : mapping of Rule to float
+        What the scores of kept mismatches have come to, for rules that sum them.
     """
 
     tokens: list[int] = field(default_factory=list)
@@ -59,6 +61,7 @@ class Decoded:
     draft_calls: int = 0
     kept_at: list[int] = field(default_factory=list)
     last_reads: int = 0
+    sums: Mapping[Rule, float] = field(default_factory=dict)
     thresholds: Mapping[Rule, Thresholds] = field(default_factory=dict)
 
     def keep(self, count: int) -> None:
@@ -265,6 +268,15 @@ class Cycle:
     def mismatches(self) -> list[int]:
         """Places of the window at which the target disagrees."""
         return [place for place, agrees in enumerate(self.verdict.agrees) if not agrees]
+
+    def note_score(self, rule: Rule, place: int, score: float) -> None:
+        """Note a rule's score of a mismatch, those of the mismatches before it noted already."""
+        self.scores[rule, place] = score + self.sum_before(rule, place) if rule.summed else score
+
+    def sum_before(self, rule: Rule, place: int) -> float:
+        """Return what the scores of mismatches before a place come to, all of them kept, for a rule that sums them."""
+        before = [mismatch for mismatch in self.mismatches if mismatch < place]
+        return self.scores[rule, before[-1]] if before else self.branch.result.sums.get(rule, 0.0)
 
     def outcomes(self) -> list[Outcome]:
         """Walk the window left to right; return how it ends, for which thresholds, the shortest first."""

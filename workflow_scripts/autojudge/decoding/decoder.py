@@ -235,7 +235,7 @@ class Decoder:
             signals = self._signals(needs, mismatches)
             for rule in dict.fromkeys(rule for cycle, _ in mismatches for rule in cycle.branch.result.thresholds):
                 for (cycle, place), score in zip(mismatches, rule.score(signals).tolist(), strict=True):
-                    cycle.scores[rule, place] = score
+                    cycle.note_score(rule, place, score)
 
     def _signals(self, needs: frozenset[str], mismatches: list[tuple[Cycle, int]]) -> Signals:
         """Gather what rules read of mismatches, each given by its cycle and place in the window."""
@@ -282,22 +282,23 @@ class Decoder:
             blocks["draft_at_draft"] = torch.stack([cycle.window.hidden[place + 1] for cycle, place in mismatches])
         return blocks
 
-    def _end_cycle(self, branch: Branch, window: Window, outcome: Outcome) -> None:
+    def _end_cycle(self, branch: Branch, cycle: Cycle, outcome: Outcome) -> None:
         """Add a cycle's tokens and counts to a branch, which holds for the outcome's thresholds from here on."""
         result, before = branch.result, len(branch.tokens)
-        self.ending.extend(result.tokens, [*window.proposals[: outcome.kept], outcome.last])
+        self.ending.extend(result.tokens, [*cycle.window.proposals[: outcome.kept], outcome.last])
         added = len(result.tokens) - before
         result.cycles += 1
         result.keep(min(outcome.kept, added))
         result.accepted += min(outcome.accepted, added)
         result.emitted += added
         result.thresholds = outcome.thresholds
+        result.sums = {rule: cycle.sum_before(rule, outcome.kept) for rule in outcome.thresholds if rule.summed}
 
     def _split_off(self, cycle: Cycle, outcome: Outcome) -> Branch:
         """Return a branch of its own for an outcome, with a copy of what the models have read of it."""
         branch, count = cycle.branch, len(cycle.branch.tokens) + outcome.kept
         other = branch.tree.add(branch.fork())
-        self._end_cycle(other, cycle.window, outcome)
+        self._end_cycle(other, cycle, outcome)
         if not self.ending.reached(other.tokens):
             for name, model in self.models.items():
                 other.texts[name] = branch.texts[name].save(model, count, other.tokens)
@@ -306,7 +307,7 @@ class Decoder:
     def _continue_in_row(self, cycle: Cycle, outcome: Outcome) -> None:
         """Go on with an outcome in the branch's row; what was refused is dropped from the caches."""
         branch, count = cycle.branch, len(cycle.branch.tokens) + outcome.kept
-        self._end_cycle(branch, cycle.window, outcome)
+        self._end_cycle(branch, cycle, outcome)
         for name, model in self.models.items():
             branch.texts[name].keep(model, count)
 

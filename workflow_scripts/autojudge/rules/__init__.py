@@ -3,6 +3,8 @@
 - ``NEEDS``: a set of what the decoder must provide beside the draft's token, names from `SIGNALS`
 - ``score(signals)`` returns a Tensor of shape (n,); a mismatch is kept when its score lies below the threshold, and
   correct tokens are always kept, so a threshold that no score lies below is lossless
+- ``SUMMED``, which most do without: True where a mismatch counts with the sum of its score and the scores, none below
+  0, of those that the response has kept so far
 
 Then the rule's entry in the config, under `rules`, gives its thresholds, and `decoding.rules` names it. An entry may
 modify its rule (`MODIFIERS`), and one of another name be a variant of a rule (`rule`).
@@ -24,7 +26,12 @@ if TYPE_CHECKING:
 
 SIGNALS = {"target_logits", "draft_logits", "judge", "following", "uniform", "labels", "position"}
 RULES = Registry(
-    "rules", "acceptance rule", functions={"score": 1}, constants={"NEEDS": set}, choices={"NEEDS": SIGNALS}
+    "rules",
+    "acceptance rule",
+    functions={"score": 1},
+    constants={"NEEDS": set, "SUMMED": bool},
+    choices={"NEEDS": SIGNALS},
+    optional={"SUMMED"},
 )
 READ_AS = {  # what Signals computes from others, or calls otherwise
     "target_probability": {"target_logits"},
@@ -47,6 +54,8 @@ class Rule:
     ----------
     own_score : callable
         The score without modifiers.
+    summed : bool
+        A mismatch counts with the scores of those that the response has kept before it.
     confident : float or None
         Where the target's highest probability is above it, a mismatch is refused.
     strict_first : int or None
@@ -56,6 +65,7 @@ class Rule:
     name: str
     needs: frozenset[str]
     own_score: "Callable[[Signals], torch.Tensor]"
+    summed: bool = False
     confident: float | None = None
     strict_first: int | None = None
 
@@ -89,8 +99,9 @@ def modifiers_of(settings: Settings | None) -> dict[str, Any]:
 
 def load_rule(name: str, settings: Settings | None = None) -> Rule:
     """Import the rule of an entry; without settings, the rule of that name as it is. Raises like `rule_needs`."""
-    needs = rule_needs(name, settings)
-    return Rule(name, needs, RULES.load(module_of(name, settings)).score, **modifiers_of(settings))
+    needs, module = rule_needs(name, settings), module_of(name, settings)
+    summed = RULES.check(module).get("SUMMED", False)
+    return Rule(name, needs, RULES.load(module).score, summed, **modifiers_of(settings))
 
 
 def rule_needs(name: str, settings: Settings | None = None) -> frozenset[str]:
