@@ -116,7 +116,7 @@ def summary_of(rows):
 def test_methods_take_their_points_from_the_summary(drafts, lossless_window):
     summary = summary_of(SUMMARY_ROWS)
     summary.loc[summary["rule"] == "lossless", "window"] = lossless_window
-    found = [(m.name, m.threshold, m.window) for m in choose_methods(summary, drafts)]
+    found = [(m.name, m.threshold, m.window) for m in choose_methods(summary, drafts, {})]
     assisted = [(ASSISTED, 0.0, lossless_window), (DYNAMIC, 0.4, 20)] if drafts else []
     rules = [("lossless", 0.0, lossless_window), ("judge", 0.3, 16), ("top_k", 8.0, 2)]
     assert found == [(TARGET, 0.0, 0), *assisted, *rules]
