@@ -14,7 +14,8 @@ SPARE = ((OTHER_COLOUR, "s"), ("#CC79A7", "v"), ("#56B4E9", "P"), ("#E69F00", "X
 TARGET_COLOUR = "#666666"
 NOTE_COLOUR = "#444444"
 GRID_COLOUR = "#dddddd"
-LABEL_SIZE = 7  # points
+LABEL_SIZE, TICK_SIZE = 7, 6  # points, the latter the smallest that a page may have
+PAGE_WIDTH, COLUMN_WIDTH = 7.0, 3.4  # inches, of a paper
 RC: dict[Any, Any] = {
     "pdf.fonttype": 42,  # TrueType: journals refuse matplotlib's default Type 3
     "font.size": 9,
