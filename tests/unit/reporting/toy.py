@@ -1,4 +1,4 @@
-"""A toy sweep of known behaviour: responses with mismatches, some important, which rules tell apart more or less well."""
+"""A toy sweep of known behaviour: responses with mismatches, some important, that rules tell apart more or less."""
 
 from collections.abc import Mapping, Sequence
 

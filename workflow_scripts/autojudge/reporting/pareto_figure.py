@@ -127,6 +127,7 @@ def draw_column(curve: pd.DataFrame, summary: pd.DataFrame, title: str) -> Figur
 
 def _choose_styles(summary: pd.DataFrame) -> dict[str, Style]:
     """Return a style for each rule that is in front of any pair."""
+    free = summary.loc[summary["kind"] == "training-free", "rule"].nunique()
     spare, styles = cycle(SPARE), {}
     for _, found in summary.groupby("pair", sort=False):
         kinds = found.set_index("rule")["kind"]
@@ -134,7 +135,7 @@ def _choose_styles(summary: pd.DataFrame) -> dict[str, Style]:
             if rule not in styles and kinds[rule] in STYLES:
                 styles[rule] = STYLES[kinds[rule]]
             elif rule not in styles:
-                label, (colour, marker) = f"{name_rule(rule)}, best training-free", next(spare)
+                label, (colour, marker) = f"{name_rule(rule)}, best of {free} training-free", next(spare)
                 styles[rule] = Style(label, colour, marker, knob=KNOBS.get(rule, "t={:.2g}"))
     return styles
 
@@ -231,7 +232,9 @@ def _list_small(summary: pd.DataFrame) -> list[str]:
     """Return the rules that have a small panel, the training-free ones and variants of judge and oracle, by name."""
     fronts = [front_rules(found) for _, found in summary.groupby("pair")]
     large = {front[place] for front in fronts for place in ("judge", "oracle") if place in front}
-    return sorted(set(summary.loc[summary["kind"] != "reference", "rule"]) - large, key=name_rule)
+    return sorted(
+        set(summary.loc[summary["kind"] != "reference", "rule"]) - large, key=lambda rule: name_rule(rule).lower()
+    )
 
 
 def _draw_small_panels(
@@ -257,10 +260,10 @@ def _draw_small_panel(axes: Axes, points: pd.DataFrame, envelopes: Mapping[str, 
         shown = _in_percent(line).sort_values("speedup")
         axes.plot(shown["speedup"], shown["accuracy"], color=colour, lw=1)
     for row in points.to_dict("records"):
-        axes.plot(row["speedup"], row["accuracy"], "o", mfc="none", mec=OTHER_COLOUR, ms=4.5, mew=1)
+        axes.plot(row["speedup"], row["accuracy"], "o", mfc="none", mec=OTHER_COLOUR, ms=4.5, mew=1, clip_on=False)
         axes.set_title(name_rule(row["rule"]), fontsize=TICK_SIZE, pad=2)
-        area = f"area {100 * row['area']:.1f}"
-        axes.text(0.04, 0.06, area, transform=axes.transAxes, fontsize=TICK_SIZE, color=NOTE_COLOUR)
+        where = {"transform": axes.transAxes, "bbox": {"fc": "white", "ec": "none", "pad": 0.5, "alpha": 0.8}}
+        axes.text(0.04, 0.07, f"area {100 * row['area']:.1f}", fontsize=TICK_SIZE, color=NOTE_COLOUR, **where)
     axes.xaxis.set_major_locator(MaxNLocator(3))
     axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     axes.tick_params(labelsize=TICK_SIZE, pad=1.5, length=2)
@@ -275,21 +278,21 @@ def _describe_sizes(summary: pd.DataFrame) -> str:
     else:
         sizes = "Test problems: " + ", ".join(f"n = {n} ({pair})" for pair, n in counts.items())
     return (
-        f"{sizes}. Lines: every threshold at the rule's best window (w), chosen on validation. Bars, grey band: 95 % "
-        "Wilson intervals."
+        f"{sizes}. Lines: each rule at the windows (w) and thresholds that are best on validation. Bars, grey band: "
+        "95 % Wilson intervals."
     )
 
 
 def _describe_figure(summary: pd.DataFrame, panels: Sequence[Axes], small: bool) -> str:
     """Return the note under the whole figure."""
     parts = [_describe_sizes(summary)]
-    parts.append("Accepted tokens: draft tokens kept and corrections, without the bonus token (the paper's count).")
     if any(axes.get_ylim()[0] > 0 for axes in panels):
         parts.append("The accuracy axis does not start at 0.")
+    parts.append("Accepted tokens: draft tokens kept and corrections, without the bonus token (the paper's count).")
     if small:
         parts.append(
-            "Lowest rows: the other rules' whole curves (orange) over the judge's (blue), against the speed-up; area: mean of "
-            "the best accuracy (%) at or above a speed-up, over those from lossless to the draft alone."
+            "Lowest rows: the other rules' whole curves (orange) over the judge's (blue), against the speed-up; area: "
+            "mean of the best accuracy (%) at or above a speed-up, over those from lossless to the draft alone."
         )
     return " ".join(parts)
 
@@ -340,12 +343,14 @@ def _choose_labels(panel: Panel, styles: Mapping[str, Style]) -> list[Label]:
             style = styles[row["rule"]]
             chosen.append(Label(_describe_point(row, style), style.colour, [anchor], (13, 20, 28, 40)))
     for rule, line in panel.lines.items():
+        style, ring = styles[rule], panel.points.loc[panel.points["rule"] == rule, ["speedup", "accuracy"]].to_numpy()
         rows = line[line["accuracy"] > panel.axes.get_ylim()[0]].to_dict("records")
-        points = np.array([(row["speedup"], row["accuracy"]) for row in rows]).reshape(-1, 2)
-        pixels, none = panel.axes.transData.transform(points), np.zeros(len(rows), dtype=bool)
-        for index in choose_points(pixels, none, LABELS_PER_CURVE) if rows else []:
-            text, colour = _describe_point(rows[index], styles[rule]), styles[rule].colour
-            others.append(Label(text, colour, [tuple(points[index])]))
+        points = np.array([*ring, *((row["speedup"], row["accuracy"]) for row in rows)], dtype=float)
+        known = np.arange(len(points)) < len(ring)
+        for index in choose_points(panel.axes.transData.transform(points), known, LABELS_PER_CURVE):
+            if not known[index] and not np.any(np.all(points[known] == points[index], axis=1)):
+                text = _describe_point(rows[index - len(ring)], style)
+                others.append(Label(text, style.colour, [tuple(points[index])]))
     return [*chosen, *others]
 
 

@@ -33,8 +33,9 @@ def begin_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def save_figure(figure: Figure, path_pdf: str | Path, path_png: str | Path, dpi: int = 200) -> None:
+def save_figure(figure: Figure, path_pdf: str | Path, path_png: str | Path | None = None, dpi: int = 200) -> None:
     """Write a figure as PDF with embedded TrueType fonts and as PNG; the same figure gives the same bytes."""
     with matplotlib.rc_context({"pdf.fonttype": RC["pdf.fonttype"]}):
         figure.savefig(path_pdf, format="pdf", metadata={"CreationDate": None})
-    figure.savefig(path_png, format="png", dpi=dpi)
+    if path_png is not None:
+        figure.savefig(path_png, format="png", dpi=dpi)
