@@ -3,6 +3,8 @@
 import pandas as pd
 
 LABELS = {
+    "target": "target alone",
+    "always": "draft alone",
     "kl_divergence": "KL divergence",
     "js_divergence": "JS divergence",
     "tv_distance": "TV distance",

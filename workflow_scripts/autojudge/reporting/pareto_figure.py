@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from autojudge.decoding.sweep import TARGET
 from autojudge.reporting.label_placement import NEAR, Label, choose_points, place_labels, trace_line
 from autojudge.reporting.names import front_rules, name_rule
 from autojudge.reporting.statistics import MEASURED_COST, trace_envelope
@@ -64,7 +65,6 @@ STYLES = {  # by kind; training-free rules take the next spare one
 }
 KNOBS = {"top_k": "K={:.0f}"}
 PAPER = RC | {"font.size": 7, "axes.titlesize": 8, "axes.labelsize": LABEL_SIZE, "legend.fontsize": LABEL_SIZE}
-TARGET = "target"  # the target alone
 RECOMMENDED = "recommended on validation"
 RING_SIZE = 8  # points
 LABELS_PER_CURVE = 4
