@@ -117,7 +117,10 @@ def test_latex_tables_fit_a_page(tables):
     for block, header in zip(blocks, re.findall(r"\\toprule\n(.*?)\\\\", text, re.DOTALL), strict=True):
         rows = [line.split("&") for line in [header, *block.replace(r"\\", "").strip().splitlines()]]
         cells = [[cell.strip().replace("\\", "") for cell in column] for column in zip(*rows, strict=True)]
-        widths = [max(TextPath((0, 0), c or " ", points, prop=times).get_extents().width for c in col) for col in cells]
+        widths = [
+            max(TextPath((0, 0), cell, points, prop=times).get_extents().width for cell in column if cell)
+            for column in cells
+        ]
         assert sum(widths) + 6 * len(widths) < 7 * 72, header
 
 

@@ -135,7 +135,7 @@ def _choose_styles(summary: pd.DataFrame) -> dict[str, Style]:
             if rule not in styles and kinds[rule] in STYLES:
                 styles[rule] = STYLES[kinds[rule]]
             elif rule not in styles:
-                label, (colour, marker) = f"{name_rule(rule)}, best of {free} training-free", next(spare)
+                label, (colour, marker) = f"{name_rule(rule)}, best of {free}", next(spare)
                 styles[rule] = Style(label, colour, marker, knob=KNOBS.get(rule, "t={:.2g}"))
     return styles
 
@@ -242,6 +242,7 @@ def _draw_small_panels(
 ) -> None:
     """Draw each rule's whole envelope over the judge's, speed-ups and accuracies being the same in all panels."""
     columns, first, judge = min(SMALL_COLUMNS, len(rules)), None, front_rules(summary).get("judge")
+    rules = [rule for rule in rules if rule in envelopes]
     grid = place.subgridspec(-(-len(rules) // columns), columns)
     for number, rule in enumerate(rules):
         axes = figure.add_subplot(grid[divmod(number, columns)], sharex=first, sharey=first)
@@ -249,7 +250,7 @@ def _draw_small_panels(
         _draw_small_panel(
             axes,
             _in_percent(summary[summary["rule"] == rule]),
-            {name: envelopes[name] for name in (judge, rule) if name in envelopes},
+            {name: envelopes[name] for name in (judge, rule) if name},
         )
         axes.tick_params(labelleft=number % columns == 0, labelbottom=number + columns >= len(rules))
 
@@ -262,7 +263,10 @@ def _draw_small_panel(axes: Axes, points: pd.DataFrame, envelopes: Mapping[str, 
     for row in points.to_dict("records"):
         axes.plot(row["speedup"], row["accuracy"], "o", mfc="none", mec=OTHER_COLOUR, ms=4.5, mew=1, clip_on=False)
         axes.set_title(name_rule(row["rule"]), fontsize=TICK_SIZE, pad=2)
-        where = {"transform": axes.transAxes, "bbox": {"fc": "white", "ec": "none", "pad": 0.5, "alpha": 0.8}}
+        where: dict[str, Any] = {
+            "transform": axes.transAxes,
+            "bbox": {"fc": "white", "ec": "none", "pad": 0.5, "alpha": 0.8},
+        }
         axes.text(0.04, 0.07, f"area {100 * row['area']:.1f}", fontsize=TICK_SIZE, color=NOTE_COLOUR, **where)
     axes.xaxis.set_major_locator(MaxNLocator(3))
     axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
@@ -279,7 +283,7 @@ def _describe_sizes(summary: pd.DataFrame) -> str:
         sizes = "Test problems: " + ", ".join(f"n = {n} ({pair})" for pair, n in counts.items())
     return (
         f"{sizes}. Lines: each rule at the windows (w) and thresholds that are best on validation. Bars, grey band: "
-        "95 % Wilson intervals."
+        "95 % Wilson intervals. Best of: the training-free rule with the largest area on validation."
     )
 
 
@@ -317,28 +321,32 @@ def _add_legend(figure: Figure, styles: Mapping[str, Style], title: str) -> None
         Line2D([], [], color=s.colour, marker=s.marker, ms=s.size, ls="-" if s.curve else "", lw=1.1, label=s.label)
         for s in styles.values()
     ]
-    figure.legend(
-        handles=[*shown, ring],
-        title=title,
-        title_fontsize=8,
-        loc="outside upper center",
-        ncols=3 if figure.get_figwidth() > COLUMN_WIDTH else 2,
-        frameon=False,
-        handlelength=1.4,
-        columnspacing=1,
-        borderpad=0,
-    )
+    for columns in (3, 2, 1):
+        legend = figure.legend(
+            handles=[*shown, ring],
+            title=title,
+            title_fontsize=8,
+            loc="outside upper center",
+            ncols=columns,
+            frameon=False,
+            handlelength=1.4,
+            columnspacing=1,
+            borderpad=0,
+        )
+        if columns == 1 or legend.get_window_extent().width < figure.bbox.width:
+            return
+        legend.remove()
 
 
 def _choose_labels(panel: Panel, styles: Mapping[str, Style]) -> list[Label]:
-    """Return windows and thresholds of points, the recommended ones first, and the name of the target's line."""
+    """Return the name of the target's line, and windows and thresholds of points, the recommended ones first."""
     chosen, others = [], []
     for row in panel.points.to_dict("records"):
         anchor = (row["speedup"], row["accuracy"])
         if row["rule"] == TARGET:
             anchors = [(x, anchor[1]) for x in np.linspace(*panel.axes.get_xlim(), 26)[1:-3]]
             text = f"target alone {anchor[1]:.1f} %"
-            others.append(Label(text, TARGET_COLOUR, anchors, (NEAR,), ((0, 1), (0, -1))))
+            chosen.insert(0, Label(text, TARGET_COLOUR, anchors, (NEAR,), ((0, 1), (0, -1))))
         else:
             style = styles[row["rule"]]
             chosen.append(Label(_describe_point(row, style), style.colour, [anchor], (13, 20, 28, 40)))

@@ -39,7 +39,7 @@ def _write_threshold(row: Row) -> str:
 
 def _write_places(row: Row) -> str:
     """Write the share of cycles that kept the draft's token at places 1, 2, 4, ... of the window."""
-    shares = str(row["kept_at"]).split() if not pd.isna(row["kept_at"]) else []
+    shares = str(row["kept_at"] or "").replace("nan", "").split()
     return " ".join(f"{float(shares[2**n - 1]):.2f}" for n in range(len(shares).bit_length()))
 
 
@@ -135,8 +135,11 @@ def _format(rows: pd.DataFrame, columns: Mapping[str, Callable[[Row], str]], for
 
 def _in_order(summary: pd.DataFrame) -> pd.DataFrame:
     """Order by pair, kind and area, the best first; of the references the target alone before lossless."""
-    keys = {"pair_order": pd.factorize(summary["pair"])[0], "kind_order": summary["kind"].map(ORDER)}
-    keyed = summary.assign(**keys, reference_order=summary["rule"].map(REFERENCES).fillna(0))
+    keyed = summary.assign(
+        pair_order=pd.factorize(summary["pair"])[0],
+        kind_order=summary["kind"].map(ORDER),
+        reference_order=summary["rule"].map(REFERENCES).fillna(0),
+    )
     by = ["pair_order", "kind_order", "reference_order", "area", "accuracy"]
     return keyed.sort_values(by, ascending=[True, True, True, False, False], kind="stable")
 
