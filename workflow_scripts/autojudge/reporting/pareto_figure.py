@@ -344,7 +344,7 @@ def _choose_labels(panel: Panel, styles: Mapping[str, Style]) -> list[Label]:
     for row in panel.points.to_dict("records"):
         anchor = (row["speedup"], row["accuracy"])
         if row["rule"] == TARGET:
-            anchors = [(x, anchor[1]) for x in np.linspace(*panel.axes.get_xlim(), 26)[1:-3]]
+            anchors = [(x, anchor[1]) for x in np.linspace(*panel.axes.get_xlim(), 101)[4:-12]]
             text = f"target alone {anchor[1]:.1f} %"
             chosen.insert(0, Label(text, TARGET_COLOUR, anchors, (NEAR,), ((0, 1), (0, -1))))
         else:
