@@ -31,14 +31,15 @@ rule build_pareto:
 
 
 rule plot_pareto:
-    """Draw accuracy against accepted tokens per cycle, every pair and rule of a dataset."""
+    """Draw accuracy against speed, every pair and rule of a dataset, for a page and for a column."""
     input:
-        pareto="results/{dataset}_pareto.csv",
         curve="results/{dataset}_curve.parquet",
         summary="results/{dataset}_summary.csv",
+        windows="results/{dataset}_windows.csv",
     output:
         pdf="results/{dataset}_pareto.pdf",
         png="results/{dataset}_pareto.png",
+        column="results/{dataset}_pareto_column.pdf",
     log:
         "logs/plot_pareto/{dataset}.log",
     benchmark:
@@ -56,9 +57,10 @@ rule plot_pareto:
 
 
 rule write_summary:
-    """Write a dataset's summary as a table to print."""
+    """Write a dataset's summary, and what tuning the window gives, as tables to print."""
     input:
         summary="results/{dataset}_summary.csv",
+        windows="results/{dataset}_windows.csv",
     output:
         markdown="results/{dataset}_summary.md",
         latex="results/{dataset}_summary.tex",

@@ -1,26 +1,31 @@
-"""Rule write_summary: a dataset's summary as a table to print, in Markdown and LaTeX."""
+"""Rule write_summary: a dataset's tables `summary` and `windows` as tables to print, in Markdown and LaTeX."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from autojudge.reporting.summary import format_latex, format_markdown
 from autojudge.tables.files import read_table
-from autojudge.tables.reporting import SUMMARY
+from autojudge.tables.reporting import SUMMARY, WINDOWS
 from autojudge.tasks import describe_task
 
 
-def write_summary(summary: str, dataset: str, task: str, tolerance: float, markdown: str, latex: str) -> None:
-    """Write table `summary` for readers.
+def write_summary(
+    inputs: Mapping[str, str], dataset: str, task: str, tolerance: float, markdown: str, latex: str
+) -> None:
+    """Write tables `summary` and `windows` for readers.
 
     Parameters
     ----------
+    inputs : mapping of table to path
     task : str
-        The dataset's task, which the note names with its scoring version.
+        The dataset's task, which the title names with its scoring version.
     tolerance : float
-        Percentage points that a recommended threshold may lose on validation.
+        Percentage points that a recommended point may lose on validation.
     """
-    table, title = read_table(SUMMARY, summary), f"{dataset} ({describe_task(task)})"
-    Path(markdown).write_text(format_markdown(table, title, tolerance), encoding="utf-8")
-    Path(latex).write_text(format_latex(table, title, tolerance), encoding="utf-8")
+    summary, windows = (read_table(table, inputs[table.name]) for table in (SUMMARY, WINDOWS))
+    title = f"{dataset} ({describe_task(task)})"
+    Path(markdown).write_text(format_markdown(summary, windows, title, tolerance), encoding="utf-8")
+    Path(latex).write_text(format_latex(summary, windows, title, tolerance), encoding="utf-8")
 
 
 if __name__ == "__main__":
@@ -28,7 +33,7 @@ if __name__ == "__main__":
 
     with job_log(snakemake.log[0]):
         write_summary(
-            summary=snakemake.input.summary,
+            inputs=dict(snakemake.input.items()),
             dataset=snakemake.wildcards.dataset,
             task=snakemake.params.task,
             tolerance=snakemake.params.tolerance,

@@ -165,7 +165,7 @@ def test_an_edit_of_logic_reruns_what_depends_on_it(finished, name):
 
 
 def test_an_edit_of_a_figure_reruns_that_figure(finished):
-    edit(finished, LIBRARY / "reporting/pareto_figure.py", "SMALL_COLUMNS = 5", "SMALL_COLUMNS = 4")
+    edit(finished, LIBRARY / "reporting/pareto_figure.py", "LABELS_PER_CURVE = 4", "LABELS_PER_CURVE = 3")
     assert finished.planned("--cores", "all").keys() == {"plot_pareto", "log_to_wandb"}, "W&B shows the figure"
 
 

@@ -15,9 +15,9 @@ from conftest import ROOT
         ("sweep_thresholds", set()),
         ("build_pareto", {"statistics"}),
         ("measure_speed", set()),
-        ("plot_pareto", {"names", "style", "label_placement", "pareto_figure"}),
+        ("plot_pareto", {"names", "style", "label_placement", "statistics", "pareto_figure"}),
         ("plot_speed", {"names", "style", "speed_figure"}),
-        ("write_summary", {"names", "summary"}),
+        ("write_summary", {"names", "statistics", "summary"}),
     ],
 )
 def test_a_script_reaches_of_reporting_only_what_it_needs(script, reached):

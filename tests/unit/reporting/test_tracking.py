@@ -25,16 +25,19 @@ CONFIG = {
 }
 API_KEY = "0123456789abcdef" * 3  # nothing that W&B writes may hold it
 THRESHOLDS = {"lossless": [0.0], "judge": [0.5, 0.1, 0.3]}
-RECOMMENDED = 0.3
+WINDOWS = (16, 8)
+RECOMMENDED = (8, 0.3)
 
 
 def pareto_rows(pair: str) -> list[dict[str, Any]]:
     """Pareto rows of a pair: accuracy falls and speed grows with the threshold."""
-    numbers = dict.fromkeys(PARETO.columns, 0.0)
+    numbers = dict.fromkeys(PARETO.columns, 0.0) | {"kept_at": "0.9 0.8"}
     return [
         numbers
-        | {"pair": pair, "rule": rule, "threshold": threshold, "accuracy": 0.9 - threshold, "problems": 2, "window": 8}
-        | {"accepted_per_cycle": 5 + threshold, "recommended": rule == "judge" and threshold == RECOMMENDED}
+        | {"pair": pair, "rule": rule, "threshold": threshold, "accuracy": 0.9 - threshold, "problems": 2}
+        | {"window": window, "accepted_per_cycle": window - 3 + threshold, "speedup": 2 + threshold - window / 100}
+        | {"recommended": rule == "judge" and (window, threshold) == RECOMMENDED}
+        for window in WINDOWS
         for rule, thresholds in THRESHOLDS.items()
         for threshold in thresholds
     ]
@@ -46,7 +49,8 @@ def sweep_rows() -> list[dict[str, Any]]:
     return [
         {"problem_id": problem, "rule": rule, "threshold": threshold, "window": 8, "correct": answer == "4"}
         | {"split": "test", "threshold_low": -float("inf"), "exact": True}
-        | {"answer": answer, "response": [1, 2, 3], "cut_off": False, **numbers}
+        | {"answer": answer, "response": [1, 2, 3], "cut_off": False, "differs": True, "loops": False, **numbers}
+        | {"kept_at": [3, 2]}
         for rule, thresholds in THRESHOLDS.items()
         for threshold in thresholds
         for problem, answer in (("p1", "4"), ("p2", None))
@@ -134,14 +138,22 @@ def test_offline_run_reads_back_with_sweep_history_summary_and_judge(inputs: dic
     sweep = table(folder, "sweep")
     expected = [row for row in sweep_rows() if row["rule"] == "judge"]
     assert sweep.astype(object).where(sweep.notna(), None).to_dict("records") == [
-        {column: value for column, value in row.items() if column != "response"} for row in expected
+        {column: value for column, value in row.items() if column not in ("response", "kept_at")} for row in expected
     ]
-    assert list(table(folder, "pareto")["threshold"]) == [0.1, 0.3, 0.5]
+    pareto = table(folder, "pareto")
+    assert list(zip(pareto["window"], pareto["threshold"], strict=True)) == [
+        (8, 0.1), (8, 0.3), (8, 0.5), (16, 0.1), (16, 0.3), (16, 0.5),
+    ]  # fmt: skip
 
     steps = [step for step in history(folder) if "accuracy" in step]
-    assert [step["accepted_per_cycle"] for step in steps] == [5.1, 5.3, 5.5]
-    assert [step["accuracy"] for step in steps] == pytest.approx([0.8, 0.6, 0.4])
-    assert summary(folder)["accuracy"] == pytest.approx(0.6)  # the recommended point, not the last nor the best
+    assert [step["window"] for step in steps] == [8] * 3 + [16] * 3
+    assert [step["accepted_per_cycle"] for step in steps] == pytest.approx([5.1, 5.3, 5.5, 13.1, 13.3, 13.5])
+    assert [step["speedup"] for step in steps] == pytest.approx([2.02, 2.22, 2.42, 1.94, 2.14, 2.34])
+    assert [step["accuracy"] for step in steps] == pytest.approx([0.8, 0.6, 0.4] * 2)
+    found = summary(folder)  # of the recommended point, not the last nor the best
+    assert (found["window"], found["threshold"]) == RECOMMENDED
+    assert (found["accuracy"], found["speedup"]) == pytest.approx((0.6, 2.22))
+    assert {"retention", "differing", "length_ratio", "cut_off", "looping", "cost_ratio"} <= found.keys()
 
     (header,) = [record.run for record in records(folder) if record.HasField("run")]
     assert (header.run_id, header.run_group, header.job_type) == (run["id"], "trial", "judge")
@@ -297,7 +309,5 @@ def test_run_id_is_stable_and_differs_by_what_defines_the_run() -> None:
 
 
 def test_point_of_the_summary_without_a_recommendation_is_the_most_accurate_then_the_fastest() -> None:
-    rows = pd.DataFrame(
-        {"accuracy": [0.5, 0.9, 0.9], "accepted_per_cycle": [9.0, 3.0, 4.0], "recommended": [None, None, False]}
-    )
-    assert tracking.choose_row(rows)["accepted_per_cycle"] == 4.0
+    rows = pd.DataFrame({"accuracy": [0.5, 0.9, 0.9], "speedup": [9.0, 1.3, 1.4], "recommended": [None, None, False]})
+    assert tracking.choose_row(rows)["speedup"] == 1.4

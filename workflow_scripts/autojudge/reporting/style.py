@@ -14,7 +14,8 @@ SPARE = ((OTHER_COLOUR, "s"), ("#CC79A7", "v"), ("#56B4E9", "P"), ("#E69F00", "X
 TARGET_COLOUR = "#666666"
 NOTE_COLOUR = "#444444"
 GRID_COLOUR = "#dddddd"
-LABEL_SIZE = 7  # points
+LABEL_SIZE, TICK_SIZE = 7, 6  # points, the latter the smallest that a page may have
+PAGE_WIDTH, COLUMN_WIDTH = 7.0, 3.4  # inches, of a paper
 RC: dict[Any, Any] = {
     "pdf.fonttype": 42,  # TrueType: journals refuse matplotlib's default Type 3
     "font.size": 9,
@@ -32,8 +33,9 @@ def begin_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def save_figure(figure: Figure, path_pdf: str | Path, path_png: str | Path, dpi: int = 200) -> None:
+def save_figure(figure: Figure, path_pdf: str | Path, path_png: str | Path | None = None, dpi: int = 200) -> None:
     """Write a figure as PDF with embedded TrueType fonts and as PNG; the same figure gives the same bytes."""
     with matplotlib.rc_context({"pdf.fonttype": RC["pdf.fonttype"]}):
         figure.savefig(path_pdf, format="pdf", metadata={"CreationDate": None})
-    figure.savefig(path_png, format="png", dpi=dpi)
+    if path_png is not None:
+        figure.savefig(path_png, format="png", dpi=dpi)

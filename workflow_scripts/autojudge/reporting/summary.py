@@ -1,65 +1,167 @@
-"""The summary as a table that a paper could print, in Markdown and LaTeX."""
+"""The summary and what tuning the window gives, as tables that a paper could print, in Markdown and LaTeX."""
 
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
 
-from autojudge.reporting.names import name_rule
+from autojudge.reporting.names import front_rules, name_rule
+from autojudge.reporting.statistics import MEASURED_COST
 
+Row = Mapping[Any, Any]
 ORDER = {"reference": 0, "judge": 1, "oracle": 2, "training-free": 3}
-HEADER = ["pair", "rule", "threshold", "accuracy, %", "drop, points (95 %)", "accepted", "emitted", "area, %"]
+REFERENCES = {"target": 0, "lossless": 1, "always": 2}
 
 
-def format_markdown(summary: pd.DataFrame, dataset: str, tolerance: float) -> str:
-    """Return table `summary` of a dataset as Markdown, with a note that begins with the dataset's title."""
-    return f"{_tabulate(summary, 'github')}\n\n{_describe(summary, dataset, tolerance)}\n"
+def _number(column: str, digits: int, factor: float = 1) -> Callable[[Row], str]:
+    """Return a function that writes a column of a row; nothing where it has no value."""
+    return lambda row: "" if pd.isna(row[column]) else f"{factor * row[column]:z.{digits}f}"
 
 
-def format_latex(summary: pd.DataFrame, dataset: str, tolerance: float) -> str:
-    """Return the same as LaTeX (booktabs), the note as a comment and as the macro `summarynote`."""
-    note = _describe(summary, dataset, tolerance)
-    escaped = note.replace("%", r"\%").replace("_", r"\_")
-    body = _tabulate(summary, "latex_booktabs")
-    return f"{body}\n\n% {note}\n\\newcommand{{\\summarynote}}{{{escaped}}}\n"
+def _with_interval(column: str, digits: int = 1, factor: float = 1) -> Callable[[Row], str]:
+    """Return a function that writes a column of a row with the ends of its interval."""
+    value, low, high = (_number(name, digits, factor) for name in (column, f"{column}_low", f"{column}_high"))
+    return lambda row: f"{value(row)} ({low(row)} to {high(row)})" if value(row) else ""
 
 
-def _tabulate(summary: pd.DataFrame, form: str) -> str:
-    rows = [_format_row(row) for row in _in_order(summary).to_dict("records")]
-    return str(tabulate(rows, HEADER, form, disable_numparse=True))
+def _write_rule(row: Row) -> str:
+    return name_rule(row["rule"]) + (" *" if row["kind"] == "training-free" and row["best"] else "")
 
 
-def _describe(summary: pd.DataFrame, dataset: str, tolerance: float) -> str:
-    """Return what the reader needs to judge the numbers."""
-    sizes = ", ".join(f"{n} ({pair})" for pair, n in summary.groupby("pair", sort=False)["problems"].first().items())
-    return (
-        f"{dataset}; test problems: {sizes}. Each rule at the fastest threshold that loses at most {tolerance:g} "
-        "points on validation, by the upper end of the 95 % interval. Accuracy with its Wilson interval, drop against "
-        "lossless with a paired bootstrap interval; accepted and emitted tokens per cycle. Area: mean of the best "
-        "accuracy at or above a speed, between lossless and the draft alone. * best training-free rule on validation."
-    )
+def _write_window(row: Row) -> str:
+    return str(row["window"]) if row["window"] else ""
+
+
+def _write_threshold(row: Row) -> str:
+    return "" if row["kind"] in ("reference", "oracle") else f"{row['threshold']:.3g}"
+
+
+def _write_places(row: Row) -> str:
+    """Write the share of cycles that kept the draft's token at places 1, 2, 4, ... of the window."""
+    shares = str(row["kept_at"] or "").replace("nan", "").split()
+    return " ".join(f"{float(shares[2**n - 1]):.2f}" for n in range(len(shares).bit_length()))
+
+
+POINT = {"rule": _write_rule, "window": _write_window, "threshold": _write_threshold}
+ACCURACY = {"accuracy, %": _with_interval("accuracy", factor=100), "drop, points": _with_interval("drop")}
+SPEED = {"speed-up": _number("speedup", 2)}
+TOKENS = {"accepted": _number("accepted_per_cycle", 2), "emitted": _number("emitted_per_cycle", 2)}
+COMPARISON = (
+    POINT
+    | ACCURACY
+    | {"retention, %": _with_interval("retention", factor=100)}
+    | SPEED
+    | {"area, %": _number("area", 1, 100)}
+)
+EFFECTS = (
+    {"rule": _write_rule}
+    | TOKENS
+    | {
+        "kept at 1, 2, 4, ...": _write_places,
+        "differing, %": _number("differing", 1, 100),
+        "length ratio": _number("length_ratio", 3),
+        "cut off, %": _number("cut_off", 1, 100),
+        "looping, %": _number("looping", 1, 100),
+    }
+)
+TUNED = {"rule": lambda row: name_rule(row["rule"]), "window": lambda row: f"{row['window']}{' *' * row['best']}"}
+BY_WINDOW = TUNED | {"threshold": _write_threshold} | ACCURACY | TOKENS | SPEED
+BY_COST = {
+    "rule": TUNED["rule"],
+    "a draft call costs": lambda row: f"{row['cost_ratio']:.3g}{' (measured)' * (row['cost'] == MEASURED_COST)}",
+    "window": _write_window,
+    "threshold": _write_threshold,
+    **ACCURACY,
+    **SPEED,
+}
+
+
+def format_markdown(summary: pd.DataFrame, windows: pd.DataFrame, dataset: str, tolerance: float) -> str:
+    """Return tables `summary` and `windows` of a dataset as Markdown, a section for each pair, with a note.
+
+    Parameters
+    ----------
+    dataset : str
+        Title of the dataset.
+    tolerance : float
+        Percentage points that a recommended point may lose on validation.
+    """
+    parts = [f"# {dataset}"]
+    for pair, tables in _tabulate(summary, windows, "github"):
+        parts.append(f"## {pair}")
+        parts += [text for caption, table in tables.items() for text in (f"**{caption}**", table)]
+    return "\n\n".join([*parts, _describe(summary, tolerance)]) + "\n"
+
+
+def format_latex(summary: pd.DataFrame, windows: pd.DataFrame, dataset: str, tolerance: float) -> str:
+    """Return the same as LaTeX (booktabs), each table fit for a page's width; the note is the macro `summarynote`."""
+    parts = [f"% {dataset}"]
+    for pair, tables in _tabulate(summary, windows, "latex_booktabs"):
+        parts += [
+            f"\\begin{{table*}}\n\\centering\\footnotesize\\setlength{{\\tabcolsep}}{{3pt}}\n"
+            f"\\caption{{{_escape(f'{pair}: {caption}')}}}\n{table}\n\\end{{table*}}"
+            for caption, table in tables.items()
+        ]
+    note = _escape(f"{dataset}. {_describe(summary, tolerance)}")
+    return "\n\n".join([*parts, f"\\newcommand{{\\summarynote}}{{{note}}}"]) + "\n"
+
+
+def _escape(text: str) -> str:
+    return text.replace("%", r"\%").replace("_", r"\_")
+
+
+def _tabulate(summary: pd.DataFrame, windows: pd.DataFrame, form: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield each pair with its tables by caption."""
+    for name, found in _in_order(summary).groupby("pair", sort=False):
+        tried = windows[windows["pair"] == name].drop(columns="pair")
+        front = {rule: place for place, rule in enumerate(front_rules(found).values())}
+        tried = tried[tried["rule"].isin(front)].assign(place=tried["rule"].map(front))
+        tried = tried.sort_values(["place", "cost_ratio", "window"], kind="stable")
+        measured = tried["cost"] == MEASURED_COST
+        tables = {
+            "Accuracy and speed": (found, COMPARISON),
+            "Tokens per cycle, and what becomes of the responses": (found, EFFECTS),
+            "What tuning the window alone gives": (tried[measured], BY_WINDOW),
+            "Best window where a draft call costs another share of a target call": (tried[tried["best"]], BY_COST),
+        }
+        yield str(name), {caption: _format(rows, columns, form) for caption, (rows, columns) in tables.items()}
+
+
+def _format(rows: pd.DataFrame, columns: Mapping[str, Callable[[Row], str]], form: str) -> str:
+    cells = [[write(row) for write in columns.values()] for row in rows.to_dict("records")]
+    return str(tabulate(cells, list(columns), form, disable_numparse=True))
 
 
 def _in_order(summary: pd.DataFrame) -> pd.DataFrame:
-    """Order by pair, kind and area, the best first."""
-    keyed = summary.assign(kind_order=summary["kind"].map(ORDER), pair_order=pd.factorize(summary["pair"])[0])
-    by = ["pair_order", "kind_order", "area", "accuracy"]
-    return keyed.sort_values(by, ascending=[True, True, False, False], kind="stable", na_position="first")
+    """Order by pair, kind and area, the best first; of the references the target alone before lossless."""
+    keyed = summary.assign(
+        pair_order=pd.factorize(summary["pair"])[0],
+        kind_order=summary["kind"].map(ORDER),
+        reference_order=summary["rule"].map(REFERENCES).fillna(0),
+    )
+    by = ["pair_order", "kind_order", "reference_order", "area", "accuracy"]
+    return keyed.sort_values(by, ascending=[True, True, True, False, False], kind="stable")
 
 
-def _format_row(row: dict[Any, Any]) -> list[str]:
-    low, high = 100 * row["accuracy_low"], 100 * row["accuracy_high"]
-    return [
-        row["pair"],
-        name_rule(row["rule"]) + (" *" if row["best"] else ""),
-        "" if row["kind"] == "reference" else f"{row['threshold']:.3g}",
-        f"{100 * row['accuracy']:.1f} ({low:.1f} to {high:.1f})",
-        f"{row['drop']:.1f} ({row['drop_low']:.1f} to {row['drop_high']:.1f})",
-        _number(row["accepted_per_cycle"], 2),
-        _number(row["emitted_per_cycle"], 2),
-        _number(100 * row["area"], 1),
-    ]
-
-
-def _number(value: float, digits: int) -> str:
-    return "" if pd.isna(value) else f"{value:.{digits}f}"
+def _describe(summary: pd.DataFrame, tolerance: float) -> str:
+    """Return what the reader needs to judge the numbers."""
+    first = summary.groupby("pair", sort=False)[["problems", "cost_ratio"]].first()
+    sizes = ", ".join(f"{row.problems} ({row.Index})" for row in first.itertuples())
+    costs = ", ".join(f"{row.cost_ratio:.3g} ({row.Index})" for row in first.itertuples())
+    free = summary.loc[summary["kind"] == "training-free", "rule"].nunique()
+    return (
+        f"Test problems: {sizes}. Each rule at the fastest window and threshold that lose at most {tolerance:g} points "
+        "on validation, by the upper end of the 95 % interval. Accuracy with its Wilson interval; drop against and "
+        "share kept (retention) of lossless at the same window with paired bootstrap intervals: one that covers 0 (100 "
+        "%) is a tie with lossless. Intervals are of one comparison each, not corrected for the number of rules. "
+        "Speed-up: calls of the target alone over target calls + c draft calls for the same problems, c being what a "
+        f"draft call costs of a target call: {costs}, measured. Accepted: draft tokens kept and corrections per cycle, "
+        "without the bonus token (the paper's count); emitted: with it (engines' mean acceptance length). Kept at: "
+        "share of cycles that kept the draft's token at that place of the window. Differing: responses that are not "
+        "lossless decoding's; length ratio: tokens of all responses over its; cut off: ended by the token limit; "
+        "looping: while repeating the same tokens. Area: mean of the best accuracy at or above a speed-up, over those "
+        "from lossless to the draft alone, each at its best window. The oracle is one path of mined labels, which "
+        f"other rules may pass. * of a rule: best of {free} training-free ones by the area on validation; of a window: "
+        "the rule's best, chosen on validation."
+    )

@@ -21,15 +21,12 @@ logger = logging.getLogger(__name__)
 JUDGE_RULE = "judge"
 JUDGE_FILES = ("judge.json", "judge.safetensors")
 SUMMARY_COLUMNS = (
-    "threshold",
-    "accuracy",
-    "accuracy_low",
-    "accuracy_high",
-    "drop",
-    "drop_low",
-    "drop_high",
-    "accepted_per_cycle",
-    "emitted_per_cycle",
+    *("window", "threshold"),
+    *("accuracy", "accuracy_low", "accuracy_high"),
+    *("drop", "drop_low", "drop_high"),
+    *("retention", "retention_low", "retention_high"),
+    *("speedup", "cost_ratio", "accepted_per_cycle", "emitted_per_cycle"),
+    *("differing", "length_ratio", "cut_off", "looping"),
 )
 # Not every `..._token`: tokens of a text are no secret.
 SECRET_KEY = re.compile(r"(^|_)(api_?key|secret|password|credentials?)$|^((hf|hub|auth|access)_)?token$", re.IGNORECASE)
@@ -56,7 +53,7 @@ class RunRecord:
     config : dict
         The values that define the run; with dataset, pair and rule they give its id.
     pareto : DataFrame
-        The pareto rows of this pair and rule, by rising threshold.
+        The pareto rows of this pair and rule, by window, then by rising threshold.
     sweep : DataFrame
         The sweep rows of this pair and rule, without lists of tokens.
     judge : Path or None
@@ -134,7 +131,7 @@ def collect_runs(
     for pair, sweep in sweeps.items():
         of_pair = pareto[pareto["pair"] == pair]
         for rule in of_pair["rule"].unique():
-            rows = of_pair[of_pair["rule"] == rule].sort_values("threshold", ignore_index=True)
+            rows = of_pair[of_pair["rule"] == rule].sort_values(["window", "threshold"], ignore_index=True)
             runs.append(
                 RunRecord(
                     dataset=dataset,
@@ -153,7 +150,7 @@ def collect_runs(
 def choose_row(pareto: pd.DataFrame) -> dict[str, Any]:
     """Return the pareto row that stands for a run: the recommended one, else the most accurate, then the fastest."""
     recommended = pareto[pareto["recommended"].eq(True)]
-    best = pareto.sort_values(["accuracy", "accepted_per_cycle"], ascending=False, na_position="last")
+    best = pareto.sort_values(["accuracy", "speedup"], ascending=False, na_position="last")
     return _rows(recommended if len(recommended) else best)[0]
 
 
@@ -304,9 +301,10 @@ def _staging(folder: Path) -> Iterator[None]:
 
 def _log_contents(wandb: ModuleType, session: Any, run: RunRecord) -> None:
     """Log history, tables, figure, judge and summary; the summary last, for logging writes to it too."""
-    session.define_metric("accepted_per_cycle")
-    for column in ("accuracy", "accuracy_low", "accuracy_high", "drop"):
-        session.define_metric(column, step_metric="accepted_per_cycle")
+    for column in ("speedup", "accepted_per_cycle", "window"):
+        session.define_metric(column)
+    for column in ("accuracy", "accuracy_low", "accuracy_high", "drop", "retention"):
+        session.define_metric(column, step_metric="speedup")
     numeric = run.pareto.select_dtypes("number")
     for step, row in enumerate(_rows(numeric)):
         # Numbered steps: a resumed run has them already and W&B drops them, so its curve is not doubled.
