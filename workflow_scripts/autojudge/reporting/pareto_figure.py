@@ -340,7 +340,8 @@ def _add_legend(figure: Figure, styles: Mapping[str, Style], title: str) -> None
 
 def _choose_labels(panel: Panel, styles: Mapping[str, Style]) -> list[Label]:
     """Return the name of the target's line, and windows and thresholds of points, the recommended ones first."""
-    chosen, others = [], []
+    chosen: list[Label] = []
+    others: list[Label] = []
     for row in panel.points.to_dict("records"):
         anchor = (row["speedup"], row["accuracy"])
         if row["rule"] == TARGET:
