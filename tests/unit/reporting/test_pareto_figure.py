@@ -137,7 +137,9 @@ def test_labels_stand_at_points_of_that_window_and_threshold(tables):
 
 
 def test_each_window_has_a_panel_with_the_papers_axis_and_the_rules_at_that_window(tables):
-    figure = draw(tables)
+    others = tables["windows"]["cost"] != "measured"
+    windows = tables["windows"].assign(accuracy=tables["windows"]["accuracy"].mask(others, 0.01))
+    figure = draw({**tables, "windows": windows})
     panels, front = by_window(figure), front_rules(tables["summary"])
     assert sorted(panels) == list(WINDOWS)
     assert "accepted tokens per cycle" in {axes.get_xlabel() for axes in panels.values()}

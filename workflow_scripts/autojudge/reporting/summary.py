@@ -39,7 +39,7 @@ def _write_threshold(row: Row) -> str:
 
 def _write_places(row: Row) -> str:
     """Write the share of cycles that kept the draft's token at places 1, 2, 4, ... of the window."""
-    shares = str(row["kept_at"] or "").replace("nan", "").split()
+    shares = [] if row["window"] == 0 else str(row["kept_at"]).split()
     return " ".join(f"{float(shares[2**n - 1]):.2f}" for n in range(len(shares).bit_length()))
 
 

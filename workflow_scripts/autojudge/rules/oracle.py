@@ -1,4 +1,4 @@
-"""Keep what mining found unimportant: the mined labels themselves, a bound for every judge. 0 is lossless.
+"""Keep what mining found unimportant: the mined labels of one path, no bound for other rules. 0 is lossless.
 
 Only problems that were mined have labels; a mismatch without one is refused.
 """
