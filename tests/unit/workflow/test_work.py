@@ -7,7 +7,7 @@ from autojudge.rules import RULES
 from autojudge.workflow.fingerprints import code_digest
 from autojudge.workflow.work import sweep_work
 
-DECODING = {"max_new_tokens": 160, "window": 8, "branches": 128, "temperature": 0, "top_p": 1}
+DECODING = {"max_new_tokens": 160, "windows": [8], "branches": 128, "temperature": 0, "top_p": 1}
 
 
 def digests(rules, judge=None):

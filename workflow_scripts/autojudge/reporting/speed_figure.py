@@ -94,7 +94,7 @@ def _note(table: pd.DataFrame) -> str:
 def _name_method(method: str, window: int) -> str:
     """Return what the axis calls a method: name and window."""
     if window == 0:
-        return f"{name_rule(method)} alone"
+        return name_rule(method)
     return f"{name_rule(method)}\n{'up to' if method == DYNAMIC else 'window'} {window}"
 
 
