@@ -60,7 +60,7 @@ def test_a_preset_plans_its_jobs(bare, name):
     (run,) = yaml.safe_load(PRESETS[name].read_text())["runs"]
     counts, asked = planned(bare, f"results/{run['dataset']}_pareto.pdf", "--configfile", f"config/presets/{name}.yaml")
     ones = ("prepare_problems", "gather_labels", "gather_grid", "select_judge", "gather_sweep")
-    ones += ("build_pareto", "plot_pareto")
+    ones += ("measure_call_cost", "build_pareto", "plot_pareto")
     fits = len(yaml.safe_load((ROOT / "config/config.yaml").read_text())["judge"]["feature_sets"]) * (1 + 5)
     assert counts == {"mine_labels": mine, "train_judge": fits, "sweep_thresholds": sweep} | dict.fromkeys(ones, 1)
     assert asked == {gpus}
