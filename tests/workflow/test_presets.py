@@ -25,7 +25,8 @@ def bare(tmp_path_factory):
     for size in ("0.5b", "1.5b"):
         folder = clone.folder / f"models/qwen2.5-coder-{size}-instruct"
         folder.mkdir(parents=True)
-        for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (folder / "config.json").write_text("{}", encoding="utf-8")
+        for name in ("model.safetensors", "tokenizer.json"):
             (folder / name).touch()
     (clone.folder / "data/gsm8k").mkdir(parents=True)
     for split in ("train", "test"):
