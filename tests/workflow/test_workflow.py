@@ -140,7 +140,8 @@ def test_the_gsm8k_figure_is_planned_with_the_default_config(clone):
     planned = clone.planned("results/gsm8k_pareto.pdf", small=False)
     assert planned == {
         "prepare_problems": 1, "mine_labels": 2, "gather_labels": 1, "train_judge": 8, "gather_grid": 1,
-        "select_judge": 1, "sweep_thresholds": 2, "gather_sweep": 1, "build_pareto": 1, "plot_pareto": 1,
+        "select_judge": 1, "sweep_thresholds": 2, "gather_sweep": 1, "measure_call_cost": 1, "build_pareto": 1,
+        "plot_pareto": 1,
     }  # fmt: skip
 
 
