@@ -63,6 +63,7 @@ class Experiment(Clone):
         self.slurm = slurm
         profile = folder / "slurm/config.yaml"
         text = profile.read_text().replace("# slurm-status-command: squeue", "slurm-status-command: squeue")
+        text = text.replace("measure_call_cost: 8", "measure_call_cost: 1")  # the node has two CPUs
         profile.write_text(text.replace("latency-wait: 30", "latency-wait: 5") + QUICK)
         config = yaml.safe_load(SMALL)
         config["pairs"]["testbed"] |= {"gpus": int(slurm)} | (pair or {})
@@ -168,5 +169,5 @@ def agree(ours: Path, theirs: Path) -> None:
         for column in set(COMPARED) & set(a):
             assert a[column].equals(b[column]), (table, column)
     if (ours / FIGURE).exists():
-        a, b = (pd.read_csv(folder / "results/arith_pareto.csv") for folder in (ours, theirs))
+        a, b = (pd.read_parquet(folder / "results/arith_curve.parquet") for folder in (ours, theirs))
         np.testing.assert_allclose(a["accuracy"], b["accuracy"])
