@@ -364,7 +364,7 @@ def summarise_sweep(sweep: pd.DataFrame, pair: str, comparison: Comparison) -> d
             points = [comparison.recommend(name, part, ratio, n) for _, part in found.groupby("window")]
             rows = test.measure(name, points, ratio).assign(cost=cost)
             windows.append(rows.assign(best=rows["window"] == best.window, kind=comparison.kinds[name]))
-            if ratio is own:
+            if cost == MEASURED_COST:
                 given = comparison.thresholds.get(name, [0.0])
                 every = {*points, *(Point(window, t) for window in found["window"].unique() for t in given)}
                 rows = test.measure(name, sorted(every, key=astuple), ratio)
