@@ -3,13 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+from toy import toy_tables
 
 from autojudge.errors import InputError
 from autojudge.reporting.statistics import (
     MEASURED_COST,
+    RESAMPLES,
     Comparison,
     Point,
     best_points,
+    compare_points,
     mcnemar_p,
     measure_area,
     paired_drop,
@@ -277,16 +280,49 @@ def test_the_test_split_chooses_nothing(sweep):
     damaged = sweep.copy()
     damaged.loc[damaged["split"] == "test", "correct"] = False
     once, again = summarise(sweep)["summary"], summarise(damaged)["summary"]
-    for column in ("window", "threshold", "best", "area_validation"):
+    for column in ("window", "threshold", "best"):
         assert once[column].equals(again[column])
     assert not once["accuracy"].equals(again["accuracy"])
 
 
-def test_the_best_training_free_rule_is_that_of_the_largest_area_on_validation(sweep):
-    free = sweep[sweep["rule"] == "judge"].assign(rule="kl")
-    worse = free.assign(rule="worse", correct=free["correct"] & (free["threshold"] > 0.5))
-    summary = summarise(pd.concat([sweep, free, worse]), kinds=KINDS | {"worse": "training-free"})["summary"]
-    assert summary.loc[summary["best"], "rule"].tolist() == ["kl"]
+def test_the_best_training_free_rule_is_the_one_fastest_on_validation_at_its_point():
+    tables = toy_tables(tolerance=20)
+    summary = tables["summary"]
+    free = summary[summary["kind"] == "training-free"]
+    curve = tables["curve"].query("split == 'validation'")
+    speeds = {}
+    for row in free.itertuples():
+        held = curve[(curve["rule"] == row.rule) & (curve["window"] == row.window)]
+        speeds[row.rule] = held.loc[held["threshold"] >= row.threshold, "speedup"].iloc[0]
+    assert len(set(speeds.values())) == len(speeds) == 3
+    assert summary.loc[summary["best"], "rule"].tolist() == [max(speeds, key=speeds.get)]
+
+
+def test_rules_are_compared_with_the_best_training_free_one_on_the_same_problems():
+    def rows(correct, calls):
+        index = pd.Index(list("abcd"))
+        return pd.DataFrame({"correct": correct, "target_calls": calls, "draft_calls": [10] * 4}, index=index)
+
+    best, judge = rows([True] * 4, [9, 9, 19, 19]), rows([True, True, True, False], [4, 4, 9, 9])
+    found = compare_points(judge.iloc[::-1], best, 0.1, seed=0)
+    assert found["speed_ratio"] == found["speed_ratio_low"] == found["speed_ratio_high"] == 2
+    assert found["accuracy_gain"] == -25
+    draws = np.random.default_rng(0).integers(4, size=(RESAMPLES, 4))
+    wanted = np.quantile(-100 * (draws == 0).mean(1), [0.025, 0.975])  # the order is that of the rows
+    assert [found["accuracy_gain_low"], found["accuracy_gain_high"]] == pytest.approx(wanted)
+
+
+def test_a_summary_tells_each_rule_against_the_best_training_free_one():
+    tables = toy_tables(tolerance=20)
+    summary = tables["summary"].set_index("rule")
+    best, judge = summary[summary["best"]].iloc[0], summary.loc["judge"]
+    assert judge["speed_ratio"] == pytest.approx(judge["speedup"] / best["speedup"])
+    assert judge["accuracy_gain"] == pytest.approx(100 * (judge["accuracy"] - best["accuracy"]))
+    for name in ("speed_ratio", "accuracy_gain"):
+        assert judge[f"{name}_low"] <= judge[name] <= judge[f"{name}_high"]
+        assert best[f"{name}_low"] == best[name] == best[f"{name}_high"] == (name == "speed_ratio")
+    alone = toy_tables(free={})["summary"]
+    assert not alone["best"].any() and alone[["speed_ratio", "accuracy_gain_low"]].isna().all(axis=None)
 
 
 def test_problems_that_are_not_exact_are_counted(sweep):

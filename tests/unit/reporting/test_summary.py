@@ -34,13 +34,13 @@ def markdown(tables) -> str:
     return format_markdown(tables["summary"], tables["windows"], "toy (arith)", 4)
 
 
-def test_each_pair_has_four_tables_under_its_name(markdown):
+def test_each_pair_has_five_tables_under_its_name(markdown):
     assert re.findall(r"^## (.*)$", markdown, re.MULTILINE) == ["one", "two_b"]
-    assert len(read(markdown)) == 8
+    assert len(read(markdown)) == 10
 
 
 def test_a_row_has_the_summarys_numbers(tables, markdown):
-    comparison, effects = read(markdown)[4:6]
+    comparison, gains, effects = read(markdown)[5:8]
     row = tables["summary"].query("pair == 'two_b' and rule == 'judge'").iloc[0]
     shown = comparison.set_index("rule").loc["judge"]
     assert (shown["window"], shown["threshold"]) == (str(row["window"]), f"{row['threshold']:.3g}")
@@ -49,6 +49,13 @@ def test_a_row_has_the_summarys_numbers(tables, markdown):
         value, low, high = (f"{factor * row[c]:z.1f}" for c in (column, f"{column}_low", f"{column}_high"))
         assert shown[name] == f"{value} ({low} to {high})"
     assert shown["retention, %"].startswith(f"{100 * row['retention']:.1f} (")
+    shown = gains.set_index("rule").loc["judge"]
+    for name, column, digits in (
+        ("speed-up over the best's", "speed_ratio", 3),
+        ("accuracy over the best's, points", "accuracy_gain", 1),
+    ):
+        value, low, high = (f"{row[c]:z.{digits}f}" for c in (column, f"{column}_low", f"{column}_high"))
+        assert shown[name] == f"{value} ({low} to {high})"
     shown = effects.set_index("rule").loc["judge"]
     assert (shown["accepted"], shown["emitted"]) == (
         f"{row['accepted_per_cycle']:.2f}", f"{row['emitted_per_cycle']:.2f}"
@@ -62,18 +69,18 @@ def test_acceptance_is_told_at_places_that_double(tables, markdown):
     row = tables["summary"].query("pair == 'one' and rule == 'always'").iloc[0]
     shares = [float(share) for share in row["kept_at"].split()]
     wanted = " ".join(f"{shares[place - 1]:.2f}" for place in (1, 2, 4, 8, 16) if place <= row["window"])
-    assert read(markdown)[1].set_index("rule").loc["draft alone", "kept at 1, 2, 4, ..."] == wanted
+    assert read(markdown)[2].set_index("rule").loc["draft alone", "kept at 1, 2, 4, ..."] == wanted
 
 
 def test_the_target_alone_is_the_first_row_and_has_no_cycles(markdown):
-    comparison, effects = read(markdown)[:2]
+    comparison, _, effects = read(markdown)[:3]
     assert comparison["rule"].tolist()[:4] == ["target alone", "lossless", "draft alone", "judge"]
     assert comparison.loc[0, "speed-up"] == "1.00" and comparison.loc[0, "window"] == ""
     assert effects.loc[0, "accepted"] == effects.loc[0, "kept at 1, 2, 4, ..."] == ""
 
 
 def test_a_rule_in_front_has_a_row_for_each_window_lossless_first_its_best_one_marked(tables, markdown):
-    tuned = read(markdown)[2]
+    tuned = read(markdown)[3]
     assert tuned["rule"].tolist()[:6] == ["lossless"] * 3 + ["judge"] * 3
     assert [window.split()[0] for window in tuned["window"]] == [str(window) for window in WINDOWS] * 4
     assert tuned["window"].str.contains("*", regex=False).groupby(tuned["rule"]).sum().eq(1).all()
@@ -83,7 +90,7 @@ def test_a_rule_in_front_has_a_row_for_each_window_lossless_first_its_best_one_m
 
 
 def test_the_best_window_is_told_for_each_cost_of_a_draft_call(tables, markdown):
-    costs = read(markdown)[3]
+    costs = read(markdown)[4]
     assert costs["a draft call costs"].tolist()[:3] == ["0.02", "0.1 (measured)", "0.5"]
     lossless = costs[costs["rule"] == "lossless"]["window"].astype(int).tolist()
     assert lossless == sorted(lossless, reverse=True) and lossless[0] > lossless[-1], "a cheap draft has long windows"
@@ -113,7 +120,7 @@ def test_latex_tables_fit_a_page(tables):
     text = format_latex(named, tables["windows"], "toy_data (arith)", 4)
     times, points = FontProperties(family="STIXGeneral"), 8.0  # \footnotesize of a page set in 10 points
     blocks = re.findall(r"\\midrule\n(.*?)\\bottomrule", text, re.DOTALL)
-    assert len(blocks) == 8 and text.count(r"\begin{table*}") == 8
+    assert len(blocks) == 10 and text.count(r"\begin{table*}") == 8
     for block, header in zip(blocks, re.findall(r"\\toprule\n(.*?)\\\\", text, re.DOTALL), strict=True):
         rows = [line.split("&") for line in [header, *block.replace(r"\\", "").strip().splitlines()]]
         cells = [[cell.strip().replace("\\", "") for cell in column] for column in zip(*rows, strict=True)]

@@ -283,7 +283,7 @@ def _describe_sizes(summary: pd.DataFrame) -> str:
         sizes = "Test problems: " + ", ".join(f"n = {n} ({pair})" for pair, n in counts.items())
     return (
         f"{sizes}. Lines: each rule at the windows (w) and thresholds that are best on validation. Bars, grey band: "
-        "95 % Wilson intervals. Best of: the training-free rule with the largest area on validation."
+        "95 % Wilson intervals. Best of: the training-free rule that is fastest at its recommended point on validation."
     )
 
 

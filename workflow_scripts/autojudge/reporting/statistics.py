@@ -140,6 +140,38 @@ def retention(correct: ArrayLike, reference: ArrayLike, seed: int, level: float 
     return {"retention": share, "retention_low": float(low), "retention_high": float(high)}
 
 
+GAINS = [f"{name}{end}" for name in ("speed_ratio", "accuracy_gain") for end in ("", "_low", "_high")]
+
+
+def compare_points(rows: pd.DataFrame, reference: pd.DataFrame, cost: float, seed: int) -> dict[str, float]:
+    """Compare a rule with another one, each at one point, on the same problems.
+
+    Parameters
+    ----------
+    rows, reference : DataFrame
+        Rows of `sweep`, one of each problem, indexed by problem.
+    cost : float
+        Time of a draft call over that of a target call.
+    seed : int
+        Of the bootstrap over problems.
+
+    Returns
+    -------
+    dict of str to float
+        `speed_ratio`, the projected speed-up over the other one's, and `accuracy_gain` in percentage points, with the
+        ends of their paired 95 % intervals.
+    """
+    reference = reference.loc[rows.index]
+    gained = 100 * (rows["correct"].to_numpy(dtype=float) - reference["correct"].to_numpy(dtype=float))
+    times = [(part["target_calls"] + cost * part["draft_calls"]).to_numpy(dtype=float) for part in (reference, rows)]
+    draws = np.random.default_rng(seed).integers(len(rows), size=(RESAMPLES, len(rows)))
+    samples = {"speed_ratio": times[0][draws].sum(1) / times[1][draws].sum(1), "accuracy_gain": gained[draws].mean(1)}
+    compared = {"speed_ratio": times[0].sum() / times[1].sum(), "accuracy_gain": gained.mean()}
+    for name, sample in samples.items():
+        compared[f"{name}_low"], compared[f"{name}_high"] = np.quantile(sample, [0.025, 0.975])
+    return {name: float(compared[name]) for name in GAINS}
+
+
 def trace_curve(rows: pd.DataFrame, reference: pd.Series, alone: float, name: str) -> pd.DataFrame:
     """Return what holds between the breakpoints of a rule, of all problems together.
 
@@ -277,8 +309,7 @@ def trace_envelope(curve: pd.DataFrame, rule: str, split: str) -> pd.DataFrame:
     on_split, rows = of_rule[of_rule["split"] == split], []
     parts = {window: on_split[on_split["window"] == window] for window in on_split["window"].unique()}
     for point in best_points(of_rule[of_rule["split"] == "validation"]):
-        ends = parts[point.window]["threshold"].to_numpy(dtype=float)  # ascending
-        rows.append(parts[point.window].iloc[min(int(np.searchsorted(ends, point.threshold)), len(ends) - 1)])
+        rows.append(_at_threshold(parts[point.window], point.threshold))
     return pd.DataFrame(rows).reset_index(drop=True)
 
 
@@ -372,10 +403,8 @@ def summarise_sweep(sweep: pd.DataFrame, pair: str, comparison: Comparison) -> d
                 pareto.append(rows.assign(recommended=chosen))
     of_windows = pd.concat(windows, ignore_index=True)
     summary = of_windows[of_windows["best"] & (of_windows["cost"] == MEASURED_COST)].reset_index(drop=True)
-    areas = {"area": "test", "area_validation": "validation"}
-    summary = summary.assign(**{name: _areas(summary, curve, split) for name, split in areas.items()})
-    free = summary["kind"] == "training-free"
-    summary["best"] = free & (summary["area_validation"] == summary.loc[free, "area_validation"].max())
+    summary = summary.assign(area=_areas(summary, curve), best=_choose_best(summary, curve))
+    summary = summary.join(test.compare(summary, own))
     tables = [(PARETO, pd.concat(pareto)), (CURVE, curve), (SUMMARY, summary), (WINDOWS, of_windows)]
     return {table.name: rows.assign(pair=pair)[list(table.columns)].reset_index(drop=True) for table, rows in tables}
 
@@ -408,9 +437,9 @@ def _solved_by_lossless(sweep: pd.DataFrame) -> pd.Series:
     return solved
 
 
-def _areas(summary: pd.DataFrame, curve: pd.DataFrame, split: str) -> list[float]:
-    """Return the area of each rule of a summary on a split; nan for references."""
-    envelopes = {rule: trace_envelope(curve, str(rule), split) for rule in summary["rule"]}
+def _areas(summary: pd.DataFrame, curve: pd.DataFrame) -> list[float]:
+    """Return the area of each rule of a summary on test; nan for references."""
+    envelopes = {rule: trace_envelope(curve, str(rule), "test") for rule in summary["rule"]}
     slowest = envelopes[LOSSLESS]["speedup"].max()
     points = envelopes["always"] if "always" in envelopes else pd.concat(envelopes.values(), ignore_index=True)
     fastest = points.iloc[int(points["speedup"].argmax())]
@@ -418,6 +447,23 @@ def _areas(summary: pd.DataFrame, curve: pd.DataFrame, split: str) -> list[float
         np.nan if kind == "reference" else measure_area(envelopes[rule], slowest, fastest)
         for rule, kind in zip(summary["rule"], summary["kind"], strict=True)
     ]
+
+
+def _choose_best(summary: pd.DataFrame, curve: pd.DataFrame) -> list[bool]:
+    """Tell which training-free rule of a summary is the fastest on validation at its recommended point."""
+    curves = dict(iter(curve[curve["split"] == "validation"].groupby(["rule", "window"])))
+    speeds = {
+        row["rule"]: _at_threshold(curves[row["rule"], row["window"]], row["threshold"])["speedup"]
+        for row in summary[summary["kind"] == "training-free"].to_dict("records")
+    }
+    best = max(speeds, key=lambda rule: speeds[rule], default=None)
+    return [rule == best for rule in summary["rule"]]
+
+
+def _at_threshold(curve: pd.DataFrame, threshold: float) -> pd.Series:
+    """Return the row of a rule's curve at one window that holds at a threshold."""
+    ends = curve["threshold"].to_numpy(dtype=float)  # ascending
+    return curve.iloc[min(int(np.searchsorted(ends, threshold)), len(ends) - 1)]
 
 
 class TestSplit:
@@ -439,6 +485,20 @@ class TestSplit:
     def measure(self, rule: str, points: Sequence[Point], cost: float) -> pd.DataFrame:
         """Return the measured columns of a rule at some points, with the speed-up at a cost of a draft call."""
         return pd.DataFrame([self._measure(rule, point, cost) for point in points])
+
+    def compare(self, summary: pd.DataFrame, cost: float) -> pd.DataFrame:
+        """Compare the rules of a summary with the best training-free one, each at its recommended point.
+
+        Returns
+        -------
+        DataFrame
+            Indexed like `summary`: `speed_ratio` and `accuracy_gain`, with the ends of their intervals by the paired
+            bootstrap over problems; nan where there is no training-free rule.
+        """
+        groups = [self._at(row["rule"], Point(row["window"], row["threshold"])) for row in summary.to_dict("records")]
+        best = next((group for group, chosen in zip(groups, summary["best"], strict=True) if chosen), None)
+        rows = [{} if best is None else compare_points(group, best, cost, self._seed) for group in groups]
+        return pd.DataFrame(rows, index=summary.index, columns=GAINS)
 
     def _at(self, rule: str, point: Point) -> pd.DataFrame:
         """Return the rows of a rule that hold at a point, by problem."""

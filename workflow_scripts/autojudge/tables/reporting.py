@@ -151,7 +151,9 @@ SUMMARY = Table(
         "pair": PAIR,
         "rule": RULE,
         "kind": Column(pa.string(), doc="reference, training-free, judge or oracle"),
-        "best": Column(pa.bool_(), doc="of the training-free rules the one with the largest area on validation"),
+        "best": Column(
+            pa.bool_(), doc="of the training-free rules the one that is fastest on validation at its recommended point"
+        ),
         "window": WINDOW,
         "threshold": Column(pa.float64(), doc="recommended, with the window, on validation"),
         **MEASURED,
@@ -160,7 +162,12 @@ SUMMARY = Table(
             doc="mean of the best accuracy at or above a speed-up, over those from lossless to the draft alone, each "
             "at its best window; none for references",
         ),
-        "area_validation": Column(pa.float64(), doc="the same on validation"),
+        **_with_interval(
+            "speed_ratio", doc="speed-up over that of the best training-free rule at its recommended point, paired"
+        ),
+        **_with_interval(
+            "accuracy_gain", doc="percentage points more than the best training-free rule at its point, paired"
+        ),
     },
     doc="One row per pair and rule at its recommended window and threshold: results/{dataset}_summary.csv, .md, .tex.",
 )
