@@ -85,7 +85,8 @@ def digests_of(registry, *names):
 
 def decoding_settings(wildcards):
     """How a sweep decodes; not its batch, which changes no result."""
-    kept = {key: config["decoding"][key] for key in ("windows", "branches", "temperature", "top_p")}
+    keys = ("windows", "branches", "temperature", "top_p", "repeats", "truncated")
+    kept = {key: config["decoding"][key] for key in keys}
     return kept | {"max_new_tokens": config["datasets"][wildcards.dataset]["max_new_tokens"]}
 
 

@@ -61,6 +61,7 @@ rule write_summary:
     input:
         summary="results/{dataset}_summary.csv",
         windows="results/{dataset}_windows.csv",
+        pareto="results/{dataset}_pareto.csv",
     output:
         markdown="results/{dataset}_summary.md",
         latex="results/{dataset}_summary.tex",

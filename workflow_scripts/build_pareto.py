@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from autojudge.decoding.thresholds import expand_thresholds
+from autojudge.decoding.truncation import name_truncated
 from autojudge.reporting.statistics import MEASURED_COST, Comparison, summarise_sweep
 from autojudge.rules import Settings, rule_kind
 from autojudge.tables.decoding import SWEEP
@@ -39,10 +40,12 @@ def build_pareto(
     outputs : mapping of table to path
     """
     kinds = {"target": rule_kind("target")} | {name: rule_kind(name, settings) for name, settings in rules.items()}
+    kinds |= {name_truncated(name): "reference" for name in rules}
     parts = []
     for pair, path in sweeps.items():
         of_judge = json.loads(Path(judges[pair]).read_text(encoding="utf-8"))["thresholds"] if pair in judges else None
         given = expand_thresholds(rules, of_judge)
+        given |= {name_truncated(name): thresholds for name, thresholds in given.items()}
         measured = json.loads(Path(costs[pair]).read_text(encoding="utf-8"))["ratio"]
         ratios = {MEASURED_COST: measured} | {f"{ratio:g}": ratio for ratio in cost_ratios}
         comparison = Comparison(given, kinds, ratios, tolerance, seed)

@@ -38,7 +38,7 @@ def sweep_thresholds(
     rules : dict
         The swept rules' entries of the config, by name.
     decoding : dict
-        `max_new_tokens`, `windows`, `branches`, `temperature`, `top_p` and `batch`.
+        `max_new_tokens`, `windows`, `branches`, `temperature`, `top_p`, `repeats`, `truncated` and `batch`.
     """
     table = read_table(PROBLEMS, problems)
     rows = take_shard(records(table[table["split"] != "train"]), shard)

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from autojudge.reporting.summary import format_latex, format_markdown
 from autojudge.tables.files import read_table
-from autojudge.tables.reporting import SUMMARY, WINDOWS
+from autojudge.tables.reporting import PARETO, SUMMARY, WINDOWS
 from autojudge.tasks import describe_task
 
 
 def write_summary(
     inputs: Mapping[str, str], dataset: str, task: str, tolerance: float, markdown: str, latex: str
 ) -> None:
-    """Write tables `summary` and `windows` for readers.
+    """Write tables `summary` and `windows` for readers, and of `pareto` what compares with truncated targets.
 
     Parameters
     ----------
@@ -22,10 +22,10 @@ def write_summary(
     tolerance : float
         Percentage points that a recommended point may lose on validation.
     """
-    summary, windows = (read_table(table, inputs[table.name]) for table in (SUMMARY, WINDOWS))
+    tables = [read_table(table, inputs[table.name]) for table in (SUMMARY, WINDOWS, PARETO)]
     title = f"{dataset} ({describe_task(task)})"
-    Path(markdown).write_text(format_markdown(summary, windows, title, tolerance), encoding="utf-8")
-    Path(latex).write_text(format_latex(summary, windows, title, tolerance), encoding="utf-8")
+    Path(markdown).write_text(format_markdown(*tables, title, tolerance), encoding="utf-8")
+    Path(latex).write_text(format_latex(*tables, title, tolerance), encoding="utf-8")
 
 
 if __name__ == "__main__":

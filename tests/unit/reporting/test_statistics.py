@@ -38,6 +38,7 @@ def decode(rule, low, high, correct, cycles, split="test", window=8, problems=No
     return pd.DataFrame(
         {
             "problem_id": problems or [f"{split[0]}{i}" for i in range(n)],
+            "repeat": 0,
             "split": split,
             "rule": rule,
             "threshold_low": float(low),
@@ -136,9 +137,10 @@ def test_arrays_of_different_problems_cannot_be_paired():
 
 def test_a_curve_is_what_each_threshold_alone_gives():
     rng = np.random.default_rng(3)
-    reference = pd.Series({f"t{i}": bool(rng.random() < 0.8) for i in range(30)})
+    reference = pd.Series({(f"t{i}", 0): bool(rng.random() < 0.8) for i in range(30)})
+    reference.index.names = ["problem_id", "repeat"]
     parts = []
-    for name in reference.index:
+    for name, _ in reference.index:
         ends = [-INFINITY, *np.sort(rng.choice(np.arange(1, 9) / 10, rng.integers(0, 5), replace=False)), INFINITY]
         for low, high in zip(ends, ends[1:], strict=False):
             solved, cycles = [bool(rng.random() < 0.7)], [int(rng.integers(1, 6))]
@@ -148,7 +150,7 @@ def test_a_curve_is_what_each_threshold_alone_gives():
     assert curve["threshold"].is_monotonic_increasing and curve["threshold"].iloc[-1] == INFINITY
     for point in curve.itertuples():
         alone = rows[(rows["threshold_low"] < point.threshold) & (point.threshold <= rows["threshold"])]
-        wanted = alone["problem_id"].map(reference)
+        wanted = alone["problem_id"].map(reference.droplevel("repeat"))
         assert len(alone) == 30
         assert point.accuracy == pytest.approx(alone["correct"].mean())
         assert point.lost == (wanted & ~alone["correct"]).sum() and point.won == (alone["correct"] & ~wanted).sum()

@@ -31,7 +31,7 @@ def read(text: str) -> list[pd.DataFrame]:
 
 @pytest.fixture(scope="module")
 def markdown(tables) -> str:
-    return format_markdown(tables["summary"], tables["windows"], "toy (arith)", 4)
+    return format_markdown(tables["summary"], tables["windows"], tables["pareto"], "toy (arith)", 4)
 
 
 def test_each_pair_has_five_tables_under_its_name(markdown):
@@ -106,7 +106,7 @@ def test_the_note_tells_ties_the_number_of_candidates_and_that_the_oracle_is_one
 
 def test_a_drop_that_rounds_to_nothing_has_no_sign(tables):
     summary = tables["summary"].assign(drop=-0.01, drop_low=-0.04, drop_high=0.0)
-    assert "-0.0" not in format_markdown(summary, tables["windows"], "toy", 4)
+    assert "-0.0" not in format_markdown(summary, tables["windows"], tables["pareto"], "toy", 4)
 
 
 def test_the_best_training_free_rule_is_marked(tables, markdown):
@@ -117,7 +117,7 @@ def test_the_best_training_free_rule_is_marked(tables, markdown):
 
 def test_latex_tables_fit_a_page(tables):
     named = tables["summary"].replace({"rule": {"fly": "confidence_difference"}})
-    text = format_latex(named, tables["windows"], "toy_data (arith)", 4)
+    text = format_latex(named, tables["windows"], tables["pareto"], "toy_data (arith)", 4)
     times, points = FontProperties(family="STIXGeneral"), 8.0  # \footnotesize of a page set in 10 points
     blocks = re.findall(r"\\midrule\n(.*?)\\bottomrule", text, re.DOTALL)
     assert len(blocks) == 10 and text.count(r"\begin{table*}") == 10
@@ -132,7 +132,7 @@ def test_latex_tables_fit_a_page(tables):
 
 
 def test_latex_has_no_bare_percent_sign_or_underscore_in_its_text(tables):
-    text = format_latex(tables["summary"], tables["windows"], "toy_data (arith)", 4)
+    text = format_latex(tables["summary"], tables["windows"], tables["pareto"], "toy_data (arith)", 4)
     bare = [line for line in text.splitlines() if not line.startswith("%") and re.search(r"(?<!\\)[%_]", line)]
     assert not bare
     assert r"\newcommand{\summarynote}{toy\_data" in text

@@ -1,26 +1,36 @@
 """The work of a sweep job: on what exactly a decoded problem depends, and decoding what the store does not have.
 
 A problem's pieces are the target's response, and per window and rule its curve: the responses at every threshold. Where
-a rule has too many of these, that finding is a piece, and so is the response at each given threshold.
+a rule has too many of these, that finding is a piece, and so is the response at each given threshold. The response of
+the target truncated by a rule at a given threshold is a piece, too. A repeat of a problem has pieces of its own.
 """
 
 import logging
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from autojudge.decoding.branches import Job
 from autojudge.decoding.decoder import Decoder
 from autojudge.decoding.sweep import LOSSLESS, TARGET, build_job, compare_with_lossless, rows_by_rule
 from autojudge.decoding.thresholds import EVERY, INFINITY, Points, Thresholds
+from autojudge.decoding.truncated_sampling import truncate
+from autojudge.decoding.truncation import name_truncated
 from autojudge.engine.settings import Models
 from autojudge.jobs.mining_work import describe_problem
 from autojudge.jobs.progress import Progress
 from autojudge.jobs.store import Store, piece_key
-from autojudge.rules import Settings
+from autojudge.rules import Settings, load_rule
 from autojudge.tasks import Task
 
 logger = logging.getLogger("autojudge")
+
+
+class Cut(NamedTuple):
+    """A rule and a threshold by which the target is truncated."""
+
+    rule: str
+    threshold: float
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,10 @@ class SweepWork:
         Of rules that read mined labels: these, by problem and position.
     settings : mapping of str to mapping
         Each swept rule's entry of the config, which may modify it.
+    repeats : int
+        Times that each problem is decoded, each time by other random numbers.
+    truncated : mapping of str to str
+        Of swept rules by which the target is truncated: a digest of what truncates it.
     """
 
     code: str
@@ -61,6 +75,13 @@ class SweepWork:
     given: Mapping[str, Sequence[float]]
     labels: Mapping[str, Mapping[str, Mapping[int, bool]]] = field(default_factory=dict)
     settings: Mapping[str, Settings] = field(default_factory=dict)
+    repeats: int = 1
+    truncated: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def cuts(self) -> list[Cut]:
+        """Every rule and given threshold by which the target is truncated."""
+        return [Cut(rule, threshold) for rule in self.truncated for threshold in self.given[rule]]
 
     def decode(
         self, problems: Sequence[Mapping[str, Any]], store: Store, task: Task, open_decoder: Callable[[int], Decoder]
@@ -74,24 +95,33 @@ class SweepWork:
         open_decoder : callable
             Returns the decoder of a window; called where something has to be decoded.
         """
-        swept = [SweptProblem(self, problem) for problem in problems]
+        swept = [SweptProblem(self, problem, repeat) for problem in problems for repeat in range(self.repeats)]
         pieces = store.take_all(key for problem in swept for key in problem.all_keys())
-        missing = {w: [(p, job) for p in swept for job in p.missing_jobs(pieces, w)] for w in self.windows}
+        missing: dict[int | Cut, list[tuple[SweptProblem, Job]]] = {
+            **{w: [(p, job) for p in swept for job in p.missing_jobs(pieces, w)] for w in self.windows},
+            **{cut: [(p, job) for p in swept for job in p.missing_cuts(pieces, cut)] for cut in self.cuts},
+        }
         # Of the target alone: no rule, one piece.
         computed = sum(len(job.thresholds) or 1 for jobs in missing.values() for _, job in jobs)
         progress = Progress(sum(map(len, missing.values())), "response tree")
-        for window, jobs in missing.items():
+        for part, jobs in missing.items():
             if jobs:
-                decoder = open_decoder(window)
+                decoder = self._open(part, open_decoder)
                 for number, responses in decoder.decode([job for _, job in jobs]):
                     problem = jobs[number][0]
-                    found = problem.to_pieces(rows_by_rule(problem.row, responses, decoder, task), window)
+                    found = problem.to_pieces(rows_by_rule(problem.row, responses, decoder, task), part)
                     store.add(found)
                     pieces |= found
                     progress.advance()
-        every = len(swept) * (1 + len(self.windows) * len(self.given))
+        every = len(swept) * (1 + len(self.windows) * len(self.given) + len(self.cuts))
         logger.info("store: %d taken, %d computed", every - computed, computed)
         return [row for problem in swept for row in problem.to_rows(pieces)]
+
+    def _open(self, part: int | Cut, open_decoder: Callable[[int], Decoder]) -> Decoder:
+        """Return the decoder of a window, or of the truncated target."""
+        if isinstance(part, int):
+            return open_decoder(part)
+        return truncate(open_decoder(0), load_rule(part.rule, self.settings.get(part.rule)), part.threshold)
 
 
 class SweptProblem:
@@ -103,14 +133,22 @@ class SweptProblem:
         What the pieces depend on beside the problem.
     row : mapping
         Its row of problems.parquet.
+    repeat : int
+        From 0. The others are decoded under names of their own, from which their keys and random numbers follow.
     """
 
-    def __init__(self, work: SweepWork, row: Mapping[str, Any]) -> None:
-        self.work, self.row, name = work, row, row["problem_id"]
+    def __init__(self, work: SweepWork, row: Mapping[str, Any], repeat: int = 0) -> None:
+        name = row["problem_id"]
+        self.work, self._told = work, {"problem_id": name, "repeat": repeat, "split": row["split"]}
+        self.row = row = {**row, "problem_id": f"{name} repeat {repeat}"} if repeat else row
         common = {"code": work.code, "max_new_tokens": work.max_new_tokens, "sampling": dict(work.sampling)}
         problem = piece_key(common | describe_problem(row))
         models, labels = piece_key(dict(work.models)), {rule: work.labels[rule].get(name, {}) for rule in work.labels}
         self._target = piece_key({"problem": problem, "target": work.models["target"]})
+        self._cuts = {
+            cut: piece_key({"target": self._target, "truncated": work.truncated[cut.rule], "threshold": cut.threshold})
+            for cut in work.cuts
+        }
         self._of_rule = {
             (window, rule): {"problem": problem, "models": models, "window": window, "rule": rule}
             | {"code": work.rules[rule]}
@@ -123,6 +161,7 @@ class SweptProblem:
     def all_keys(self) -> Iterator[str]:
         """Yield the keys of all pieces that the problem may have."""
         yield self._target
+        yield from self._cuts.values()
         for window, rule in self._of_rule:
             yield self._curve(window, rule)
             yield self._overflow(window, rule)
@@ -131,14 +170,30 @@ class SweptProblem:
     def missing_jobs(self, pieces: Container[str], window: int) -> Iterator[Job]:
         """Yield the jobs of a window that decode what is not among some pieces; the target alone with the first one."""
         if self._target not in pieces and window == self.work.windows[0]:
-            yield build_job(self.row, {}, self.work.given, self.labels, self.work.settings)
+            yield self._job({})
         parts = {rule: self._missing(window, rule, pieces) for rule in self.work.given}
         if missing := {rule: part for rule, part in parts.items() if part is not None}:
-            yield build_job(self.row, missing, self.work.given, self.labels, self.work.settings)
+            yield self._job(missing)
 
-    def to_pieces(self, found: Mapping[str, list[dict[str, Any]]], window: int) -> dict[str, Any]:
-        """Return the pieces that rows of `rows_by_rule`, decoded at a window, are kept as, by key."""
-        pieces: dict[str, Any] = {}
+    def missing_cuts(self, pieces: Container[str], cut: Cut) -> Iterator[Job]:
+        """Yield the job that decodes with a truncated target, if its response is not among some pieces."""
+        if self._cuts[cut] not in pieces:
+            yield self._job({})
+
+    def _job(self, thresholds: Mapping[str, Thresholds]) -> Job:
+        return build_job(self.row, thresholds, self.work.given, self.labels, self.work.settings)
+
+    def to_pieces(self, found: Mapping[str, list[dict[str, Any]]], part: int | Cut) -> dict[str, Any]:
+        """Return the pieces that rows of `rows_by_rule` are kept as, by key.
+
+        Parameters
+        ----------
+        part : int or Cut
+            The window at which they were decoded, or what truncated the target.
+        """
+        if isinstance(part, Cut):
+            return {self._cuts[part]: found[TARGET]}
+        window, pieces = part, dict[str, Any]()
         for rule, rows in found.items():
             if rule == TARGET:
                 pieces[self._target] = rows
@@ -153,12 +208,21 @@ class SweptProblem:
 
     def to_rows(self, pieces: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the rows of sweep.parquet that the pieces give: the target's, then each window's and rule's."""
-        rows = compare_with_lossless(pieces[self._target], self._rows(self.work.windows[0], LOSSLESS, pieces))
+        alone = [*pieces[self._target], *(row for rule in self.work.truncated for row in self._cut_rows(rule, pieces))]
+        rows = compare_with_lossless(alone, self._rows(self.work.windows[0], LOSSLESS, pieces))
         for window in self.work.windows:
             lossless = self._rows(window, LOSSLESS, pieces)
             for rule in self.work.given:
                 rows += compare_with_lossless(self._rows(window, rule, pieces), lossless)
-        return [row | {"split": self.row["split"]} for row in rows]
+        return [row | self._told for row in rows]
+
+    def _cut_rows(self, rule: str, pieces: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield a row per given threshold of the target truncated by a rule, for those from the one before it on."""
+        low, name = -INFINITY, name_truncated(rule)
+        for threshold in self.work.given[rule]:
+            held = {"rule": name, "threshold_low": low, "threshold": threshold, "exact": False}
+            yield pieces[self._cuts[Cut(rule, threshold)]][0] | held
+            low = threshold
 
     def _rows(self, window: int, rule: str, pieces: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the rows of a rule: its curve, or a row per given threshold, for those from the one before it on."""

@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from autojudge.decoding.truncation import truncated_by
+
 LABELS = {
     "target": "target alone",
     "always": "draft alone",
@@ -20,6 +22,8 @@ LABELS = {
 
 def name_rule(rule: str) -> str:
     """Return a rule's name for readers."""
+    if rule_of_target := truncated_by(rule):
+        return f"target, {name_rule(rule_of_target)}"
     return LABELS.get(rule) or rule.replace("_", " ")
 
 

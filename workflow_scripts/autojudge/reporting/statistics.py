@@ -1,5 +1,6 @@
 """From single decoded problems to curves and tables of accuracy against speed, with intervals."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest
 
 from autojudge.decoding.sweep import LOSSLESS, TARGET
+from autojudge.decoding.truncation import truncated_by
 from autojudge.errors import InputError
 from autojudge.tables.decoding import COUNTS
 from autojudge.tables.reporting import CURVE, PARETO, SUMMARY, WINDOWS
@@ -23,6 +25,7 @@ RATIOS = {  # sums over sums: the mean over cycles and tokens, not over problems
 }
 SHARES = {"differing": "differs", "cut_off": "cut_off", "looping": "loops"}  # of responses, by column of `sweep`
 SPLITS = ("validation", "test")
+DECODED = ["problem_id", "repeat"]  # a decoding of a problem
 MEASURED_COST = "measured"  # name of the pair's own cost ratio, beside those that the config names
 
 
@@ -52,21 +55,64 @@ def mcnemar_p(lost: int, won: int) -> float:
     return float(binomtest(int(lost), int(lost + won)).pvalue) if lost + won else 1.0
 
 
-def drop_interval(lost: int, won: int, n: int, seed: int, level: float = 0.95) -> tuple[float, float]:
+def _by_repeat(values: ArrayLike) -> NDArray[np.bool_]:  # (n_problems, repeats)
+    """Return what is true of problems, or of problems and repeats, as the latter."""
+    found = np.asarray(values, dtype=bool)
+    return found.reshape(len(found), -1)
+
+
+def _resample(kinds: Sequence[int], seed: int) -> NDArray[np.int64]:  # (RESAMPLES, kinds)
+    """Return how many problems of each kind there are where problems are drawn anew, by their numbers in the sample."""
+    n = sum(kinds)
+    return np.random.default_rng(seed).multinomial(n, [kind / n for kind in kinds], size=RESAMPLES)
+
+
+def _ends(sample: NDArray[Any], level: float) -> tuple[float, float]:
+    low, high = np.nanquantile(sample, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def accuracy_interval(correct: ArrayLike, seed: int, level: float = 0.95) -> tuple[float, float]:
+    """Return the interval of an accuracy: Wilson's, or where problems are decoded several times the bootstrap's.
+
+    Where all are solved alike the latter is a point.
+
+    Parameters
+    ----------
+    correct : array_like of bool, shape (n_problems, repeats)
+        Whether each is solved; all repeats of a problem are drawn together.
+    seed : int
+        Of the bootstrap.
+    """
+    solved = np.asarray(correct, dtype=bool)
+    n, repeats = solved.shape
+    if repeats == 1:
+        return wilson_interval(int(solved.sum()), n, level)
+    draws = _resample(np.bincount(solved.sum(1), minlength=repeats + 1).tolist(), seed)
+    return _ends(draws @ np.arange(repeats + 1) / solved.size, level)
+
+
+def list_drops(repeats: int) -> dict[str, int]:
+    """Return what a problem of so many repeats can lose or win against the reference, by name: `lost` is one repeat."""
+    names = {1: ""} | {count: f"_{count}" for count in range(2, repeats + 1)}
+    return {f"{what}{name}": sign * count for count, name in names.items() for what, sign in (("lost", 1), ("won", -1))}
+
+
+def drop_interval(counts: Sequence[int], n: int, seed: int, level: float = 0.95) -> tuple[float, float]:
     """Return the bootstrap interval of a paired drop in percentage points, problems being resampled.
 
     Parameters
     ----------
-    lost, won : int
-        Of n problems, those that only the reference solves, and those that only the method solves. Where both are 0
-        the interval is the point 0: the bootstrap knows no more than the sample.
+    counts : sequence of int
+        Of n problems, how many lose or win how many repeats, in the order of `list_drops`. Where all are 0 the interval
+        is the point 0: the bootstrap knows no more than the sample.
     seed : int
         The same seed gives the same interval.
     """
-    # A problem's difference is 1, -1 or 0, so resampling problems is the same as drawing these three counts.
-    draws = np.random.default_rng(seed).multinomial(n, [lost / n, won / n, (n - lost - won) / n], size=RESAMPLES)
-    low, high = np.quantile(100 * (draws[:, 0] - draws[:, 1]) / n, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    # A problem's difference is one of a few numbers, so resampling problems is the same as drawing their counts.
+    repeats = len(counts) // 2
+    draws = _resample([*counts, n - sum(counts)], seed)
+    return _ends(100 * (draws[:, :-1] @ list(list_drops(repeats).values())) / (n * repeats), level)
 
 
 def paired_drop(correct: ArrayLike, reference: ArrayLike, seed: int) -> dict[str, float]:
@@ -74,7 +120,7 @@ def paired_drop(correct: ArrayLike, reference: ArrayLike, seed: int) -> dict[str
 
     Parameters
     ----------
-    correct, reference : array_like of bool, shape (n_problems,)
+    correct, reference : array_like of bool, shape (n_problems,) or (n_problems, repeats)
         Whether each problem is solved, by the method and by the reference.
     seed : int
         Of the bootstrap.
@@ -82,20 +128,22 @@ def paired_drop(correct: ArrayLike, reference: ArrayLike, seed: int) -> dict[str
     Returns
     -------
     dict of str to float
-        `drop`, the percentage points lost against the reference, `drop_low` and `drop_high`, `mcnemar_p`.
+        `drop`, the percentage points lost against the reference, `drop_low` and `drop_high`, and `mcnemar_p`: with
+        repeats the sign test of the problems' drops, which McNemar's is without.
 
     Raises
     ------
     ValueError
-        The arrays are empty or not of one shape (n_problems,).
+        The arrays are empty or not of one such shape.
     """
-    correct, reference = np.asarray(correct, dtype=bool), np.asarray(reference, dtype=bool)
-    if correct.ndim != 1 or correct.shape != reference.shape or not correct.size:
-        raise ValueError(f"a paired drop needs two arrays of one shape (n,), got {correct.shape}, {reference.shape}")
-    n, lost, won = len(correct), int(np.sum(reference & ~correct)), int(np.sum(correct & ~reference))
-    low, high = drop_interval(lost, won, n, seed)
-    drop = float(100 * (lost - won) / n)
-    return {"drop": drop, "drop_low": low, "drop_high": high, "mcnemar_p": mcnemar_p(lost, won)}
+    ours, theirs = np.asarray(correct, dtype=bool), np.asarray(reference, dtype=bool)
+    if ours.ndim not in (1, 2) or ours.shape != theirs.shape or not ours.size:
+        raise ValueError(f"a paired drop needs two arrays of one shape, (n,) or (n, m): {ours.shape}, {theirs.shape}")
+    drops = (_by_repeat(theirs).astype(int) - _by_repeat(ours)).sum(1)
+    n, repeats = len(ours), ours.size // len(ours)
+    low, high = drop_interval([int(np.sum(drops == size)) for size in list_drops(repeats).values()], n, seed)
+    p = mcnemar_p(int(np.sum(drops > 0)), int(np.sum(drops < 0)))
+    return {"drop": float(100 * drops.sum() / ours.size), "drop_low": low, "drop_high": high, "mcnemar_p": p}
 
 
 def project_speedup(target_calls: Any, draft_calls: Any, alone: float, cost: float) -> Any:
@@ -121,7 +169,7 @@ def retention(correct: ArrayLike, reference: ArrayLike, seed: int, level: float 
 
     Parameters
     ----------
-    correct, reference : array_like of bool, shape (n_problems,)
+    correct, reference : array_like of bool, shape (n_problems,) or (n_problems, repeats)
         Whether each problem is solved, by the method and by the reference.
 
     Returns
@@ -129,15 +177,17 @@ def retention(correct: ArrayLike, reference: ArrayLike, seed: int, level: float 
     dict of str to float
         `retention`, `retention_low` and `retention_high`; nan where the reference solves nothing.
     """
-    ours, theirs = np.asarray(correct, dtype=bool), np.asarray(reference, dtype=bool)
-    n = len(ours)
-    kinds = np.array([np.sum(ours & theirs), np.sum(theirs & ~ours), np.sum(ours & ~theirs)], dtype=float)
-    draws = np.random.default_rng(seed).multinomial(n, [*kinds / n, 1 - kinds.sum() / n], size=RESAMPLES)
-    both, lost, won = draws[:, 0], draws[:, 1], draws[:, 2]
-    ratios = _ratio(both + won, both + lost)
-    low, high = np.nanquantile(ratios, [(1 - level) / 2, (1 + level) / 2]) if kinds[:2].sum() else (np.nan, np.nan)
-    share = float(_ratio(kinds[0] + kinds[2], kinds[0] + kinds[1]))
-    return {"retention": share, "retention_low": float(low), "retention_high": float(high)}
+    ours, theirs = (_by_repeat(values) for values in (correct, reference))
+    most = range(ours.shape[1], -1, -1)
+    kinds = [(theirs_solved, ours_solved) for theirs_solved in most for ours_solved in most]  # repeats of a problem
+    counts = [int(np.sum((theirs.sum(1) == a) & (ours.sum(1) == b))) for a, b in kinds]
+    solved = (_resample(counts, seed) @ kinds).T
+    low, high = _ends(_ratio(solved[1], solved[0]), level) if theirs.any() else (np.nan, np.nan)
+    return {
+        "retention": float(_ratio(ours.sum(), theirs.sum())),
+        "retention_low": low,
+        "retention_high": high,
+    }
 
 
 GAINS = [f"{name}{end}" for name in ("speed_ratio", "accuracy_gain") for end in ("", "_low", "_high")]
@@ -149,7 +199,7 @@ def compare_points(rows: pd.DataFrame, reference: pd.DataFrame, cost: float, see
     Parameters
     ----------
     rows, reference : DataFrame
-        Rows of `sweep`, one of each problem, indexed by problem.
+        Rows of `sweep`, one of each problem and repeat, indexed by problem, or by problem and repeat.
     cost : float
         Time of a draft call over that of a target call.
     seed : int
@@ -162,14 +212,20 @@ def compare_points(rows: pd.DataFrame, reference: pd.DataFrame, cost: float, see
         ends of their paired 95 % intervals.
     """
     reference = reference.loc[rows.index]
-    gained = 100 * (rows["correct"].to_numpy(dtype=float) - reference["correct"].to_numpy(dtype=float))
-    times = [(part["target_calls"] + cost * part["draft_calls"]).to_numpy(dtype=float) for part in (reference, rows)]
-    draws = np.random.default_rng(seed).integers(len(rows), size=(RESAMPLES, len(rows)))
+    gained = _by_problem(100 * (rows["correct"].astype(float) - reference["correct"].astype(float))).mean().to_numpy()
+    calls = (part["target_calls"] + cost * part["draft_calls"] for part in (reference, rows))
+    times = [_by_problem(of_part).sum().to_numpy(dtype=float) for of_part in calls]
+    draws = np.random.default_rng(seed).integers(len(gained), size=(RESAMPLES, len(gained)))
     samples = {"speed_ratio": times[0][draws].sum(1) / times[1][draws].sum(1), "accuracy_gain": gained[draws].mean(1)}
     compared = {"speed_ratio": times[0].sum() / times[1].sum(), "accuracy_gain": gained.mean()}
     for name, sample in samples.items():
         compared[f"{name}_low"], compared[f"{name}_high"] = np.quantile(sample, [0.025, 0.975])
     return {name: float(compared[name]) for name in GAINS}
+
+
+def _by_problem(values: pd.Series) -> Any:
+    """Group what is indexed by problem, or by problem and repeat, by problem."""
+    return values.groupby(level=0, sort=False)
 
 
 def trace_curve(rows: pd.DataFrame, reference: pd.Series, alone: float, name: str) -> pd.DataFrame:
@@ -179,7 +235,7 @@ def trace_curve(rows: pd.DataFrame, reference: pd.Series, alone: float, name: st
     ----------
     rows : DataFrame
         Rows of `sweep` of one pair, split, rule and window.
-    reference : Series of bool, indexed by problem
+    reference : Series of bool, indexed by problem and repeat
         Whether lossless decoding solves each.
     alone : float
         Calls of the target alone for all of them.
@@ -190,33 +246,59 @@ def trace_curve(rows: pd.DataFrame, reference: pd.Series, alone: float, name: st
     -------
     DataFrame
         One row per breakpoint, ascending: `threshold`, up to which it holds from the one before, `accuracy`, the ratios
-        of tables `curve` and `pareto`, the calls of both models by one of the target alone, and how many problems are
-        `lost` and `won` against lossless.
+        of tables `curve` and `pareto`, the calls of both models by one of the target alone, and how many problems lose
+        and win how many repeats against lossless: `list_drops`.
 
     Raises
     ------
     InputError
-        The problems are not those of lossless, each exactly once at every threshold.
+        The problems and repeats are not those of lossless, each exactly once at every threshold.
     """
     ends = np.unique(rows["threshold"].to_numpy(dtype=float))
     first = np.searchsorted(ends, rows["threshold_low"].to_numpy(dtype=float), side="right")
     last = np.searchsorted(ends, rows["threshold"].to_numpy(dtype=float)) + 1
-    solved, wanted = rows["correct"].to_numpy(dtype=bool), rows["problem_id"].map(reference)
+    decoded = pd.MultiIndex.from_frame(rows[DECODED])
+    solved, wanted = rows["correct"].to_numpy(dtype=bool), reference.reindex(decoded)
     known = wanted.notna().to_numpy()
-    by_lossless = wanted.fillna(False).to_numpy(dtype=bool)
-    columns = {"problems": known, "correct": solved, "lost": by_lossless & ~solved, "won": solved & ~by_lossless}
-    columns |= {count: rows[count].to_numpy(dtype=float) for count in COUNTS}
+    drops = wanted.fillna(False).to_numpy(dtype=int) - solved
+    columns = {"problems": known, "correct": solved} | {count: rows[count].to_numpy(dtype=float) for count in COUNTS}
     sums = {column: _sum_over(values, first, last, len(ends)) for column, values in columns.items()}
-    every = rows["problem_id"].nunique() == len(reference) and known.all()
+    every = decoded.nunique() == len(reference) and known.all()
     if not every or not np.array_equal(sums["problems"], np.full(len(ends), len(reference))):
         raise InputError(
             f"{name}: not decoded on exactly the problems of lossless, once each; delete the pair's sweep and its "
             "shards and run again"
         )
-    curve = {"threshold": ends, "accuracy": sums["correct"] / len(reference), "lost": sums["lost"], "won": sums["won"]}
+    curve = {"threshold": ends, "accuracy": sums["correct"] / len(reference)}
+    problem, repeats = decoded.codes[0], reference.index.get_level_values("repeat").nunique()
+    starts, stops, sizes = _add_up(problem, first, last, drops)
+    for name, size in list_drops(repeats).items():
+        there = sizes == size
+        curve[name] = _sum_over(np.ones(there.sum()), starts[there], stops[there], len(ends))
     curve |= {ratio: _ratio(sums[count], sums[per]) for ratio, (count, per) in RATIOS.items()}
     curve |= {calls: sums[calls] / alone for calls in ("target_calls", "draft_calls")}
     return pd.DataFrame(curve)
+
+
+def _add_up(
+    problem: NDArray[Any],  # (n,) of int
+    first: NDArray[np.intp],  # (n,)
+    last: NDArray[np.intp],  # (n,)
+    values: NDArray[np.int64],  # (n,)
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int64]]:
+    """Add up, problem by problem, values that each hold from one place up to before another.
+
+    Returns
+    -------
+    starts, stops, sums : array, each (m,)
+        A problem's sum holds from one place up to before another; which problem's is not told.
+    """
+    problem, places = np.tile(problem, 2), np.concatenate([first, last])
+    order = np.lexsort((places, problem))
+    problem, places, sums = problem[order], places[order], np.concatenate([values, -values])[order].cumsum()
+    moves = np.append((np.diff(places) != 0) | (np.diff(problem) != 0), True)  # the last change at its place
+    places, sums = places[moves], sums[moves]
+    return places[:-1], places[1:], sums[:-1]  # after its last place a problem's sum is 0, and no interval follows
 
 
 def _sum_over(
@@ -269,9 +351,10 @@ def recommend_point(curve: pd.DataFrame, cost: float, problems: int, tolerance: 
     Point
         At the lowest threshold, where none is within the tolerance.
     """
-    counts = [(int(lost), int(won)) for lost, won in zip(curve["lost"], curve["won"], strict=True)]
-    upper = {(lost, won): drop_interval(lost, won, problems, seed)[1] for lost, won in set(counts)}
-    within = np.array([upper[pair] <= tolerance for pair in counts])
+    repeats = sum(str(column).startswith("lost") for column in curve)
+    counts = list(curve[[*list_drops(repeats)]].astype(int).itertuples(index=False, name=None))
+    upper = {lost_or_won: drop_interval(lost_or_won, problems, seed)[1] for lost_or_won in set(counts)}
+    within = np.array([upper[lost_or_won] <= tolerance for lost_or_won in counts])
     allowed = curve[within] if within.any() else curve[curve["threshold"] == curve["threshold"].min()]
     speed = project_speedup(allowed["target_calls"], allowed["draft_calls"], 1.0, cost)
     best = allowed.assign(speed=-speed).sort_values(["speed", "window", "threshold"], kind="stable").iloc[0]
@@ -362,11 +445,18 @@ class Comparison:
     seed: int
 
     def recommend(self, rule: str, curve: pd.DataFrame, cost: float, problems: int) -> Point:
-        """Return the recommended window and threshold of a rule by its curves on validation; see `recommend_point`."""
-        if self.kinds[rule] == "reference":
-            top = max(self.thresholds.get(rule, [0.0]))
-            return recommend_point(curve.assign(threshold=top, lost=0, won=0), cost, problems, 0, self.seed)
-        return recommend_point(curve, cost, problems, self.tolerance, self.seed)
+        """Return the recommended window and threshold of a rule by its curves on validation; see `recommend_point`.
+
+        That of a truncated target is the given threshold that stands for its rule's, of which the curves are.
+        """
+        if self.kinds[rule] != "reference":
+            return recommend_point(curve, cost, problems, self.tolerance, self.seed)
+        if truncated_by(rule):
+            threshold = recommend_point(curve, cost, problems, self.tolerance, self.seed).threshold
+            given = sorted(self.thresholds[rule])
+            return Point(0, given[min(bisect_left(given, threshold), len(given) - 1)])
+        top = max(self.thresholds.get(rule, [0.0]))
+        return recommend_point(curve.assign(threshold=top), cost, problems, np.inf, self.seed)
 
 
 def summarise_sweep(sweep: pd.DataFrame, pair: str, comparison: Comparison) -> dict[str, pd.DataFrame]:
@@ -388,11 +478,13 @@ def summarise_sweep(sweep: pd.DataFrame, pair: str, comparison: Comparison) -> d
     curve = pd.concat([_trace_split(sweep, pair, split, own) for split in SPLITS], ignore_index=True)
     test = TestSplit(sweep[sweep["split"] == "test"], comparison.seed)
     pareto, windows = [], []
-    for rule, found in curve[curve["split"] == "validation"].groupby("rule", sort=False):
-        name = str(rule)
+    chosen_by = dict(iter(curve[curve["split"] == "validation"].groupby("rule", sort=False)))
+    for rule, found in chosen_by.items():
+        name, model = str(rule), chosen_by[truncated_by(str(rule)) or rule]
         for cost, ratio in comparison.costs.items():
-            best = comparison.recommend(name, found, ratio, n)
-            points = [comparison.recommend(name, part, ratio, n) for _, part in found.groupby("window")]
+            best = comparison.recommend(name, model, ratio, n)
+            parts = [part for _, part in found.groupby("window")] if model is found else [model]
+            points = [comparison.recommend(name, part, ratio, n) for part in parts]
             rows = test.measure(name, points, ratio).assign(cost=cost)
             windows.append(rows.assign(best=rows["window"] == best.window, kind=comparison.kinds[name]))
             if cost == MEASURED_COST:
@@ -423,6 +515,8 @@ def _trace_split(sweep: pd.DataFrame, pair: str, split: str, cost: float) -> pd.
             )
         if not reference.index.is_unique:
             raise InputError(f"pair {pair}: a problem was decoded twice; delete the pair's sweep and run again")
+        if reference.groupby("problem_id").size().nunique() > 1:
+            raise InputError(f"pair {pair}: some problems lack repeats; delete the pair's sweep and run again")
         for rule, rows in of_window.groupby("rule", sort=False):
             name = f"pair {pair}, {split}, rule {rule}, window {window}"
             curves.append(trace_curve(rows, reference, alone, name).assign(rule=rule, window=window))
@@ -431,9 +525,9 @@ def _trace_split(sweep: pd.DataFrame, pair: str, split: str, cost: float) -> pd.
 
 
 def _solved_by_lossless(sweep: pd.DataFrame) -> pd.Series:
-    """Return whether lossless decoding solves each problem, at the smallest of the rows' windows."""
+    """Return whether lossless decoding solves each problem and repeat, at the smallest of the rows' windows."""
     rows = sweep[(sweep["rule"] == LOSSLESS) & np.isposinf(sweep["threshold"].to_numpy(dtype=float))]
-    solved: pd.Series = rows[rows["window"] == rows["window"].min()].set_index("problem_id")["correct"]
+    solved: pd.Series = rows[rows["window"] == rows["window"].min()].set_index(DECODED)["correct"]
     return solved
 
 
@@ -501,27 +595,28 @@ class TestSplit:
         return pd.DataFrame(rows, index=summary.index, columns=GAINS)
 
     def _at(self, rule: str, point: Point) -> pd.DataFrame:
-        """Return the rows of a rule that hold at a point, by problem."""
+        """Return the rows of a rule that hold at a point, by problem and repeat."""
         rows = self._rows[rule, point.window]
         held = (rows["threshold_low"] < point.threshold) & (point.threshold <= rows["threshold"])
-        return rows[held].set_index("problem_id")
+        return rows[held].set_index(DECODED)
 
     def _measure(self, rule: str, point: Point, cost: float) -> dict[str, Any]:
         group = self._at(rule, point)
         lossless = self._at(LOSSLESS, Point(point.window or self._windows[0], np.inf)).loc[group.index]
-        n, correct = len(group), int(group["correct"].sum())
-        low, high = wilson_interval(correct, n)
-        row = {"rule": rule, "window": point.window, "threshold": point.threshold, "problems": n}
-        row |= {"accuracy": correct / n, "accuracy_low": low, "accuracy_high": high}
-        row |= paired_drop(group["correct"], lossless["correct"], self._seed)
-        row |= retention(group["correct"], lossless["correct"], self._seed)
+        correct, wanted = (part["correct"].unstack().to_numpy(dtype=bool) for part in (group, lossless))
+        low, high = accuracy_interval(correct, self._seed)
+        problems, repeats = correct.shape
+        row = {"rule": rule, "window": point.window, "threshold": point.threshold, "problems": problems}
+        row |= {"repeats": repeats, "accuracy": correct.mean(), "accuracy_low": low, "accuracy_high": high}
+        row |= paired_drop(correct, wanted, self._seed) | retention(correct, wanted, self._seed)
         sums = group[list(COUNTS)].sum()
         row |= {ratio: float(_ratio(sums[a], sums[b])) for ratio, (a, b) in RATIOS.items()}
         row |= {share: float(group[column].mean()) for share, column in SHARES.items()}
         row["length_ratio"] = float(sums["tokens"] / lossless["tokens"].sum())
         row["kept_at"] = _kept_at(group)
         speedup = float(project_speedup(sums["target_calls"], sums["draft_calls"], self._alone, cost))
-        return row | {"cost_ratio": cost, "speedup": speedup, "inexact": int((~group["exact"]).sum())}
+        inexact = group.index[~group["exact"].to_numpy(dtype=bool)].get_level_values("problem_id").nunique()
+        return row | {"cost_ratio": cost, "speedup": speedup, "inexact": inexact}
 
 
 def _kept_at(group: pd.DataFrame) -> str:

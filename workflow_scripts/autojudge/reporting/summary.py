@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
+from autojudge.decoding.truncation import name_truncated, truncated_by
 from autojudge.reporting.names import front_rules, name_rule
 from autojudge.reporting.statistics import MEASURED_COST
 
@@ -34,7 +35,8 @@ def _write_window(row: Row) -> str:
 
 
 def _write_threshold(row: Row) -> str:
-    return "" if row["kind"] in ("reference", "oracle") else f"{row['threshold']:.3g}"
+    knobless = row["kind"] in ("reference", "oracle") and not truncated_by(row["rule"])
+    return "" if knobless else f"{row['threshold']:.3g}"
 
 
 def _write_places(row: Row) -> str:
@@ -69,6 +71,14 @@ EFFECTS = (
         "looping, %": _number("looping", 1, 100),
     }
 )
+TRUNCATED = {
+    "rule": _write_rule,
+    "threshold": _write_threshold,
+    "window": _write_window,
+    **ACCURACY,
+    "target truncated, %": _with_interval("target_accuracy", factor=100),
+    "its drop, points": _with_interval("target_drop"),
+}
 TUNED = {"rule": lambda row: name_rule(row["rule"]), "window": lambda row: f"{row['window']}{' *' * row['best']}"}
 BY_WINDOW = TUNED | {"threshold": _write_threshold} | ACCURACY | TOKENS | SPEED
 BY_COST = {
@@ -81,8 +91,12 @@ BY_COST = {
 }
 
 
-def format_markdown(summary: pd.DataFrame, windows: pd.DataFrame, dataset: str, tolerance: float) -> str:
+def format_markdown(
+    summary: pd.DataFrame, windows: pd.DataFrame, pareto: pd.DataFrame, dataset: str, tolerance: float
+) -> str:
     """Return tables `summary` and `windows` of a dataset as Markdown, a section for each pair, with a note.
+
+    Where targets are truncated, each rule's points of `pareto` beside those of the target truncated by it.
 
     Parameters
     ----------
@@ -92,16 +106,18 @@ def format_markdown(summary: pd.DataFrame, windows: pd.DataFrame, dataset: str, 
         Percentage points that a recommended point may lose on validation.
     """
     parts = [f"# {dataset}"]
-    for pair, tables in _tabulate(summary, windows, "github"):
+    for pair, tables in _tabulate(summary, windows, pareto, "github"):
         parts.append(f"## {pair}")
         parts += [text for caption, table in tables.items() for text in (f"**{caption}**", table)]
     return "\n\n".join([*parts, _describe(summary, tolerance)]) + "\n"
 
 
-def format_latex(summary: pd.DataFrame, windows: pd.DataFrame, dataset: str, tolerance: float) -> str:
+def format_latex(
+    summary: pd.DataFrame, windows: pd.DataFrame, pareto: pd.DataFrame, dataset: str, tolerance: float
+) -> str:
     """Return the same as LaTeX (booktabs), each table fit for a page's width; the note is the macro `summarynote`."""
     parts = [f"% {dataset}"]
-    for pair, tables in _tabulate(summary, windows, "latex_booktabs"):
+    for pair, tables in _tabulate(summary, windows, pareto, "latex_booktabs"):
         parts += [
             f"\\begin{{table*}}\n\\centering\\footnotesize\\setlength{{\\tabcolsep}}{{3pt}}\n"
             f"\\caption{{{_escape(f'{pair}: {caption}')}}}\n{table}\n\\end{{table*}}"
@@ -115,22 +131,35 @@ def _escape(text: str) -> str:
     return text.replace("%", r"\%").replace("_", r"\_")
 
 
-def _tabulate(summary: pd.DataFrame, windows: pd.DataFrame, form: str) -> Iterator[tuple[str, dict[str, str]]]:
+def _tabulate(
+    summary: pd.DataFrame, windows: pd.DataFrame, pareto: pd.DataFrame, form: str
+) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield each pair with its tables by caption."""
     for name, found in _in_order(summary).groupby("pair", sort=False):
         tried = windows[windows["pair"] == name].drop(columns="pair")
         front = {rule: place for place, rule in enumerate(front_rules(found).values())}
         tried = tried[tried["rule"].isin(front)].assign(place=tried["rule"].map(front))
         tried = tried.sort_values(["place", "cost_ratio", "window"], kind="stable")
-        measured = tried["cost"] == MEASURED_COST
+        measured, beside = tried["cost"] == MEASURED_COST, _beside_targets(found, pareto[pareto["pair"] == name])
         tables = {
             "Accuracy and speed": (found, COMPARISON),
             _title_gains(found): (found, AGAINST_BEST),
             "Tokens per cycle, and what becomes of the responses": (found, EFFECTS),
             "What tuning the window alone gives": (tried[measured], BY_WINDOW),
             "Best window where a draft call costs another share of a target call": (tried[tried["best"]], BY_COST),
+            "Beside the target that samples from what the rule keeps": (beside, TRUNCATED),
         }
-        yield str(name), {caption: _format(rows, columns, form) for caption, (rows, columns) in tables.items()}
+        yield str(name), {cap: _format(rows, columns, form) for cap, (rows, columns) in tables.items() if len(rows)}
+
+
+def _beside_targets(found: pd.DataFrame, pareto: pd.DataFrame) -> pd.DataFrame:
+    """Return a pair's points of rules, at their recommended windows, where the target truncated by them has one too."""
+    points = found[["rule", "window", "kind", "best"]].merge(pareto, on=["rule", "window"])
+    measured = [f"{name}{end}" for name in ("accuracy", "drop") for end in ("", "_low", "_high")]
+    targets = pareto[["rule", "threshold", *measured]].rename(columns={name: f"target_{name}" for name in measured})
+    return points.assign(target=points["rule"].map(name_truncated)).merge(
+        targets.rename(columns={"rule": "target"}), on=["target", "threshold"]
+    )
 
 
 def _title_gains(found: pd.DataFrame) -> str:
@@ -148,7 +177,7 @@ def _in_order(summary: pd.DataFrame) -> pd.DataFrame:
     keyed = summary.assign(
         pair_order=pd.factorize(summary["pair"])[0],
         kind_order=summary["kind"].map(ORDER),
-        reference_order=summary["rule"].map(REFERENCES).fillna(0),
+        reference_order=summary["rule"].map(REFERENCES).fillna(len(REFERENCES)),
     )
     by = ["pair_order", "kind_order", "reference_order", "area", "accuracy"]
     return keyed.sort_values(by, ascending=[True, True, True, False, False], kind="stable")
@@ -160,12 +189,17 @@ def _describe(summary: pd.DataFrame, tolerance: float) -> str:
     sizes = ", ".join(f"{row.problems} ({row.Index})" for row in first.itertuples())
     costs = ", ".join(f"{row.cost_ratio:.3g} ({row.Index})" for row in first.itertuples())
     free = summary.loc[summary["kind"] == "training-free", "rule"].nunique()
+    repeats = int(summary["repeats"].max())
+    again = f", each decoded {repeats} times by other random numbers" if repeats > 1 else ""
+    interval = "bootstrap interval (problems are resampled with all repeats)" if repeats > 1 else "Wilson interval"
+    cut = summary["rule"].map(truncated_by).notna().any()
+    truncated = "; a truncated target (target, RULE) at the given threshold that stands for its rule's" if cut else ""
     return (
-        f"Test problems: {sizes}. Each rule at the fastest window and threshold that lose at most {tolerance:g} points "
-        "on validation, by the upper end of the 95 % interval. Accuracy with its Wilson interval; drop against and "
-        "share kept (retention) of lossless at the same window with paired bootstrap intervals: one that covers 0 (100 "
-        "%) is a tie with lossless; against the best training-free rule one that covers 1 (speed-up) or 0 (accuracy) "
-        "is. Intervals are of one comparison each, not corrected for the number of rules. "
+        f"Test problems: {sizes}{again}. Each rule at the fastest window and threshold that lose at most {tolerance:g} "
+        f"points on validation, by the upper end of the 95 % interval{truncated}. Accuracy with its {interval}; drop "
+        "against and share kept (retention) of lossless at the same window with paired bootstrap intervals: one that "
+        "covers 0 (100 %) is a tie with lossless; against the best training-free rule one that covers 1 (speed-up) or "
+        "0 (accuracy) is. Intervals are of one comparison each, not corrected for the number of rules. "
         "Speed-up: calls of the target alone over target calls + c draft calls for the same problems, c being what a "
         f"draft call costs of a target call: {costs}, measured. Accepted: draft tokens kept and corrections per cycle, "
         "without the bonus token (the paper's count); emitted: with it (engines' mean acceptance length). Kept at: "

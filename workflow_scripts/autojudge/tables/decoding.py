@@ -20,8 +20,15 @@ SWEEP = Table(
     "sweep",
     {
         "problem_id": PROBLEM_ID,
+        "repeat": Column(
+            pa.int32(), doc="number of the decoding of the problem (decoding.repeats), from 0; each draws other numbers"
+        ),
         "split": Column(pa.string(), doc="validation or test"),
-        "rule": Column(pa.string(), doc="acceptance rule; `target` is the target alone"),
+        "rule": Column(
+            pa.string(),
+            doc="acceptance rule; `target` is the target alone, `target_RULE` the target alone that samples from what "
+            "the rule keeps (decoding.truncated)",
+        ),
         "threshold_low": Column(pa.float64(), doc="the response holds for thresholds above this one"),
         "threshold": Column(
             pa.float64(),
@@ -29,8 +36,9 @@ SWEEP = Table(
         ),
         "exact": Column(
             pa.bool_(),
-            doc="false: the problem has too many branches for the rule (decoding.branches), so the response was "
-            "decoded at `threshold` and stands for those below it, down to the next given one",
+            doc="false: the problem has too many branches for the rule (decoding.branches), or the target is "
+            "truncated, so the response was decoded at `threshold` and stands for those below it, down to the next "
+            "given one",
         ),
         "window": Column(pa.int32(), doc="tokens the draft proposes per cycle; 0 for the target alone"),
         "correct": Column(pa.bool_(), doc="the answer is the gold answer"),
@@ -42,5 +50,5 @@ SWEEP = Table(
         "kept_at": Column(TOKENS, doc="by place in the window, the cycles that kept the draft's token there"),
         "response": Column(TOKENS, doc="the response"),
     },
-    doc="One row per problem of validation or test, window, rule, and interval of thresholds with one response.",
+    doc="One row per validation or test problem, repeat, window, rule, and interval of thresholds with one response.",
 )

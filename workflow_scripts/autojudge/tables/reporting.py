@@ -6,7 +6,11 @@ from autojudge.tables.judging import POINT
 from autojudge.tables.table import Column, Table
 
 PAIR = Column(pa.string(), doc="key of pairs")
-RULE = Column(pa.string(), doc="acceptance rule; `target` is the target alone")
+RULE = Column(
+    pa.string(),
+    doc="acceptance rule; `target` is the target alone, `target_RULE` the target alone that samples from what the rule "
+    "keeps",
+)
 WINDOW = Column(pa.int32(), doc="tokens the draft proposes per cycle; 0 for the target alone")
 COST_RATIO = Column(pa.float64(), doc="time of a draft call over that of a target call, for the speed-up")
 SPEEDUP = Column(
@@ -22,13 +26,21 @@ RATIOS = {
 }
 MEASURED = {  # at one threshold, on the test split
     "problems": Column(pa.int64(), doc="test problems"),
+    "repeats": Column(
+        pa.int64(), doc="times that each is decoded (decoding.repeats); intervals resample problems with all repeats"
+    ),
     "accuracy": ACCURACY,
-    "accuracy_low": Column(pa.float64(), doc="its Wilson 95 % interval, lower end"),
+    "accuracy_low": Column(
+        pa.float64(), doc="its Wilson 95 % interval, or with repeats the bootstrap interval over problems, lower end"
+    ),
     "accuracy_high": Column(pa.float64(), doc="upper end"),
-    "drop": Column(pa.float64(), doc="percentage points lost against lossless on the same problems"),
+    "drop": Column(pa.float64(), doc="percentage points lost against lossless on the same problems and repeats"),
     "drop_low": Column(pa.float64(), doc="its paired bootstrap 95 % interval, lower end"),
     "drop_high": Column(pa.float64(), doc="upper end"),
-    "mcnemar_p": Column(pa.float64(), doc="p-value of McNemar's exact test of the same difference"),
+    "mcnemar_p": Column(
+        pa.float64(),
+        doc="p-value of McNemar's exact test of the same difference, with repeats of the sign test of problems' drops",
+    ),
     "retention": Column(pa.float64(), doc="accuracy over that of lossless on the same problems"),
     "retention_low": Column(pa.float64(), doc="its bootstrap 95 % interval, lower end"),
     "retention_high": Column(pa.float64(), doc="upper end"),
@@ -155,7 +167,11 @@ SUMMARY = Table(
             pa.bool_(), doc="of the training-free rules the one that is fastest on validation at its recommended point"
         ),
         "window": WINDOW,
-        "threshold": Column(pa.float64(), doc="recommended, with the window, on validation"),
+        "threshold": Column(
+            pa.float64(),
+            doc="recommended, with the window, on validation; of a truncated target the given one that stands for its "
+            "rule's",
+        ),
         **MEASURED,
         "area": Column(
             pa.float64(),

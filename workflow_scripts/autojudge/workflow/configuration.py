@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from autojudge.decoding.truncation import PREFIX
 from autojudge.engine.settings import check_model_folder, expand_path, own_models
 from autojudge.errors import InputError, refuse_pointer
 from autojudge.judging.classifiers import check_classifier
@@ -40,6 +41,7 @@ def check_config(config: Mapping[str, Any], schema: str | Path) -> None:
     for name in config["datasets"]:
         _check_dataset(config, name)
     _check_judge(config["judge"])
+    _check_sampling(config.get("decoding", {}))
 
 
 def left_in(entries: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,6 +102,11 @@ def _check_rule(name: str, settings: Mapping[str, Any]) -> None:
             f"config key `rules.{name}.rule`: `{name}` is the name of {what} in tables and figures; give the variant "
             f"of `{rule}` another name"
         )
+    if name.startswith(PREFIX):
+        raise InputError(
+            f"config key `rules.{name}`: names that begin with `{PREFIX}` are those of truncated targets in tables and "
+            "figures; give the variant another name"
+        )
     if "labels" in rule_needs(rule) and (modifiers := modifiers_of(settings)):
         raise InputError(
             f"config key `rules.{name}.{next(iter(modifiers))}`: the labels of `{rule}` belong to one response, which "
@@ -137,6 +144,22 @@ def _check_draft(pair: Mapping[str, Any], name: str, config: Mapping[str, Any]) 
                 f"config key `decoding.rules`: `{rule}` needs a draft model ({', '.join(sorted(needs))}), and pair "
                 f"`{name}` drafts by prompt lookup; leave the rule out, or give the pair a draft model"
             )
+
+
+def _check_sampling(decoding: Mapping[str, Any]) -> None:
+    if decoding.get("temperature", 0) > 0:
+        return
+    repeats = decoding.get("repeats", 1)
+    if repeats > 1:
+        raise InputError(
+            f"config key `decoding.repeats`: at temperature 0 all {repeats} repeats of a problem are the same; set "
+            "`decoding.temperature` above 0, or leave the key out"
+        )
+    if decoding.get("truncated"):
+        raise InputError(
+            "config key `decoding.truncated`: at temperature 0 the target takes its most probable token, however it is "
+            "truncated; set `decoding.temperature` above 0, or leave the key out"
+        )
 
 
 def _check_judge(judge: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from autojudge.decoding.thresholds import expand_thresholds
+from autojudge.decoding.truncation import truncates
 from autojudge.engine.settings import Models
 from autojudge.jobs.mining_work import MiningWork
 from autojudge.jobs.store import piece_key
@@ -44,7 +45,7 @@ def sweep_work(
     Parameters
     ----------
     decoding : mapping
-        `max_new_tokens`, `windows`, `branches`, `temperature` and `top_p`.
+        `max_new_tokens`, `windows`, `branches`, `temperature`, `top_p`, `repeats` and `truncated`.
     rules : mapping of rule name to mapping
         The swept rules' entries of the config.
     labels : mapping of problem to mapping of position to bool
@@ -55,6 +56,9 @@ def sweep_work(
     InputError
         Thresholds of a judge are asked for and there is none.
     """
+    digests = {name: _rule_digest(name, settings, judge) for name, settings in rules.items()}
+    cutting = [name for name in rules if decoding["truncated"] and truncates(name, rules[name])]
+    cut = code_digest(LIBRARY / "decoding/truncated_sampling.py")
     return SweepWork(
         code=code_digest(LIBRARY / "decoding/sweep.py", (TASKS.path(task),)),
         max_new_tokens=decoding["max_new_tokens"],
@@ -62,10 +66,12 @@ def sweep_work(
         sampling={key: decoding[key] for key in ("temperature", "top_p")},
         windows=decoding["windows"],
         branches=decoding["branches"],
-        rules={name: _rule_digest(name, settings, judge) for name, settings in rules.items()},
+        rules=digests,
         given=expand_thresholds(rules, judge.record.thresholds if judge else None),
         labels={name: labels for name, settings in rules.items() if "labels" in rule_needs(name, settings)},
         settings=rules,
+        repeats=decoding["repeats"],
+        truncated={name: piece_key({"rule": digests[name], "code": cut}) for name in cutting},
     )
 
 
