@@ -22,7 +22,7 @@ def run(tmp_path, problems, pair_settings, caplog):
     """Runs a sweep in a folder; returns its table and how many pieces it took and computed."""
     write_table(PROBLEMS, [p for p in problems if p["split"] == "test"][:N], tmp_path / "problems.parquet")
 
-    def run(folder, thresholds=None, limit=160, branches=512, shard="1-of-1", rules=None, windows=(8,)):
+    def run(folder, thresholds=None, limit=160, branches=512, shard="1-of-1", rules=None, windows=(8,), **sampling):
         output = tmp_path / folder / "sweep" / f"{shard}.parquet"
         caplog.clear()
         with caplog.at_level("INFO", logger="autojudge"):
@@ -41,8 +41,11 @@ def run(tmp_path, problems, pair_settings, caplog):
                     "branches": branches,
                     "temperature": 0,
                     "top_p": 1,
+                    "repeats": 1,
+                    "truncated": False,
                     "batch": 4,
-                },
+                }
+                | sampling,
                 output=str(output),
             )
         (counts,) = [record.args for record in caplog.records if record.msg.startswith("store: ")]
@@ -52,7 +55,7 @@ def run(tmp_path, problems, pair_settings, caplog):
 
 
 def agree(ours, theirs):
-    keys = ["problem_id", "window", "rule", "threshold"]
+    keys = ["problem_id", "repeat", "window", "rule", "threshold"]
     ours, theirs = (table.sort_values(keys).reset_index(drop=True) for table in (ours, theirs))
     for column in set(theirs) - {"response", "kept_at", "threshold", "threshold_low"}:
         assert ours[column].equals(theirs[column]), column
@@ -185,3 +188,63 @@ def test_a_variant_of_a_rule_is_work_of_its_own_and_a_rule_without_modifiers_sta
     variant["kl_confident"]["strict_first"] = 4
     assert run("variants", rules=lossless | variant)[1] == (2 * N, N)
     assert run("variants", rules=lossless | variant)[1] == (3 * N, 0)
+
+
+WARM = {"temperature": 1.0, "limit": 40}
+
+
+def test_repeats_draw_other_numbers_and_the_first_one_is_the_sweep_without_repeats(run):
+    once, counts = run("repeats", **WARM)
+    assert counts == (0, 3 * N) and set(once["repeat"]) == {0}
+    thrice, counts = run("repeats", repeats=3, **WARM)
+    assert counts == (3 * N, 6 * N)
+    agree(thrice[thrice["repeat"] == 0], once)
+    assert set(thrice["problem_id"]) == set(once["problem_id"])
+    for rule in ("target", "lossless"):
+        texts = thrice[thrice["rule"] == rule].groupby("problem_id")["response"].agg(lambda r: len(set(map(tuple, r))))
+        assert thrice[thrice["rule"] == rule].groupby("repeat").size().to_dict() == {0: N, 1: N, 2: N}
+        assert texts.max() == 3, "a wording of its own each time"
+    fewer, counts = run("repeats", repeats=2, **WARM)
+    assert counts == (6 * N, 0)
+    agree(fewer, thrice[thrice["repeat"] < 2])
+
+
+def test_a_repeat_is_compared_with_lossless_decoding_of_that_repeat(run):
+    table, _ = run("pairs", repeats=3, **WARM)
+    plain = table[table["rule"] == "lossless"].set_index(["problem_id", "repeat"])["response"].map(list)
+    lossy = table[table["rule"] == "kl_divergence"]
+    assert lossy["differs"].any() and not lossy["differs"].all()
+    for row in lossy.to_dict("records"):
+        assert row["differs"] == (list(row["response"]) != plain[row["problem_id"], row["repeat"]])
+
+
+def test_truncated_targets_stand_beside_the_rules_that_truncate(run):
+    given = {"lossless": [0], "kl_divergence": [0.3], "top_k": [2, 4, 1000], "typical": [0.9]}
+    before, counts = run("cut", given, **WARM)
+    assert counts == (0, 5 * N)
+    table, counts = run("cut", given, truncated=True, **WARM)
+    assert counts == (5 * N, 4 * N), "at every threshold of both, at one window"
+    agree(table[~table["rule"].str.startswith("target_")], before)
+    assert set(table["rule"]) - set(before["rule"]) == {"target_top_k", "target_typical"}
+    cut = table[table["rule"] == "target_top_k"]
+    held = cut.groupby(["threshold_low", "threshold"]).size().to_dict()
+    assert held == {(-float("inf"), 2): N, (2, 4): N, (4, 1000): N}
+    assert not cut["exact"].any() and set(cut["window"]) == {0} and (cut["draft_calls"] == 0).all()
+    alone = table[table["rule"] == "target"].set_index("problem_id")["response"].map(list)
+    for threshold, texts in cut.set_index("problem_id")["response"].map(list).groupby(cut["threshold"].to_numpy()):
+        assert (texts == alone.loc[texts.index]).all() == (threshold == 1000), "all tokens of the vocabulary"
+
+
+def test_a_truncated_target_depends_on_its_rule_and_threshold_alone(run):
+    rules = {"lossless": {"thresholds": [0]}, "top_k": {"thresholds": [2, 4]}}
+    run("keys", rules=rules, truncated=True, **WARM)
+    total = 5 * N
+    assert run("keys", rules=rules, truncated=True, **WARM)[1] == (total, 0)
+    assert run("keys", rules=rules, truncated=True, windows=(8, 4), **WARM)[1] == (total, 2 * N), "no window"
+    more = rules | {"top_k": {"thresholds": [2, 3, 4]}}
+    assert run("keys", rules=more, truncated=True, **WARM)[1] == (total, N), "a threshold more"
+    sure = rules | {"top_k": {"thresholds": [2, 4], "confident": 0.9}}
+    assert run("keys", rules=sure, truncated=True, **WARM)[1] == (2 * N, 3 * N), "the curve, and two thresholds"
+    hot = WARM | {"temperature": 1.3}
+    assert run("keys", rules=rules, truncated=True, **hot)[1] == (0, total)
+    assert run("keys", rules=rules, truncated=True, repeats=2, **WARM)[1] == (total, total)

@@ -11,8 +11,10 @@ from autojudge.reporting.statistics import (
     RESAMPLES,
     Comparison,
     Point,
+    accuracy_interval,
     best_points,
     compare_points,
+    list_drops,
     mcnemar_p,
     measure_area,
     paired_drop,
@@ -383,3 +385,151 @@ def test_effects_are_shares_of_responses_and_lengths_by_those_of_lossless(sweep)
     row = summarise(longer)["pareto"].set_index("rule").loc["always"]
     assert (row["length_ratio"], row["differing"], row["cut_off"], row["looping"]) == (1.5, 1.0, 1.0, 0.0)
     assert row["retention"] == 0
+
+
+def repeated(n=150, repeats=4, seed=2):
+    """Return what a method and a reference solve, (n, repeats); a problem's repeats are alike."""
+    rng = np.random.default_rng(seed)
+    chance = rng.beta(2, 1, (n, 1))
+    return rng.random((n, repeats)) < 0.85 * chance, rng.random((n, repeats)) < chance
+
+
+def resampled(values, seed=1):
+    """Return the ends of the interval of a statistic of problems, these being drawn anew by their numbers."""
+    draws = np.random.default_rng(seed).integers(0, 150, (4000, 150))
+    return tuple(np.quantile([values(problems) for problems in draws], [0.025, 0.975]))
+
+
+@pytest.mark.parametrize("repeats", [2, 4, 7])
+def test_with_repeats_all_intervals_resample_problems_with_their_repeats(repeats):
+    correct, reference = repeated(repeats=repeats)
+    found = paired_drop(correct, reference, seed=0) | retention(correct, reference, seed=0)
+    assert found["drop"] == pytest.approx(100 * (reference.mean() - correct.mean()))
+    wanted = resampled(lambda problems: 100 * (reference[problems].mean() - correct[problems].mean()))
+    assert (found["drop_low"], found["drop_high"]) == pytest.approx(wanted, abs=0.6)
+    assert found["retention"] == pytest.approx(correct.mean() / reference.mean())
+    wanted = resampled(lambda problems: correct[problems].mean() / reference[problems].mean())
+    assert (found["retention_low"], found["retention_high"]) == pytest.approx(wanted, abs=0.012)
+    low, high = accuracy_interval(correct, seed=0)
+    assert (low, high) == pytest.approx(resampled(lambda problems: correct[problems].mean()), abs=0.006)
+    alike = wilson_interval(int(correct.sum()), correct.size)
+    assert high - low > 1.1 * (alike[1] - alike[0]), "repeats of a problem are no further problems"
+
+
+@pytest.mark.parametrize("repeats", [2, 3, 5])
+def test_repeats_that_are_all_the_same_tell_no_more_than_one(repeats):
+    correct, reference = (part[:, :1] for part in repeated())
+    once = paired_drop(correct, reference, seed=0) | retention(correct, reference, seed=0)
+    again = [np.repeat(part, repeats, axis=1) for part in (correct, reference)]
+    found = paired_drop(*again, seed=0) | retention(*again, seed=0)
+    assert found["mcnemar_p"] == once["mcnemar_p"]
+    for name in once:
+        assert found[name] == pytest.approx(once[name], abs=0.8 if "drop" in name else 0.015)
+    flat = paired_drop(correct[:, 0], reference[:, 0], seed=0) | retention(correct[:, 0], reference[:, 0], seed=0)
+    assert flat == once and accuracy_interval(correct, seed=0) == wilson_interval(int(correct.sum()), 150)
+
+
+def test_the_sign_test_counts_problems_not_repeats():
+    correct, reference = np.zeros((5, 9), bool), np.zeros((5, 9), bool)
+    reference[:4] = True
+    correct[4, :2] = True
+    assert paired_drop(correct, reference, seed=0)["mcnemar_p"] == mcnemar_p(4, 1)
+
+
+@pytest.mark.parametrize("repeats", [1, 2, 3])
+def test_a_curve_counts_how_many_repeats_each_problem_loses_at_each_threshold(repeats):
+    rng, parts, solved = np.random.default_rng(repeats), [], {}
+    for name in (f"t{i}" for i in range(12)):
+        for repeat in range(repeats):
+            solved[name, repeat] = bool(rng.random() < 0.6)
+            ends = [-INFINITY, *np.sort(rng.choice(np.arange(1, 9) / 10, rng.integers(0, 5), replace=False)), INFINITY]
+            for low, high in zip(ends, ends[1:], strict=False):
+                row = decode("kl", low, high, [bool(rng.random() < 0.5)], [2], problems=[name])
+                parts.append(row.assign(repeat=repeat))
+    reference = pd.Series(solved)
+    reference.index.names = ["problem_id", "repeat"]
+    rows = pd.concat(parts).sample(frac=1, random_state=0)
+    curve = trace_curve(rows, reference, 100, "toy")
+    assert len(curve) > 5 and [column for column in curve if column in list_drops(9)] == [*list_drops(repeats)]
+    for point in curve.to_dict("records"):
+        alone = rows[(rows["threshold_low"] < point["threshold"]) & (point["threshold"] <= rows["threshold"])]
+        correct = alone.set_index(["problem_id", "repeat"])["correct"].loc[reference.index]
+        drops = (reference.astype(int) - correct.astype(int)).groupby("problem_id").sum()
+        for name, size in list_drops(repeats).items():
+            assert point[name] == (drops == size).sum()
+        assert point["accuracy"] == pytest.approx(correct.mean())
+
+
+def test_the_recommended_point_allows_what_the_interval_over_problems_allows():
+    """Of 100 problems of two repeats each, one that loses both has the interval of two that lose one, and more."""
+    curve = curve_of([(0.1, 0.9, 4, 0), (0.2, 0.9, 5, 3), (0.3, 0.9, 6, 0)])
+    curve = curve.assign(lost_2=[0, 0, 3], won_2=0)
+    assert recommend_point(curve, 0.1, 100, 0, seed=0).threshold == 0.1
+    assert recommend_point(curve, 0.1, 100, 4, seed=0).threshold == 0.2
+    assert recommend_point(curve, 0.1, 100, 8, seed=0).threshold == 0.3
+
+
+def test_rules_are_compared_on_the_same_repeats_and_problems_are_drawn_with_all_of_theirs():
+    index = pd.MultiIndex.from_product([list("abcdef"), range(3)], names=["problem_id", "repeat"])
+    rng = np.random.default_rng(4)
+    best, judge = (
+        pd.DataFrame(
+            {"correct": rng.random(18) < 0.6, "target_calls": rng.integers(5, 30, 18), "draft_calls": 10}, index=index
+        )
+        for _ in range(2)
+    )
+    found = compare_points(judge, best.iloc[::-1], 0.1, seed=3)
+    gains = (judge["correct"].astype(float) - best["correct"]).to_numpy().reshape(6, 3)
+    times = [(part["target_calls"] + 1).to_numpy().reshape(6, 3).sum(1) for part in (judge, best)]
+    assert found["accuracy_gain"] == pytest.approx(100 * gains.mean())
+    assert found["speed_ratio"] == pytest.approx(times[1].sum() / times[0].sum())
+    draws = np.random.default_rng(3).integers(6, size=(RESAMPLES, 6))
+    for name, sample in (
+        ("accuracy_gain", 100 * gains[draws].mean((1, 2))),
+        ("speed_ratio", times[1][draws].sum(1) / times[0][draws].sum(1)),
+    ):
+        wanted = np.quantile(sample, [0.025, 0.975])
+        assert [found[f"{name}_low"], found[f"{name}_high"]] == pytest.approx(wanted)
+
+
+def test_a_sweep_with_repeats_has_the_means_of_its_repeats(sweep):
+    worse = sweep.assign(repeat=1, correct=sweep["correct"] & (sweep["problem_id"].str[1] != "3"))
+    found, once = summarise(pd.concat([sweep, worse])), summarise(sweep)
+    row, before = (table["pareto"].set_index("rule").loc["lossless"] for table in (found, once))
+    assert (row["problems"], row["repeats"], before["repeats"]) == (4, 2, 1)
+    assert row["accuracy"] == 7 / 8 and row["accuracy_low"] < 7 / 8 < row["accuracy_high"] == 1
+    assert row["drop"] == row["drop_high"] == 0 and row["speedup"] == pytest.approx(before["speedup"])
+    judge = found["pareto"].query("rule == 'judge' and threshold == 0.9").iloc[0]
+    assert judge["drop"] == pytest.approx(100 * (7 - 2) / 8)
+    assert set(found["curve"]["accuracy"]) >= {7 / 8, 2 / 8}
+
+
+def test_repeats_that_are_missing_are_refused(sweep):
+    lacking = sweep.assign(repeat=1)[sweep["problem_id"] != "t2"]
+    with pytest.raises(InputError, match="pair toy: some problems lack repeats.*run again"):
+        summarise(pd.concat([sweep, lacking]))
+
+
+def test_a_truncated_target_is_a_reference_at_each_given_threshold_and_in_the_summary_at_its_rules(sweep):
+    def cut(split):
+        ends = [-INFINITY, 0.3, 0.7, 0.9]
+        solved = ([True] * 4, [True, True, True, False], [True, False, False, False])
+        return [
+            decode("target_judge", low, high, right, [0] * 4, split, window=0).assign(exact=False)
+            for low, high, right in zip(ends, ends[1:], solved, strict=False)
+        ]
+
+    given = GIVEN | {"judge": [0.3, 0.7, 0.9], "target_judge": [0.3, 0.7, 0.9]}
+    kinds = KINDS | {"target_judge": "reference"}
+    found = summarise(pd.concat([sweep, *cut("validation"), *cut("test")]), given=given, kinds=kinds)
+    rows = found["pareto"][found["pareto"]["rule"] == "target_judge"].set_index("threshold")
+    assert rows["drop"].to_dict() == {0.3: 0, 0.7: 25, 0.9: 75}
+    assert rows["recommended"].to_dict() == {0.3: False, 0.7: True, 0.9: False}
+    summary = found["summary"].set_index("rule")
+    assert summary.loc["judge", "threshold"] == 0.5 and summary.loc["target_judge", "threshold"] == 0.7
+    row = summary.loc["target_judge"]
+    assert (row["kind"], row["window"], row["inexact"]) == ("reference", 0, 4)
+    assert not row["best"] and np.isnan(row["area"])
+    pd.testing.assert_frame_equal(
+        summary.drop("target_judge"), summarise(sweep, given=given)["summary"].set_index("rule"), check_like=True
+    )

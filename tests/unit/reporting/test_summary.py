@@ -136,3 +136,42 @@ def test_latex_has_no_bare_percent_sign_or_underscore_in_its_text(tables):
     bare = [line for line in text.splitlines() if not line.startswith("%") and re.search(r"(?<!\\)[%_]", line)]
     assert not bare
     assert r"\newcommand{\summarynote}{toy\_data" in text
+
+
+@pytest.fixture
+def cut(tables) -> list[pd.DataFrame]:
+    """Return the tables with a truncated target beside the judge, a point of accuracy below it."""
+    judge = tables["pareto"].query("rule == 'judge' and window == 8 and threshold in [0.5, 1.5]")
+    lower = {f"{name}{end}": judge[f"{name}{end}"] - 0.01 for name in ("accuracy",) for end in ("", "_low", "_high")}
+    targets = judge.assign(rule="target_judge", window=0, **lower)
+    summary = targets.drop_duplicates("pair").assign(kind="reference", best=False, area=float("nan"))
+    return [
+        pd.concat([tables["summary"], summary]), tables["windows"], pd.concat([tables["pareto"], targets])
+    ]  # fmt: skip
+
+
+def test_rules_stand_beside_the_targets_truncated_by_them(tables, markdown, cut):
+    text = format_markdown(*cut, "toy (arith)", 4)
+    found = read(text)
+    assert len(found) == 12 and "given threshold that stands for its rule's" in text
+    assert "truncated" not in markdown
+    beside, window = found[5], tables["summary"].query("pair == 'one' and rule == 'judge'")["window"].iloc[0]
+    assert beside["threshold"].tolist() == ["0.5", "1.5"] and set(beside["window"]) == {str(window)}
+    rows = tables["pareto"].query(f"pair == 'one' and rule == 'judge' and window == {window}").set_index("threshold")
+    targets = cut[2].query("pair == 'one' and rule == 'target_judge'").set_index("threshold")
+    for row in beside.to_dict("records"):
+        threshold = float(row["threshold"])
+        assert row["accuracy, %"].startswith(f"{100 * rows.loc[threshold, 'accuracy']:.1f} (")
+        assert row["target truncated, %"].startswith(f"{100 * targets.loc[threshold, 'accuracy']:.1f} (")
+        assert row["its drop, points"].startswith(f"{targets.loc[threshold, 'drop']:z.1f} (")
+    assert found[0]["rule"].tolist()[:4] == ["target alone", "lossless", "draft alone", "target, judge"]
+    assert found[0].loc[3, "threshold"] == "0.5"
+    assert "target truncated" in format_latex(*cut, "toy (arith)", 4)
+
+
+@pytest.mark.parametrize("repeats", [2, 5, 16])
+def test_the_note_tells_repeats(tables, markdown, repeats):
+    again = [tables[name].assign(repeats=repeats) for name in ("summary", "windows", "pareto")]
+    note = format_markdown(*again, "toy", 4).splitlines()[-1]
+    assert f"each decoded {repeats} times" in note and "with all repeats" in note and "Wilson" not in note
+    assert "times by other" not in markdown and "Wilson" in markdown

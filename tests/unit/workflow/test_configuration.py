@@ -104,6 +104,16 @@ def test_the_default_config_is_right(config):
             r"`pairs.testbed.draft`: `model` and `first_layers` exclude one another",
         ),
         ("decoding.rules", ["lossless", "magic"], r"`decoding.rules`: `magic` is not defined under `rules`"),
+        ("decoding.repeats", 2, r"`decoding.repeats`: at temperature 0 all 2 repeats of a problem are the same; set"),
+        ("decoding.repeats", 0, r"`decoding.repeats`: 0 is less than the minimum"),
+        ("decoding", {"repeats": 4, "temperature": 0.0}, r"`decoding.repeats`: at temperature 0 all 4 repeats"),
+        ("decoding.truncated", True, r"`decoding.truncated`: at temperature 0 the target takes its most probable"),
+        ("decoding.truncated", "top_k", r"`decoding.truncated`: 'top_k' is not of type 'boolean'"),
+        (
+            "rules.target_top_k",
+            {"thresholds": [1], "rule": "top_k"},
+            r"`rules.target_top_k`: names that begin with `target_` are those of truncated targets",
+        ),
         ("judge.select.feature_sets", ["all_tokens"], r"`all_tokens` holds draft_at_target, target_at_target"),
         ("judge.select.classifiers", ["svm"], r"`svm` is not defined under `judge.classifiers`"),
         (
@@ -155,6 +165,12 @@ def test_a_figure_has_the_pairs_of_its_runs_or_the_datasets_own(config):
 def test_a_variant_of_another_name_is_right(config, entry):
     config = changed(config, "rules.mine", {"thresholds": [0.5]} | entry)
     check_config(changed(config, "decoding.rules", ["lossless", "mine"]), SCHEMA)
+
+
+@pytest.mark.parametrize("temperature", [0.2, 1, 1.5])
+def test_repeats_and_truncated_targets_are_right_at_a_temperature(config, temperature):
+    sampling = {"temperature": temperature, "repeats": 5, "truncated": True}
+    check_config(changed(config, "decoding", config["decoding"] | sampling), SCHEMA)
 
 
 def test_a_variant_wants_the_judge_or_the_labels_that_its_rule_reads(config):

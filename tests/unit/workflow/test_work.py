@@ -3,11 +3,13 @@
 import pytest
 
 from autojudge.errors import InputError
+from autojudge.jobs.sweep_work import SweptProblem
 from autojudge.rules import RULES
 from autojudge.workflow.fingerprints import code_digest
 from autojudge.workflow.work import sweep_work
 
 DECODING = {"max_new_tokens": 160, "windows": [8], "branches": 128, "temperature": 0, "top_p": 1}
+DECODING |= {"repeats": 1, "truncated": False}
 
 
 def digests(rules, judge=None):
@@ -59,3 +61,29 @@ def test_variants_read_the_labels_that_their_rule_reads():
     }
     work = sweep_work("arith", {}, DECODING, entries, None, {"p": {3: True}})
     assert work.labels == {"oracle": {"p": {3: True}}, "mined": {"p": {3: True}}}
+
+
+def test_the_first_repeat_has_the_keys_of_a_sweep_without_repeats_and_each_other_ones_of_its_own():
+    problem = {"problem_id": "p", "gold": "4", "prompt_tokens": [1, 2], "split": "test"}
+    rules = {"lossless": {"thresholds": [0]}, "top_k": {"thresholds": [2, 4]}}
+    for decoding in ({"temperature": 1}, {"temperature": 0.5, "windows": [4, 8]}, {"truncated": True}):
+        once, thrice = (
+            sweep_work("arith", {"target": {}, "draft": {}}, DECODING | decoding | {"repeats": n}, rules, None, {})
+            for n in (1, 3)
+        )
+        keys = [set(SweptProblem(thrice, problem, repeat).all_keys()) for repeat in range(3)]
+        assert keys[0] == set(SweptProblem(once, problem).all_keys())
+        assert len(set().union(*keys)) == 3 * len(keys[0])
+
+
+def test_rules_truncate_the_target_where_the_config_says_so_and_they_can():
+    rules = {name: {"thresholds": [0.5]} for name in ("lossless", "top_k", "kl_divergence", "typical")}
+    rules["later"] = {"thresholds": [2], "rule": "top_k", "strict_first": 4}
+    rules["sure"] = {"thresholds": [2], "rule": "top_k", "confident": 0.9}
+
+    def truncated(decoding):
+        return sweep_work("arith", {"target": {}, "draft": {}}, DECODING | decoding, rules, None, {}).truncated
+
+    assert truncated({}) == truncated({"temperature": 1}) == {}
+    found = truncated({"temperature": 1, "truncated": True})
+    assert set(found) == {"top_k", "typical", "sure"} and len(set(found.values())) == 3
