@@ -190,7 +190,7 @@ def test_a_variant_of_a_rule_is_work_of_its_own_and_a_rule_without_modifiers_sta
     assert run("variants", rules=lossless | variant)[1] == (3 * N, 0)
 
 
-WARM = {"temperature": 1.0, "limit": 40}
+WARM = {"temperature": 1.0, "limit": 25}
 
 
 def test_repeats_draw_other_numbers_and_the_first_one_is_the_sweep_without_repeats(run):
@@ -236,15 +236,14 @@ def test_truncated_targets_stand_beside_the_rules_that_truncate(run):
 
 
 def test_a_truncated_target_depends_on_its_rule_and_threshold_alone(run):
-    rules = {"lossless": {"thresholds": [0]}, "top_k": {"thresholds": [2, 4]}}
-    run("keys", rules=rules, truncated=True, **WARM)
-    total = 5 * N
-    assert run("keys", rules=rules, truncated=True, **WARM)[1] == (total, 0)
-    assert run("keys", rules=rules, truncated=True, windows=(8, 4), **WARM)[1] == (total, 2 * N), "no window"
+    brief = {"temperature": 1.0, "limit": 6, "truncated": True}
+    rules, total = {"lossless": {"thresholds": [0]}, "top_k": {"thresholds": [2, 4]}}, 5 * N
+    assert run("keys", rules=rules, **brief)[1] == (0, total)
+    assert run("keys", rules=rules, **brief)[1] == (total, 0)
+    assert run("keys", rules=rules, windows=(8, 4), **brief)[1] == (total, 2 * N), "no window"
     more = rules | {"top_k": {"thresholds": [2, 3, 4]}}
-    assert run("keys", rules=more, truncated=True, **WARM)[1] == (total, N), "a threshold more"
+    assert run("keys", rules=more, **brief)[1] == (total, N), "a threshold more"
     sure = rules | {"top_k": {"thresholds": [2, 4], "confident": 0.9}}
-    assert run("keys", rules=sure, truncated=True, **WARM)[1] == (2 * N, 3 * N), "the curve, and two thresholds"
-    hot = WARM | {"temperature": 1.3}
-    assert run("keys", rules=rules, truncated=True, **hot)[1] == (0, total)
-    assert run("keys", rules=rules, truncated=True, repeats=2, **WARM)[1] == (total, total)
+    assert run("keys", rules=sure, **brief)[1] == (2 * N, 3 * N), "the curve, and two thresholds"
+    assert run("keys", rules=rules, **(brief | {"temperature": 1.3}))[1] == (0, total)
+    assert run("keys", rules=rules, repeats=2, **brief)[1] == (total, total)

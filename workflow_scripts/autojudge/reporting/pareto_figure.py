@@ -281,9 +281,10 @@ def _describe_sizes(summary: pd.DataFrame) -> str:
         sizes = f"n = {counts.iloc[0]} test problems"
     else:
         sizes = "Test problems: " + ", ".join(f"n = {n} ({pair})" for pair, n in counts.items())
+    intervals = "Wilson" if summary["repeats"].max() == 1 else "bootstrap"
     return (
         f"{sizes}. Lines: each rule at the windows (w) and thresholds that are best on validation. Bars, grey band: "
-        "95 % Wilson intervals. Best of: the training-free rule that is fastest at its recommended point on validation."
+        f"95 % {intervals} intervals. Best of: the training-free rule that is fastest at its recommended point on validation."
     )
 
 

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -98,12 +99,13 @@ def list_drops(repeats: int) -> dict[str, int]:
     return {f"{what}{name}": sign * count for count, name in names.items() for what, sign in (("lost", 1), ("won", -1))}
 
 
-def drop_interval(counts: Sequence[int], n: int, seed: int, level: float = 0.95) -> tuple[float, float]:
+@lru_cache(maxsize=2**17)  # curves come back for each cost of a draft call, and hold the same counts again and again
+def drop_interval(counts: tuple[int, ...], n: int, seed: int, level: float = 0.95) -> tuple[float, float]:
     """Return the bootstrap interval of a paired drop in percentage points, problems being resampled.
 
     Parameters
     ----------
-    counts : sequence of int
+    counts : tuple of int
         Of n problems, how many lose or win how many repeats, in the order of `list_drops`. Where all are 0 the interval
         is the point 0: the bootstrap knows no more than the sample.
     seed : int
@@ -141,7 +143,7 @@ def paired_drop(correct: ArrayLike, reference: ArrayLike, seed: int) -> dict[str
         raise ValueError(f"a paired drop needs two arrays of one shape, (n,) or (n, m): {ours.shape}, {theirs.shape}")
     drops = (_by_repeat(theirs).astype(int) - _by_repeat(ours)).sum(1)
     n, repeats = len(ours), ours.size // len(ours)
-    low, high = drop_interval([int(np.sum(drops == size)) for size in list_drops(repeats).values()], n, seed)
+    low, high = drop_interval(tuple(int(np.sum(drops == size)) for size in list_drops(repeats).values()), n, seed)
     p = mcnemar_p(int(np.sum(drops > 0)), int(np.sum(drops < 0)))
     return {"drop": float(100 * drops.sum() / ours.size), "drop_low": low, "drop_high": high, "mcnemar_p": p}
 
@@ -351,13 +353,18 @@ def recommend_point(curve: pd.DataFrame, cost: float, problems: int, tolerance: 
     Point
         At the lowest threshold, where none is within the tolerance.
     """
-    repeats = sum(str(column).startswith("lost") for column in curve)
-    counts = list(curve[[*list_drops(repeats)]].astype(int).itertuples(index=False, name=None))
-    upper = {lost_or_won: drop_interval(lost_or_won, problems, seed)[1] for lost_or_won in set(counts)}
-    within = np.array([upper[lost_or_won] <= tolerance for lost_or_won in counts])
-    allowed = curve[within] if within.any() else curve[curve["threshold"] == curve["threshold"].min()]
-    speed = project_speedup(allowed["target_calls"], allowed["draft_calls"], 1.0, cost)
-    best = allowed.assign(speed=-speed).sort_values(["speed", "window", "threshold"], kind="stable").iloc[0]
+    speed = project_speedup(curve["target_calls"], curve["draft_calls"], 1.0, cost)
+    fastest = curve.assign(speed=-speed).sort_values(["speed", "window", "threshold"], kind="stable")
+    sizes = list_drops(sum(str(column).startswith("lost") for column in curve))
+    counts = fastest[[*sizes]].to_numpy(dtype=int)
+    # An interval ends above its drop, so that of a larger drop need not be drawn.
+    within = 100 * (counts @ list(sizes.values())) <= tolerance * problems * max(sizes.values())
+    for place in np.flatnonzero(within).tolist():
+        if drop_interval(tuple(counts[place].tolist()), problems, seed)[1] <= tolerance:
+            break
+    else:
+        place = int(np.argmax(fastest["threshold"] == fastest["threshold"].min()))
+    best = fastest.iloc[place]
     return Point(int(best["window"]), float(best["threshold"]))
 
 
