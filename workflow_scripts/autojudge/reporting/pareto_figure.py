@@ -284,7 +284,8 @@ def _describe_sizes(summary: pd.DataFrame) -> str:
     intervals = "Wilson" if summary["repeats"].max() == 1 else "bootstrap"
     return (
         f"{sizes}. Lines: each rule at the windows (w) and thresholds that are best on validation. Bars, grey band: "
-        f"95 % {intervals} intervals. Best of: the training-free rule that is fastest at its recommended point on validation."
+        f"95 % {intervals} intervals. Best of: the training-free rule that is fastest at its recommended point on "
+        "validation."
     )
 
 
