@@ -1,16 +1,16 @@
 """Train the embedded pair from nothing: a word-and-digit tokenizer and two Llama models."""
 
 import copy
-import math
 import random
 import re
-import time
 from collections.abc import Iterator, Mapping
 from itertools import islice
+from statistics import fmean
 from typing import Any
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -158,7 +158,10 @@ def train_model(
     learning_rate: float,
     seed: int,
 ) -> None:
-    """Train in place with AdamW: short warm-up, then a cosine decay to nothing; loss on the solution only.
+    """Train in place: short warm-up, then a linear decay to nothing; loss on the solution only.
+
+    Layers' matrices are trained with Muon (Jordan et al., https://kellerjordan.github.io/posts/muon/), which takes a
+    fraction of AdamW's steps here; embeddings and norms with AdamW.
 
     Parameters
     ----------
@@ -167,28 +170,37 @@ def train_model(
     batch : int
         Problems a step.
     learning_rate : float
-        Its peak.
+        Muon's peak; AdamW has a fifth of it.
     """
-    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    warmup = max(1, min(100, steps // 10))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda s: min((s + 1) / warmup, 0.5 + 0.5 * math.cos(math.pi * max(0, s - warmup) / max(1, steps - warmup))),
-    )
+    optimizers = _build_optimizers(model, learning_rate)
+    warmup = max(1, min(50, steps // 10))
+    schedules = [LambdaLR(o, lambda s: min((s + 1) / warmup, 1) * (1 - s / steps)) for o in optimizers]
     model.train()
-    start, seen = time.time(), 0
-    progress = tqdm(islice(_batches(tokenizer, writer, seed, batch), steps), total=steps, unit="step", mininterval=5)
-    for step, (tokens, labels) in enumerate(progress):
-        with torch.autocast("cpu", torch.bfloat16):  # padding comes last: causal attention needs no mask for it
-            wanted = labels[:, 1:] != IGNORED
-            logits = model.lm_head(model.model(input_ids=tokens, use_cache=False).last_hidden_state[:, :-1][wanted])
-        loss = torch.nn.functional.cross_entropy(logits.float(), labels[:, 1:][wanted])
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        seen += tokens.numel()
-        if step % 50 == 0:
-            progress.set_postfix(loss=f"{loss.item():.4f}", tokens_per_s=f"{seen / (time.time() - start):.0f}")
+    batches = islice(_batches(tokenizer, writer, seed, batch), steps)
+    losses: list[float] = []
+    with tqdm(batches, total=steps, unit="step", mininterval=5) as progress:
+        for tokens, labels in progress:
+            with torch.autocast("cpu", torch.bfloat16):  # padding comes last: causal attention needs no mask for it
+                wanted = labels[:, 1:] != IGNORED
+                states = model.model(input_ids=tokens, use_cache=False).last_hidden_state
+                logits = model.lm_head(states[:, :-1][wanted])
+            loss = torch.nn.functional.cross_entropy(logits.float(), labels[:, 1:][wanted])
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for optimizer, schedule in zip(optimizers, schedules, strict=True):
+                optimizer.step()
+                optimizer.zero_grad()
+                schedule.step()
+            losses.append(loss.item())
+            progress.set_postfix(loss=f"{fmean(losses[-50:]):.4f}", refresh=False)
     model.eval()
+
+
+def _build_optimizers(model: LlamaForCausalLM, learning_rate: float) -> list[torch.optim.Optimizer]:
+    matrices = [p for p in model.model.layers.parameters() if p.ndim == 2]
+    layered = {id(p) for p in matrices}
+    others = [p for p in model.parameters() if id(p) not in layered]
+    return [
+        torch.optim.Muon(matrices, lr=learning_rate, weight_decay=0.01),
+        torch.optim.AdamW(others, lr=learning_rate / 5, betas=(0.9, 0.98), weight_decay=0.01),
+    ]
