@@ -26,7 +26,7 @@ def evaluate_testbed(pair: dict[str, Any], n_problems: int, seed: int, threads: 
     jobs = [Job(encode_chat(prompt.messages(problem.question), models.tokenizer), {}) for problem in problems]
     report = {}
     for name, model in {"draft": models.draft, "target": models.target}.items():
-        decoder = Decoder(replace(models, target=model), judge=None, window=1, max_new_tokens=160, batch=100)
+        decoder = Decoder(replace(models, target=model), judge=None, window=1, max_new_tokens=192, batch=100)
         answers = {i: task.extract_answer(models.decode(decoded.tokens)) for i, (decoded,) in decoder.decode(jobs)}
         correct = sum(answers[i] == str(problem.answer) for i, problem in enumerate(problems))
         low, high = wilson_interval(correct, n_problems)

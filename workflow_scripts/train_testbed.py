@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from autojudge.testbed.training import build_model, build_tokenizer, train_model
+from autojudge.testbed.training import build_tokenizer, train_from_nothing
 
 
 def train_testbed(models: Mapping[str, Mapping[str, Any]], threads: int, folders: Mapping[str, str]) -> None:
@@ -13,9 +13,7 @@ def train_testbed(models: Mapping[str, Mapping[str, Any]], threads: int, folders
     torch.set_num_threads(threads)
     tokenizer = build_tokenizer()
     for name, settings in models.items():
-        training = dict(settings)
-        model = build_model(tokenizer, training.pop("sizes"), training["seed"])
-        train_model(model, tokenizer, **training)
+        model = train_from_nothing(tokenizer, **settings)
         model.save_pretrained(folders[name])
         tokenizer.save_pretrained(folders[name])
 

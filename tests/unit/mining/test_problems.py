@@ -1,6 +1,5 @@
 """Problems: splits are disjoint and by hash, prompts fit, and the generator is right."""
 
-import random
 from itertools import islice
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from autojudge.errors import InputError
 from autojudge.mining.problems import choose_split, prepare_problems, problem_hash
 from autojudge.tasks import TASKS, Example, load_task
-from autojudge.testbed.problems import EXPERIMENT_POOL, generate_problems, load_scenarios, problem_pool, write_solution
+from autojudge.testbed.problems import EXPERIMENT_POOL, generate_problems, problem_pool
 
 
 def test_splits_are_disjoint_and_as_large_as_asked(problems, config):
@@ -33,38 +32,6 @@ def test_no_problem_of_the_experiment_was_trained_on(problems):
     trained = {p.question for p in islice(generate_problems(seed=1, experiment=False), 2000)}
     assert trained.isdisjoint(p["question"] for p in problems)
     assert {problem_pool(question) for question in trained} == set(range(10)) - {EXPERIMENT_POOL}
-
-
-def test_generated_problems_are_what_the_test_bed_promises():
-    problems = list(islice(generate_problems(seed=3, experiment=True), 2000))
-    assert len(load_scenarios()["scenarios"]) >= 20
-    assert {p.scenario for p in problems} == set(load_scenarios()["scenarios"])
-    assert {len(p.steps) for p in problems} == {2, 3, 4, 5}
-    assert {step.operation for p in problems for step in p.steps} == {"add", "take", "times", "split"}
-    apply = {"add": int.__add__, "take": int.__sub__, "times": int.__mul__, "split": int.__floordiv__}
-    for problem in problems:
-        for step in problem.steps:
-            assert apply[step.operation](step.a, step.b) == step.c
-            assert step.operation != "split" or step.a % step.b == 0
-            assert 1 <= step.c <= 999
-        assert problem.steps[-1].c == problem.answer
-
-
-def test_a_solution_is_worded_freely_and_ends_with_the_answer(arith):
-    problem = next(generate_problems(seed=4, experiment=True))
-    texts = {write_solution(problem, random.Random(i)) for i in range(50)}
-    assert len(texts) > 40
-    assert all(text.endswith(f"The final answer is {problem.answer}") for text in texts)
-    assert {arith.extract_answer(text) for text in texts} == {str(problem.answer)}
-
-
-def test_the_tokenizer_keeps_text_and_gives_digits_their_own_tokens(pair):
-    problem = next(generate_problems(seed=5, experiment=True))
-    text = f"{problem.question} {write_solution(problem, random.Random(0))}"
-    ids = pair.tokenizer.encode(text)
-    assert pair.tokenizer.decode(ids) == text
-    assert pair.tokenizer.unk_token_id not in ids
-    assert len(pair.tokenizer.encode("347")) == 3
 
 
 def test_a_prompt_beyond_the_context_is_refused(pair, arith):

@@ -1,4 +1,4 @@
-"""The longer of the generated problems, of four steps or more: another distribution for the embedded pair's judge."""
+"""The longer of the generated problems, of seven steps or more: another distribution for the embedded pair's judge."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,12 +9,12 @@ from autojudge.testbed.problems import generate_problems, is_test_problem
 
 __all__ = ["extract_answer", "same_answer"]
 VERSION = 1
-LEAST_STEPS = 4
+LEAST_STEPS = 7
 
 
 def load_examples(_source: Any, _counts: Mapping[str, int], seed: int) -> Iterator[Example]:
     """Yield distinct problems without end; about every second one is a test problem."""
     for problem in generate_problems(seed, experiment=True):
-        if len(problem.steps) >= LEAST_STEPS:
+        if len(problem.events) >= LEAST_STEPS:
             origin = "test" if is_test_problem(problem.question) else "train"
             yield Example(problem.question, str(problem.answer), origin)

@@ -1,8 +1,8 @@
-"""Seeded grade-school word problems with worked solutions in freely varied wording."""
+"""Seeded word problems: a count that events change one after another, and the answer."""
 
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,51 +10,63 @@ from typing import Any
 
 import yaml
 
-LARGEST = 999
+LARGEST = 99
+STEPS = range(3, 9)
 POOLS = 10  # problems fall into ten pools by a hash of their text
 EXPERIMENT_POOL = 0  # mining, validation and test problems; the models are trained on the other nine
 
+# What an event with a number does to the count. Division leaves no rest in a problem, but may where a solution errs.
+OPERATIONS: dict[str, Callable[[int, int], int]] = {
+    "add": lambda count, n: count + n,
+    "take": lambda count, n: max(0, count - n),
+    "times": lambda count, n: count * n,
+    "split": lambda count, n: count // n,
+    "restart": lambda _, n: n,
+}
+MOVE = "move"  # an event of which the problem says not whether it adds or takes; it takes
+KINDS = ["add"] * 8 + ["take"] * 6 + [MOVE] * 2 + ["times"] * 2 + ["split"] * 2 + ["restart"] * 3
+
 
 @dataclass(frozen=True)
-class Step:
-    """One equation ``a operation b = c`` of a solution."""
+class Event:
+    """A change of the count: its kind, of `KINDS`, and its number."""
 
-    operation: str
-    a: int
-    b: int
-    c: int
+    kind: str
+    number: int
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A word problem: its text, its equations and its final answer."""
+    """A word problem: who counts what, its text, what happens to the count, and the final answer."""
 
-    scenario: str
     name: str
+    unit: str
     question: str
-    steps: tuple[Step, ...]
+    start: int
+    events: tuple[Event, ...]
     answer: int
 
 
 @cache
-def load_scenarios() -> dict[str, Any]:
-    """Read the templates and the wording of solutions."""
-    scenarios: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
-    return scenarios
+def load_texts() -> dict[str, Any]:
+    """Read the sentences of problems and the wordings of solutions."""
+    texts: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+    return texts
 
 
 def problem_pool(question: str) -> int:
     """Return the pool, 0 to 9, that a problem belongs to, by a hash of its text."""
-    return _hash(question) % POOLS
+    return stable_hash(question) % POOLS
 
 
 def is_test_problem(question: str) -> bool:
     """Tell whether a problem of the experiment belongs to its test half, by a hash of its text."""
-    return _hash(question) // POOLS % 2 == 1
+    return stable_hash(question) // POOLS % 2 == 1
 
 
-def _hash(question: str) -> int:
-    return int(hashlib.sha256(question.encode()).hexdigest(), 16)
+def stable_hash(text: str) -> int:
+    """Return a number that depends on the text alone."""
+    return int(hashlib.sha256(text.encode()).hexdigest(), 16)
 
 
 def generate_problems(seed: int, experiment: bool) -> Iterator[Problem]:
@@ -78,66 +90,39 @@ def generate_problems(seed: int, experiment: bool) -> Iterator[Problem]:
 
 
 def _draw_problem(rng: random.Random) -> Problem:
-    data = load_scenarios()
-    scenario = rng.choice(sorted(data["scenarios"]))
-    phrases = data["scenarios"][scenario]
+    texts = load_texts()
     pronoun = rng.choice(["he", "she"])
-    name = rng.choice(data["people"][pronoun])
-    sentences, steps, n_steps = [], [], rng.randint(2, 5)
+    name, unit = rng.choice(texts["people"][pronoun]), rng.choice(texts["units"])
 
-    def say(kind: str, **numbers: int) -> None:
-        sentences.append(rng.choice(phrases[kind]).format(name=name, He=pronoun.capitalize(), **numbers))
+    def say(kind: str, n: int = 0) -> str:
+        sentence: str = rng.choice(texts["events"][kind])
+        return sentence.format(name=name, He=pronoun.capitalize(), unit=unit, n=n)
 
-    if rng.random() < 0.35:
-        k, n = rng.randint(2, 9), rng.randint(3, 60)
-        count = k * n
-        say("start_packs", k=k, n=n)
-        steps.append(Step("times", k, n, count))
-    else:
-        count = rng.randint(5, 99) if rng.random() < 0.7 else rng.randint(100, 400)
-        say("start", n=count)
-    while len(steps) < n_steps:
-        drawn = _draw_operation(rng, count, n_steps - len(steps))
-        if drawn is None:
-            continue
-        kind, numbers, new_steps = drawn
-        say(kind, **numbers)
-        steps += new_steps
-        count = steps[-1].c
-    sentences.append(rng.choice(phrases["question"]).format(name=name))
-    return Problem(scenario, name, " ".join(sentences), tuple(steps), count)
+    start = count = rng.randint(5, 60)
+    events: list[Event] = []
+    n_steps = rng.choice(STEPS)
+    while len(events) < n_steps:
+        event = _draw_event(rng, count)
+        if event is not None:
+            events.append(event)
+            count = apply_event(event.kind, count, event.number)
+    sentences = [say("start", start), *(say(e.kind, e.number) for e in events), say("question")]
+    return Problem(name, unit, " ".join(sentences), start, tuple(events), count)
 
 
-def _draw_operation(rng: random.Random, count: int, room: int) -> tuple[str, dict[str, int], list[Step]] | None:
-    """Draw what happens to a count; None where the drawn kind does not fit."""
-    kind = rng.choice(["add", "add", "take", "take", "times", "split", "add_packs", "take_packs"])
-    if kind.endswith("_packs"):
-        k, n = rng.randint(2, 9), rng.randint(2, 40)
-        operation = kind.removesuffix("_packs")
-        result = count + k * n if operation == "add" else count - k * n
-        steps = [Step("times", k, n, k * n), Step(operation, count, k * n, result)]
-        return (kind, {"k": k, "n": n}, steps) if room >= 2 and 1 <= result <= LARGEST else None
+def _draw_event(rng: random.Random, count: int) -> Event | None:
+    """Draw what happens to a count; None where the drawn event does not fit."""
+    kind = rng.choice(KINDS)
     if kind in ("times", "split"):
-        times = [k for k in range(2, 10) if count * k <= LARGEST]
-        factors = times if kind == "times" else [k for k in range(2, 10) if count % k == 0 and count > k]
-        if not factors:
-            return None
-        k = rng.choice(factors)
-        return kind, {"k": k}, [Step(kind, count, k, count * k if kind == "times" else count // k)]
-    n = rng.randint(2, 99) if rng.random() < 0.7 else rng.randint(100, 400)
-    result = count + n if kind == "add" else count - n
-    return (kind, {"n": n}, [Step(kind, count, n, result)]) if 1 <= result <= LARGEST else None
+        n = rng.choice([2, 3])
+    elif rng.random() < 0.5:
+        n = rng.randint(2, 9)
+    else:
+        n = rng.randint(10, 60)
+    fits = count + n <= LARGEST if kind == MOVE else kind != "split" or count % n == 0
+    return Event(kind, n) if fits and 1 <= apply_event(kind, count, n) <= LARGEST else None
 
 
-def write_solution(problem: Problem, rng: random.Random) -> str:
-    """Word a worked solution; opening, connectives, order and form of each equation are drawn freely."""
-    data = load_scenarios()
-    wording, unit = data["solution"], data["scenarios"][problem.scenario]["unit"]
-    sentences = [rng.choice(wording["openings"]).format(name=problem.name, unit=unit)]
-    for step in problem.steps:
-        equation = rng.choice(wording[step.operation]).format(a=step.a, b=step.b, c=step.c)
-        tail = rng.choice(["", f" {unit}"]) if equation.endswith(str(step.c)) else ""
-        sentences.append(f"{rng.choice(wording['connectives'])} {equation}{tail}.")
-    sentences.append(rng.choice(wording["endings"]).format(name=problem.name))
-    sentences.append(f"The final answer is {problem.answer}")
-    return " ".join(filter(None, sentences))
+def apply_event(kind: str, count: int, number: int) -> int:
+    """Return the count after an event."""
+    return OPERATIONS["take" if kind == MOVE else kind](count, number)
