@@ -332,8 +332,8 @@ class Point:
     threshold: float
 
 
-def recommend_point(curve: pd.DataFrame, cost: float, problems: int, tolerance: float, seed: int) -> Point:
-    """Return the fastest window and threshold whose drop stays within a tolerance by the upper end of its interval.
+def recommend_point(curve: pd.DataFrame, cost: float, problems: int, tolerance: float) -> Point:
+    """Return the fastest window and threshold that lose at most so many points.
 
     Parameters
     ----------
@@ -345,8 +345,6 @@ def recommend_point(curve: pd.DataFrame, cost: float, problems: int, tolerance: 
         Their number.
     tolerance : float
         Percentage points.
-    seed : int
-        Of the bootstrap.
 
     Returns
     -------
@@ -356,15 +354,10 @@ def recommend_point(curve: pd.DataFrame, cost: float, problems: int, tolerance: 
     speed = project_speedup(curve["target_calls"], curve["draft_calls"], 1.0, cost)
     fastest = curve.assign(speed=-speed).sort_values(["speed", "window", "threshold"], kind="stable")
     sizes = list_drops(sum(str(column).startswith("lost") for column in curve))
-    counts = fastest[[*sizes]].to_numpy(dtype=int)
-    # An interval ends above its drop, so that of a larger drop need not be drawn.
-    within = 100 * (counts @ list(sizes.values())) <= tolerance * problems * max(sizes.values())
-    for place in np.flatnonzero(within).tolist():
-        if drop_interval(tuple(counts[place].tolist()), problems, seed)[1] <= tolerance:
-            break
-    else:
-        place = int(np.argmax(fastest["threshold"] == fastest["threshold"].min()))
-    best = fastest.iloc[place]
+    lost = 100 * (fastest[[*sizes]].to_numpy(dtype=int) @ list(sizes.values()))
+    within = fastest[lost <= tolerance * problems * max(sizes.values())]
+    allowed = within if len(within) else fastest[fastest["threshold"] == fastest["threshold"].min()]
+    best = allowed.iloc[0]
     return Point(int(best["window"]), float(best["threshold"]))
 
 
@@ -457,13 +450,13 @@ class Comparison:
         That of a truncated target is the given threshold that stands for its rule's, of which the curves are.
         """
         if self.kinds[rule] != "reference":
-            return recommend_point(curve, cost, problems, self.tolerance, self.seed)
+            return recommend_point(curve, cost, problems, self.tolerance)
         if truncated_by(rule):
-            threshold = recommend_point(curve, cost, problems, self.tolerance, self.seed).threshold
+            threshold = recommend_point(curve, cost, problems, self.tolerance).threshold
             given = sorted(self.thresholds[rule])
             return Point(0, given[min(bisect_left(given, threshold), len(given) - 1)])
         top = max(self.thresholds.get(rule, [0.0]))
-        return recommend_point(curve.assign(threshold=top), cost, problems, np.inf, self.seed)
+        return recommend_point(curve.assign(threshold=top), cost, problems, np.inf)
 
 
 def summarise_sweep(sweep: pd.DataFrame, pair: str, comparison: Comparison) -> dict[str, pd.DataFrame]:
