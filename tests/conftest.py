@@ -72,9 +72,10 @@ def arith():
 
 @pytest.fixture(scope="session")
 def problems(pair, arith, config) -> list[dict]:
-    """The problems of the default config."""
+    """The problems of the default config, the shortest first: tests that take a few take those."""
     dataset = config["datasets"]["arith"] | {"source": None}
-    return prepare_problems(arith, dataset, pair.tokenizer, context=512, seed=config["seed"])
+    rows = prepare_problems(arith, dataset, pair.tokenizer, context=512, seed=config["seed"])
+    return sorted(rows, key=lambda row: len(row["prompt_tokens"]))
 
 
 @pytest.fixture(scope="session")

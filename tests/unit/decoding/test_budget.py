@@ -18,7 +18,7 @@ LATER = load_rule("later", {"rule": "regret_budget", "strict_first": 15})
 
 @pytest.fixture(scope="module")
 def prompts(problems):
-    return [list(p["prompt_tokens"]) for p in problems if p["split"] == "test"][30:33]
+    return [list(p["prompt_tokens"]) for p in problems if p["split"] == "test"][12:15]
 
 
 @pytest.fixture(scope="module")

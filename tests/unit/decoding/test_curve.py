@@ -47,7 +47,7 @@ def sweep(tmp_path):
 
 @pytest.fixture(scope="module")
 def prompts(problems):
-    return [list(p["prompt_tokens"]) for p in problems if p["split"] == "test"][:8]
+    return [list(p["prompt_tokens"]) for p in problems if p["split"] == "test"][:5]
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def test_the_number_of_rows_changes_nothing(decode):
 def test_a_rule_with_too_many_branches_is_decoded_at_the_given_thresholds_and_says_so(
     pair, judge, problems, arith, sweep
 ):
-    rows = [p for p in problems if p["split"] == "test"][:10]
+    rows = [p for p in problems if p["split"] == "test"][:6]
     given = {"kl_divergence": [0.05, 0.3, 2.0], "judge": [0.5], "lossless": [0.0]}
 
     def swept(branches):
@@ -216,7 +216,7 @@ def test_every_rules_batch_result_equals_its_single_row_result(decode, name, sam
 
 
 def test_the_oracle_writes_the_mined_response(pair, problems, arith, sweep):
-    rows = [p for p in problems if p["split"] == "test"][:12]
+    rows = [p for p in problems if p["split"] == "test"][:8]
     mined = {m.response["problem_id"]: m for m in Miner(pair, arith, LIMIT, 12).mine(rows)}
     labels = {name: {label["position"]: label["important"] for label in m.labels} for name, m in mined.items()}
     decoder = Decoder(pair, None, WINDOW, LIMIT, 16)

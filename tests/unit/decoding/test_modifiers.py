@@ -21,7 +21,7 @@ VARIANTS = {
 
 @pytest.fixture(scope="module")
 def prompts(problems):
-    return [list(p["prompt_tokens"]) for p in problems if p["split"] == "test"][20:26]
+    return [list(p["prompt_tokens"]) for p in problems if p["split"] == "test"][8:12]
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ LIMIT = 160
 
 @pytest.fixture(scope="module")
 def prompts(problems):
-    return [list(p["prompt_tokens"]) for p in problems if p["split"] == "test"][:12]
+    return [list(p["prompt_tokens"]) for p in problems if p["split"] == "test"][:8]
 
 
 def decode(pair, prompts, rules, batch=8):

@@ -25,7 +25,7 @@ def test_a_response_ends_at_the_first_of_end_token_stop_string_and_limit():
 
 @pytest.fixture(scope="module")
 def rows(problems):
-    return [p for p in problems if p["split"] == "test"][:12]
+    return [p for p in problems if p["split"] == "test"][:8]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from autojudge.tasks import load_task
 from reference import mine_plainly, mined_result
 
 LIMIT = 160
-N_PROBLEMS = 20
+N_PROBLEMS = 12
 
 
 @pytest.fixture(scope="module")
