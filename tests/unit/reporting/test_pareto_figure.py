@@ -35,7 +35,8 @@ def two(tables: Tables) -> dict[str, pd.DataFrame]:
 
 
 def draw(tables: Tables) -> Figure:
-    return draw_pareto(tables["curve"], tables["summary"], tables["windows"], "toy")
+    (page,) = draw_pareto(tables["curve"], tables["summary"], tables["windows"], "toy")
+    return page
 
 
 def large(figure: Figure) -> list[Axes]:
@@ -198,7 +199,7 @@ def test_each_pair_has_a_block_of_its_name_and_its_own_windows(two):
 
 @pytest.mark.parametrize("form", ["page", "column"])
 def test_labels_neither_overlap_nor_leave_the_axes_nor_cover_a_marker(two, form):
-    figure = draw(two) if form == "page" else draw_column(two["curve"], two["summary"], "toy")
+    (figure,) = [draw(two)] if form == "page" else draw_column(two["curve"], two["summary"], "toy")
     figure.canvas.draw()
     assert len(large(figure)) == 2
     for axes in large(figure):
@@ -215,7 +216,7 @@ def test_labels_neither_overlap_nor_leave_the_axes_nor_cover_a_marker(two, form)
 
 @pytest.mark.parametrize("form", ["page", "column"])
 def test_all_text_is_inside_the_figure_and_no_smaller_than_a_paper_may_have(two, form):
-    figure = draw(two) if form == "page" else draw_column(two["curve"], two["summary"], "toy")
+    (figure,) = [draw(two)] if form == "page" else draw_column(two["curve"], two["summary"], "toy")
     figure.canvas.draw()
     assert figure.get_figwidth() == (7.0 if form == "page" else 3.4)
     titles = [axes.title for axes in figure.axes]
