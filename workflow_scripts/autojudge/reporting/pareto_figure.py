@@ -94,8 +94,8 @@ RING_SIZE = 8  # points
 LEGEND_WIDTH = 0.97  # of the figure's, at most
 LABELS_PER_CURVE = 4
 DEPTH = 15.0  # points of accuracy below the lowest recommended one that a large panel shows
-LEAST_SMALL_COLUMNS, SMALL_COLUMNS = 4, 7
-LARGE_HEIGHT, COLUMN_HEIGHT, WINDOW_HEIGHT, SMALL_HEIGHT = 2.25, 2.6, 0.8, 0.66  # inches, of panels
+LEAST_SMALL_COLUMNS, SMALL_COLUMNS = 6, 7
+LARGE_HEIGHT, COLUMN_HEIGHT, WINDOW_HEIGHT, SMALL_HEIGHT = 2.25, 2.6, 0.8, 0.68  # inches, of panels
 HEADING_HEIGHT, FRAME_HEIGHT = 0.2, 0.9  # inches: of a pair's name, and of title and note
 
 
