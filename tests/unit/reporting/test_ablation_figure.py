@@ -27,19 +27,21 @@ WIDE = {name: 0.3 + 0.8 * number for number, name in enumerate(SETS)}
 KINDS = ("logistic_regression", "mlp", "random_forest")
 
 
-def ablation(gaps, kinds=KINDS, noise=0.1, problems=50, each=6, seed=0, strengths=7):
+def ablation(gaps, kinds=KINDS, noise=0.1, problems=50, each=6, seed=0, strengths=7, missed=0.0):
     """Return grid, scores and reliability of judges whose scores lie `gaps` (by feature set) apart for both classes.
 
-    Judges read the same mismatches: `noise` is how much each has of its own, beside what all have in common.
+    Judges read the same mismatches: `noise` is how much each has of its own, beside what all have in common. The share
+    `missed` of the important ones looks unimportant to all.
     """
     rng, n = np.random.default_rng(seed), problems * each
     important = rng.random(n) < 0.3
     rows = pd.DataFrame({"problem_id": np.repeat([f"p{i}" for i in range(problems)], each), "important": important})
     common, grid, scores = rng.normal(size=n), [], []
+    seen = important & (rng.random(n) >= missed)
     for name, gap in gaps.items():
         for kind in kinds if name == PAPER else kinds[:1]:
             for value in 10.0 ** np.arange(strengths) if kind == KINDS[0] else [1.0]:
-                own = gap * important / 1.4 + common + noise * rng.normal(size=n)
+                own = gap * seen / 1.4 + common + noise * rng.normal(size=n)
                 score = (1 / (1 + np.exp(-own))).astype(np.float32)
                 point = {"feature_set": name, "classifier": kind, "hyperparameter": "C", "value": value}
                 auc = roc_auc_score(important, score)
@@ -131,9 +133,11 @@ def test_axes_are_zoomed_to_the_corner_where_curves_lie_together_there(gaps, lea
     assert ("not all start at 0" in " ".join(figure.get_supxlabel().split())) == (most > 0)
 
 
-@pytest.mark.parametrize("gaps", [LIKE, WIDE, WEAK, {"scalars": 3.0}, {PAPER: 2.2, "scalars": 3.4}])
-def test_every_curve_is_seen_where_it_refuses_nine_in_ten(gaps):
-    for name, (axes, *_) in ((n, found) for n, found in panels(draw(gaps)).items() if found):
+@pytest.mark.parametrize(
+    ("gaps", "missed"), [(LIKE, 0.0), (WIDE, 0.0), (WEAK, 0.0), ({"scalars": 3.0}, 0.1), ({PAPER: 9.0}, 0.18)]
+)
+def test_every_curve_is_seen_where_it_refuses_nine_in_ten(gaps, missed):
+    for name, (axes, *_) in ((n, found) for n, found in panels(draw(gaps, missed=missed)).items() if found):
         if name.startswith("by"):
             low, high = axes.get_xlim()
             for curve in curves(axes):
