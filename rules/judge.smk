@@ -161,6 +161,7 @@ rule plot_ablation:
         feature_sets=config["judge"]["feature_sets"],
         exclude_cut_off=config["judge"]["exclude_cut_off"],
         title="{dataset}, {pair}",
+        seed=config["seed"],
     script:
         "../workflow_scripts/plot_ablation.py"
 

@@ -1,4 +1,4 @@
-"""Rule plot_ablation: ROC curves of judges by what they read and by how they decide; the chosen one's reliability."""
+"""Rule plot_ablation: how judges differ by what they read and by how they decide; the chosen one's reliability."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,7 +8,8 @@ from autojudge.judging.artifact import Judge, load_judge
 from autojudge.judging.choice import judge_scores
 from autojudge.judging.comparison import report_split
 from autojudge.judging.mismatches import Mismatches
-from autojudge.reporting import ablation_figure
+from autojudge.reporting.ablation_figure import draw_ablation
+from autojudge.reporting.style import save_figure
 from autojudge.tables.files import read_table
 from autojudge.tables.judging import GRID, SCORES
 
@@ -19,6 +20,7 @@ def plot_ablation(
     judge: Judge,
     feature_sets: Mapping[str, list[str]],
     title: str,
+    seed: int,
     outputs: Mapping[str, str],
 ) -> None:
     """Draw the figure."""
@@ -27,7 +29,8 @@ def plot_ablation(
     part = mismatches.of_split(split)
     plain = replace(judge, tensors={name: t for name, t in judge.tensors.items() if name != "calibration"})
     reliability = judge_scores(plain, part), judge_scores(judge, part), part.important
-    ablation_figure.plot_ablation(grid, scores, feature_sets, judge.record.point, reliability, split, title, outputs)
+    figure = draw_ablation(grid, scores, feature_sets, judge.record.point, reliability, split, title, seed)
+    save_figure(figure, outputs["pdf"], outputs["png"])
 
 
 if __name__ == "__main__":
@@ -41,5 +44,6 @@ if __name__ == "__main__":
             judge=load_judge(Path(inputs.judge[0]).parent),
             feature_sets=params.feature_sets,
             title=params.title,
+            seed=params.seed,
             outputs=dict(snakemake.output.items()),
         )

@@ -4,14 +4,15 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from autojudge.reporting import transfer_figure
+from autojudge.reporting.style import save_figure
+from autojudge.reporting.transfer_figure import draw_transfer
 
 
 def plot_transfer(table: str, pair: str, outputs: Mapping[str, str]) -> None:
     """Draw the figure of a table `transfer`."""
     rows = pd.read_csv(table)
     title = f"{pair}: transfer of judges, {rows['split'].iloc[0]} split"
-    transfer_figure.plot_transfer(rows, title, outputs)
+    save_figure(draw_transfer(rows, title), outputs["pdf"], outputs["png"])
 
 
 if __name__ == "__main__":

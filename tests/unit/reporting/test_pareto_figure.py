@@ -1,5 +1,6 @@
 """The Pareto figure, by the numbers of its artists."""
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -34,8 +35,15 @@ def two(tables: Tables) -> dict[str, pd.DataFrame]:
     return {name: pd.concat([tables[name], other[name]], ignore_index=True) for name in tables}
 
 
+@pytest.fixture(scope="module")
+def light() -> dict[str, pd.DataFrame]:
+    """Return the tables of a pair with three training-free rules and one window, which are quick to draw."""
+    return toy_tables(windows=(8,), problems=10)
+
+
 def draw(tables: Tables) -> Figure:
-    return draw_pareto(tables["curve"], tables["summary"], tables["windows"], "toy")
+    (page,) = draw_pareto(tables["curve"], tables["summary"], tables["windows"], "toy")
+    return page
 
 
 def large(figure: Figure) -> list[Axes]:
@@ -198,7 +206,7 @@ def test_each_pair_has_a_block_of_its_name_and_its_own_windows(two):
 
 @pytest.mark.parametrize("form", ["page", "column"])
 def test_labels_neither_overlap_nor_leave_the_axes_nor_cover_a_marker(two, form):
-    figure = draw(two) if form == "page" else draw_column(two["curve"], two["summary"], "toy")
+    (figure,) = [draw(two)] if form == "page" else draw_column(two["curve"], two["summary"], "toy")
     figure.canvas.draw()
     assert len(large(figure)) == 2
     for axes in large(figure):
@@ -215,7 +223,7 @@ def test_labels_neither_overlap_nor_leave_the_axes_nor_cover_a_marker(two, form)
 
 @pytest.mark.parametrize("form", ["page", "column"])
 def test_all_text_is_inside_the_figure_and_no_smaller_than_a_paper_may_have(two, form):
-    figure = draw(two) if form == "page" else draw_column(two["curve"], two["summary"], "toy")
+    (figure,) = [draw(two)] if form == "page" else draw_column(two["curve"], two["summary"], "toy")
     figure.canvas.draw()
     assert figure.get_figwidth() == (7.0 if form == "page" else 3.4)
     titles = [axes.title for axes in figure.axes]
@@ -230,16 +238,125 @@ def test_all_text_is_inside_the_figure_and_no_smaller_than_a_paper_may_have(two,
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
-def test_many_rules_of_two_pairs_fit_a_page(tables):
-    names = [f"rule_{n}" for n in range(16)]
+def several(tables: Tables, pairs: int, rules: int) -> dict[str, pd.DataFrame]:
+    """Return the tables of so many pairs alike, each with so many training-free rules."""
+    names = [f"rule_{number}" for number in range(rules - 3)]
 
     def repeat(table: pd.DataFrame) -> pd.DataFrame:
-        more = [table[table["rule"] == "fly"].assign(rule=name) for name in names]
-        return pd.concat([pd.concat([table, *more]).assign(pair=pair) for pair in ("a", "b")], ignore_index=True)
+        more = pd.concat([table, *(table[table["rule"] == "fly"].assign(rule=name) for name in names)])
+        return pd.concat([more.assign(pair=f"pair_{number}") for number in range(pairs)], ignore_index=True)
 
-    figure = draw({name: repeat(table) for name, table in tables.items()})
+    return {name: repeat(table) for name, table in tables.items()}
+
+
+def pages_of(tables: Tables) -> list[Figure]:
+    return draw_pareto(tables["curve"], tables["summary"], tables["windows"], "toy")
+
+
+def pairs_of(figure: Figure) -> list[str]:
+    """Return the pairs whose large panel is on a page."""
+    return [axes.get_title() for axes in large(figure)]
+
+
+def test_many_rules_of_two_pairs_fit_a_page(tables):
+    figure = draw(several(tables, 2, 19))
     assert len([axes for axes in figure.axes if axes.get_title().startswith("rule")]) == 32
     assert figure.get_figheight() <= 9.7, "the height of text on A4 with narrow margins"
+
+
+@pytest.mark.parametrize(("pairs", "rules"), [(2, 24), (4, 4)])
+def test_more_than_a_page_has_the_large_panels_of_all_pairs_first_then_the_small_ones(light, pairs, rules):
+    pages = pages_of(several(light, pairs, rules))
+    assert len(pages) > 1
+    assert all(page.get_figheight() <= 9.7 and page.get_figwidth() == 7 for page in pages)
+    assert [pair for page in pages for pair in pairs_of(page)] == [f"pair_{number}" for number in range(pairs)]
+    headings = [part.get_suptitle() for page in pages for part in page.subfigs if part.get_suptitle()]
+    assert headings == [f"pair_{number}" for number in range(pairs)], "of small panels, away from the large one"
+    titles = [axes.get_title() for page in pages for axes in page.axes]
+    assert titles.count("typical") == titles.count("KL divergence") == pairs
+    assert len(titles) == pairs * (2 + rules)
+    for number, page in enumerate(pages, 1):
+        assert f"({number} of {len(pages)})" in page.legends[0].get_title().get_text()
+
+
+def test_three_pairs_of_few_rules_have_one_page_each_pair_with_its_small_panels(light):
+    figure = draw(several(light, 3, 3))
+    assert pairs_of(figure) == ["pair_0", "pair_1", "pair_2"]
+    assert figure.get_figheight() <= 9.7
+    assert [len(part.axes) for part in figure.subfigs] == [2, 3] * 3
+    assert not any(part.get_suptitle() for part in figure.subfigs)
+
+
+@pytest.fixture(scope="module")
+def pages(light) -> list[Figure]:
+    """Return the pages of four pairs of one best training-free rule, and a fifth, of fewer problems, of another."""
+    free = {"kl_divergence": 0.1, "fly": 0.5, "typical": 2.0}
+    other = toy_tables("another", windows=(8,), problems=8, seed=1, free=free)
+    alike = several(light, 4, 3)
+    return pages_of({name: pd.concat([alike[name], other[name]], ignore_index=True) for name in alike})
+
+
+def test_a_page_names_only_the_problems_and_rules_that_it_shows(pages):
+    of_another = next(page for page in pages if "another" in pairs_of(page))
+    last = pages[-1]
+    assert pairs_of(pages[0])[:3] == ["pair_0", "pair_1", "pair_2"] and not pairs_of(last)
+    for page, wanted in ((pages[0], 1), (of_another, 2)):
+        names = [text.get_text() for text in page.legends[0].get_texts()]
+        assert len([name for name in names if "best of" in name]) == wanted
+    assert [text.get_text() for text in last.legends[0].get_texts()] == ["recommended on validation"]
+    assert "n = 10 test problems" in pages[0].get_supxlabel() and "n = 8 (another)" in of_another.get_supxlabel()
+    assert "Lowest rows" not in pages[0].get_supxlabel() and "orange" in last.get_supxlabel()
+
+
+def test_a_rule_looks_the_same_on_every_page(pages):
+    looks: dict[str, tuple[str, str]] = {}
+    for page in pages:
+        for handle in page.legends[0].legend_handles:
+            look = (handle.get_color(), handle.get_marker())
+            assert looks.setdefault(handle.get_label(), look) == look
+    assert len(set(looks.values())) == len(looks) == 6
+
+
+@pytest.mark.parametrize(("pairs", "pages"), [(3, [3]), (4, [3, 1])])
+def test_a_column_goes_over_pages(light, pairs, pages):
+    many = several(light, pairs, 3)
+    figures = draw_column(many["curve"], many["summary"], "toy")
+    assert [len(pairs_of(figure)) for figure in figures] == pages
+    assert all(figure.get_figheight() <= 9.7 and figure.get_figwidth() == 3.4 for figure in figures)
+
+
+@pytest.mark.parametrize("windows", [(4, 16), (2, 4, 8, 16, 32), (2, 4, 6, 8, 12, 16, 24)])
+def test_panels_by_window_are_neither_flat_nor_narrow_and_their_texts_stay_inside(windows):
+    figure = draw(toy_tables(windows=windows, problems=6))
+    figure.canvas.draw()
+    panels = by_window(figure)
+    assert sorted(panels) == list(windows)
+    for axes in panels.values():
+        width, height = axes.get_window_extent().size / figure.dpi
+        assert height >= 0.45 and width >= 0.6 and width / height < 4
+    named = [axes.xaxis.label.get_window_extent() for axes in panels.values() if axes.get_xlabel()]
+    assert named and all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 for box in named)
+    assert not any(a.overlaps(b) for i, a in enumerate(named) for b in named[:i])
+
+
+@pytest.mark.parametrize("rules", [3, 8])
+def test_small_panels_have_much_the_same_shape_however_many(light, rules):
+    figure = draw(several(light, 1, rules))
+    figure.canvas.draw()
+    for axes in small(figure).values():
+        width, height = axes.get_window_extent().size
+        assert 1.5 < width / height < 4.5
+    places = [tuple(axes.get_window_extent().bounds[1::2]) for axes in small(figure).values()]
+    assert len({round(bottom) for bottom, _ in places}) == -(-rules // 7)
+
+
+@pytest.mark.parametrize("rule", ["ratio", "a_rule_of_a_rather_long_name"])
+def test_the_legend_of_a_column_is_inside_with_its_markers(two, rule):
+    curve, summary = (two[name].replace({"rule": {"fly": rule}}) for name in ("curve", "summary"))
+    (figure,) = draw_column(curve, summary, "toy")
+    figure.canvas.draw()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
 
 
 def test_without_other_rules_there_are_large_and_window_panels_alone(tables):
@@ -265,3 +382,13 @@ def test_pdf_embeds_truetype_fonts_and_is_the_same_every_time(tables, tmp_path):
     assert pdf == (tmp_path / "two.pdf").read_bytes()
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
     assert int.from_bytes((tmp_path / "one.png").read_bytes()[16:20]) == 7 * 200
+
+
+def test_pages_are_those_of_the_pdf_and_one_below_the_other_in_the_png(light, tmp_path):
+    many = several(light, 4, 3)
+    pages = draw_column(many["curve"], many["summary"], "toy")
+    save_figure(pages, tmp_path / "figure.pdf", tmp_path / "figure.png", dpi=50)
+    assert len(re.findall(rb"/Type /Page\b", (tmp_path / "figure.pdf").read_bytes())) == len(pages) == 2
+    height = sum(int(page.get_figheight() * 50) for page in pages)
+    png = (tmp_path / "figure.png").read_bytes()
+    assert int.from_bytes(png[16:20]) == 170 and int.from_bytes(png[20:24]) == height

@@ -17,6 +17,8 @@ from conftest import ROOT
         ("measure_speed", set()),
         ("plot_pareto", {"names", "style", "label_placement", "statistics", "pareto_figure"}),
         ("plot_speed", {"names", "style", "speed_figure"}),
+        ("plot_ablation", {"judge_style", "style", "ablation_figure"}),
+        ("plot_transfer", {"judge_style", "style", "transfer_figure"}),
         ("write_summary", {"names", "statistics", "summary"}),
     ],
 )

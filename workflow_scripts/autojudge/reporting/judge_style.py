@@ -1,9 +1,8 @@
-"""What the figures of judges share: a column's width, small type, colours."""
+"""What the figures of judges share: small type, colours."""
 
-from autojudge.reporting.style import RC
+from autojudge.reporting.style import RC, TICK_SIZE
 
-COLUMN = 3.5  # inches
-SMALL = RC | {"font.size": 7, "axes.titlesize": 7.5, "legend.fontsize": 5.8, "axes.labelsize": 7}
+SMALL = RC | {"font.size": 7, "axes.titlesize": 7.5, "legend.fontsize": TICK_SIZE, "axes.labelsize": 7}
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 

@@ -39,8 +39,10 @@ def place_labels(
     for label in labels:
         # Text over a faint error bar is readable, so a crowded panel may have it; over a line it never may.
         for obstacles in (np.concatenate([lines, bars]), lines):
-            if (box := _place_label(axes, label, obstacles, taken)) is not None:
+            if (place := _place_label(axes, label, obstacles, taken)) is not None:
+                box, leader = place
                 taken.append(box)
+                lines = np.concatenate([lines, leader])
                 break
 
 
@@ -49,20 +51,35 @@ def _place_label(
     label: Label,
     obstacles: NDArray[np.float64],  # (n, 2) pixels
     taken: Sequence[NDArray[np.float64]],  # (2, 2) each: [[left, bottom], [right, top]] in pixels
-) -> NDArray[np.float64] | None:
-    """Write a label in the first place with room and return its box like those of `taken`; None where there is none."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Write a label in the first place with room.
+
+    Returns
+    -------
+    box, leader : arrays of shape (2, 2) and (n, 2), or None where there is no room
+        Its box like those of `taken`, and points along its leader line, in pixels.
+    """
     half, frame = _measure(axes, label) / 2, axes.get_window_extent().get_points()
-    for anchor, distance, direction in product(label.anchors, label.distances, label.directions):
+    for distance, anchor, direction in product(label.distances, label.anchors, label.directions):
         pixel, towards = axes.transData.transform(anchor), np.array(direction)
         centre = pixel + towards * half + distance * towards / np.linalg.norm(towards)
         box = np.stack([centre - half, centre + half])
         inside = np.all(box[0] >= frame[0]) and np.all(box[1] <= frame[1])
-        covers = np.any(np.all((obstacles > box[0] - MARGIN) & (obstacles < box[1] + MARGIN), axis=1))
-        if inside and not covers and not any(np.all((box[0] < b[1]) & (b[0] < box[1])) for b in taken):
+        leader = trace_line(np.stack([pixel, centre])) if distance > NEAR else np.empty((0, 2))
+        meets = any(np.all((box[0] < b[1] + MARGIN) & (b[0] < box[1] + MARGIN)) or _reaches(leader, b) for b in taken)
+        if inside and not meets and not _reaches(obstacles, box):
             right, up = (centre - pixel) * 72 / axes.figure.dpi
-            _write(axes, label, anchor, (right, up), leader=distance > NEAR)
-            return box
+            _write(axes, label, anchor, (right, up), leader=len(leader) > 0)
+            return box, leader
     return None
+
+
+def _reaches(
+    points: NDArray[np.float64],  # (n, 2) pixels
+    box: NDArray[np.float64],  # (2, 2) pixels
+) -> bool:
+    """Tell whether any of the points is in a box or its margin."""
+    return bool(np.any(np.all((points > box[0] - MARGIN) & (points < box[1] + MARGIN), axis=1)))
 
 
 def _text_style(label: Label) -> dict[str, Any]:

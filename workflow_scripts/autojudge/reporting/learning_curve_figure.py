@@ -4,11 +4,9 @@ from collections.abc import Mapping
 
 import matplotlib
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from autojudge.reporting.judge_style import COLOURS, COLUMN, SMALL, short_name
-from autojudge.reporting.style import save_figure
+from autojudge.reporting.judge_style import COLOURS, SMALL, short_name
+from autojudge.reporting.style import COLUMN_WIDTH, begin_figure, save_figure
 
 LEAST_SPAN = 0.2  # of a learning curve's axis: noise is not to look like a trend
 
@@ -16,8 +14,7 @@ LEAST_SPAN = 0.2  # of a learning curve's axis: noise is not to look like a tren
 def plot_learning_curve(table: pd.DataFrame, title: str, outputs: Mapping[str, str]) -> None:
     """Draw acceptance at 90 % and AUC on validation against training problems, a dot per draw, a line per judge."""
     with matplotlib.rc_context(SMALL):
-        figure = Figure(figsize=(COLUMN, 2.9), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = begin_figure(COLUMN_WIDTH, 2.9)
         panels = figure.subplots(1, 2)
         for axes, metric, label in zip(
             panels, ("accepted_at_90", "auc"), ("accepted at 90 % recall", "AUC"), strict=True

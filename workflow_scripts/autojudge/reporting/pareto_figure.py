@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from autojudge.reporting.style import (
     NOTE_COLOUR,
     ORACLE_COLOUR,
     OTHER_COLOUR,
+    PAGE_HEIGHT,
     PAGE_WIDTH,
     RC,
     SPARE,
@@ -58,6 +59,29 @@ class Panel(NamedTuple):
     lines: dict[str, pd.DataFrame]
 
 
+class Block(NamedTuple):
+    """A part of a page in its full width: a pair's large panel and those by window, or its small panels."""
+
+    pair: str
+    height: float  # inches
+    rules: tuple[str, ...] = ()  # that have a small panel
+    heading: bool = False  # whether small panels name their pair, as they are away from its large one
+
+
+class Tables(NamedTuple):
+    """The tables that are drawn; without `windows` there are no panels by window."""
+
+    curve: pd.DataFrame
+    summary: pd.DataFrame
+    windows: pd.DataFrame | None
+
+    def of_pair(self, pair: str) -> "Tables":
+        """Return the rows of a pair."""
+        windows = None if self.windows is None else self.windows[self.windows["pair"] == pair]
+        curve, summary = (table[table["pair"] == pair] for table in (self.curve, self.summary))
+        return Tables(curve, summary, windows)
+
+
 STYLES = {  # by kind; training-free rules take the next spare one
     "reference": Style("lossless", LOSSLESS_COLOUR, "D", curve=False),
     "judge": Style("judge", JUDGE_COLOUR, "o"),
@@ -67,14 +91,16 @@ KNOBS = {"top_k": "K={:.0f}"}
 PAPER = RC | {"font.size": 7, "axes.titlesize": 8, "axes.labelsize": LABEL_SIZE, "legend.fontsize": LABEL_SIZE}
 RECOMMENDED = "recommended on validation"
 RING_SIZE = 8  # points
+LEGEND_WIDTH = 0.97  # of the figure's, at most
 LABELS_PER_CURVE = 4
 DEPTH = 15.0  # points of accuracy below the lowest recommended one that a large panel shows
-WINDOW_COLUMNS, SMALL_COLUMNS = 2, 7  # at most
-LARGE_HEIGHT, SMALL_HEIGHT, FRAME_HEIGHT = 2.3, 0.66, 0.9  # inches: of panels, and of title and note
+LEAST_SMALL_COLUMNS, SMALL_COLUMNS = 6, 7
+LARGE_HEIGHT, COLUMN_HEIGHT, WINDOW_HEIGHT, SMALL_HEIGHT = 2.25, 2.6, 0.8, 0.68  # inches, of panels
+HEADING_HEIGHT, FRAME_HEIGHT = 0.2, 0.9  # inches: of a pair's name, and of title and note
 
 
-def draw_pareto(curve: pd.DataFrame, summary: pd.DataFrame, windows: pd.DataFrame, title: str) -> Figure:
-    """Draw accuracy against speed on the test split, for a page's width, a block of panels for each pair.
+def draw_pareto(curve: pd.DataFrame, summary: pd.DataFrame, windows: pd.DataFrame, title: str) -> list[Figure]:
+    """Draw accuracy against speed on the test split, for a page's width, blocks of panels for each pair.
 
     In front the judge, the best training-free rule, the oracle and lossless decoding, each at its own best window, with
     intervals, windows and thresholds; beside them the same rules at each window against accepted tokens per cycle, the
@@ -89,40 +115,72 @@ def draw_pareto(curve: pd.DataFrame, summary: pd.DataFrame, windows: pd.DataFram
 
     Returns
     -------
-    Figure
-        7 inches wide.
+    list of Figure
+        Pages, 7 inches wide and as high as a page at most. Where one is not enough, the first ones have what is
+        compared between pairs, the last ones the small panels.
     """
-    with matplotlib.rc_context(PAPER):
-        pairs, styles = list(dict.fromkeys(summary["pair"])), _choose_styles(summary)
-        small = _list_small(summary)
-        height = LARGE_HEIGHT + SMALL_HEIGHT * -(-len(small) // SMALL_COLUMNS)
-        figure = begin_figure(PAGE_WIDTH, len(pairs) * height + FRAME_HEIGHT)
-        blocks, panels = figure.add_gridspec(len(pairs), 1), []
-        for number, pair in enumerate(pairs):
-            of_pair, found, tried = (table[table["pair"] == pair] for table in (curve, summary, windows))
-            heights = [LARGE_HEIGHT, height - LARGE_HEIGHT] if small else [1]
-            block = blocks[number].subgridspec(len(heights), 1, height_ratios=heights)
-            top = block[0].subgridspec(1, 2, width_ratios=[1.1, 1])
-            envelopes = {rule: trace_envelope(of_pair, rule, "test") for rule in found["rule"]}
-            panels.append(_draw_large_panel(figure.add_subplot(top[0]), pair, found, envelopes, styles))
-            _draw_windows(figure, top[1], panels[-1], of_pair[of_pair["split"] == "test"], tried, styles)
-            if small:
-                _draw_small_panels(figure, block[1], small, found, envelopes)
-        _finish(figure, panels, styles, title, _describe_figure(summary, [panel.axes for panel in panels], bool(small)))
-        return figure
+    tables = Tables(curve, summary, windows)
+    return _draw_pages(tables, _fill_pages(_list_blocks(summary, windows)), title, PAGE_WIDTH)
 
 
-def draw_column(curve: pd.DataFrame, summary: pd.DataFrame, title: str) -> Figure:
+def draw_column(curve: pd.DataFrame, summary: pd.DataFrame, title: str) -> list[Figure]:
     """Draw the large panels of `draw_pareto` alone, one below the other, for a column's width (3.4 inches)."""
+    blocks = [Block(pair, COLUMN_HEIGHT) for pair in summary["pair"].unique()]
+    return _draw_pages(Tables(curve, summary, None), _fill_pages(blocks), title, COLUMN_WIDTH)
+
+
+def _list_blocks(summary: pd.DataFrame, windows: pd.DataFrame) -> list[Block]:
+    """Return each pair's large panel and its small ones; all large ones first where they do not fit one page."""
+    rows = {pair: -(-len(sizes) // _count_columns(sizes)) for pair, sizes in _list_windows(windows).items()}
+    large = [Block(p, LARGE_HEIGHT + WINDOW_HEIGHT * max(0, rows[p] - 2)) for p in summary["pair"].unique()]
+    names = _list_small(summary)
+    height = SMALL_HEIGHT * -(-len(names) // SMALL_COLUMNS)
+    small = [Block(block.pair, height, tuple(names)) for block in large if names]
+    one = [block for both in zip(large, small, strict=False) for block in both] or large
+    if len(_fill_pages(one)) == 1:
+        return one
+    return [*large, *(block._replace(height=height + HEADING_HEIGHT, heading=True) for block in small)]
+
+
+def _fill_pages(blocks: Sequence[Block]) -> list[list[Block]]:
+    """Return the blocks in order, by page."""
+    pages: list[list[Block]] = [[]]
+    for block in blocks:
+        if pages[-1] and sum(b.height for b in (*pages[-1], block)) + FRAME_HEIGHT > PAGE_HEIGHT:
+            pages.append([])
+        pages[-1].append(block)
+    return pages
+
+
+def _draw_pages(tables: Tables, pages: Sequence[Sequence[Block]], title: str, width: float) -> list[Figure]:
+    """Return a figure for each page; a rule looks the same on all."""
     with matplotlib.rc_context(PAPER):
-        pairs, styles, panels = list(dict.fromkeys(summary["pair"])), _choose_styles(summary), []
-        figure = begin_figure(COLUMN_WIDTH, 2.6 * len(pairs) + FRAME_HEIGHT)
-        for axes, pair in zip(figure.subplots(len(pairs), squeeze=False)[:, 0], pairs, strict=True):
-            of_pair, found = curve[curve["pair"] == pair], summary[summary["pair"] == pair]
-            envelopes = {rule: trace_envelope(of_pair, rule, "test") for rule in front_rules(found).values()}
-            panels.append(_draw_large_panel(axes, pair, found, envelopes, styles))
-        _finish(figure, panels, styles, title, _describe_sizes(summary))
-        return figure
+        styles = _choose_styles(tables.summary)
+        numbers = [f" ({n} of {len(pages)})" if len(pages) > 1 else "" for n in range(1, len(pages) + 1)]
+        return [
+            _draw_page(tables, blocks, styles, title + number, width)
+            for blocks, number in zip(pages, numbers, strict=True)
+        ]
+
+
+def _draw_page(
+    tables: Tables, blocks: Sequence[Block], styles: Mapping[str, Style], title: str, width: float
+) -> Figure:
+    """Draw blocks one below the other."""
+    heights = [block.height for block in blocks]
+    figure = begin_figure(width, sum(heights) + FRAME_HEIGHT)
+    parts = figure.subfigures(len(blocks), 1, height_ratios=heights, squeeze=False)[:, 0]
+    panels: list[Panel] = []
+    for part, block in zip(parts, blocks, strict=True):
+        of_pair = tables.of_pair(block.pair)
+        if block.rules:
+            _draw_small_panels(part, of_pair, block)
+        else:
+            panels.append(_draw_large(part, of_pair, styles))
+    found = tables.summary[tables.summary["pair"].isin([block.pair for block in blocks])]
+    note = _describe_page(found, panels, any(block.rules for block in blocks), tables.windows is not None)
+    _finish(figure, panels, styles, title, note)
+    return figure
 
 
 def _choose_styles(summary: pd.DataFrame) -> dict[str, Style]:
@@ -140,20 +198,32 @@ def _choose_styles(summary: pd.DataFrame) -> dict[str, Style]:
     return styles
 
 
-def _draw_large_panel(
-    axes: Axes, pair: str, summary: pd.DataFrame, envelopes: Mapping[str, pd.DataFrame], styles: Mapping[str, Style]
-) -> Panel:
+def _draw_large(part: SubFigure, tables: Tables, styles: Mapping[str, Style]) -> Panel:
+    """Draw a pair's large panel, and beside it those by window."""
+    test = tables.curve[tables.curve["split"] == "test"]
+    if tables.windows is None:
+        return _draw_large_panel(part.subplots(), tables, styles)
+    grid = part.add_gridspec(1, 2, width_ratios=[1.1, 1])
+    panel = _draw_large_panel(part.add_subplot(grid[0]), tables, styles)
+    _draw_windows(part, grid[1], panel, test, tables.windows, styles)
+    return panel
+
+
+def _draw_large_panel(axes: Axes, tables: Tables, styles: Mapping[str, Style]) -> Panel:
     """Draw a pair's target, the envelopes of the rules in front, and their recommended points with rings."""
-    front = front_rules(summary).values()
+    summary = tables.summary
+    front = list(front_rules(summary).values())
     points = _in_percent(summary[summary["rule"].isin([*front, TARGET])])
-    lines = {rule: _in_percent(envelopes[rule]).sort_values("speedup") for rule in front if styles[rule].curve}
+    curves = [rule for rule in front if styles[rule].curve]
+    lines = {r: _in_percent(trace_envelope(tables.curve, r, "test")).sort_values("speedup") for r in curves}
     panel = Panel(axes, points, lines)
     _draw_target(axes, points)
     alone = points[points["rule"] == TARGET]
     axes.plot(alone["speedup"], alone["accuracy"], color=TARGET_COLOUR, marker="|", ms=8, mew=1.5, ls="")
     _draw_rules(axes, points, lines, "speedup", styles)
     cost = f"(a draft call at {summary['cost_ratio'].iloc[0]:.2g} of a target call, measured)"
-    axes.set(title=pair, ylabel="accuracy, %", xlabel=f"projected speed-up over the target alone\n{cost}")
+    axes.set(ylabel="accuracy, %", xlabel=f"projected speed-up over the target alone\n{cost}")
+    axes.set_title(summary["pair"].iloc[0], fontweight="bold")
     _zoom(panel)
     return panel
 
@@ -205,16 +275,27 @@ def _set_speeds(axes: Axes, speeds: pd.Series) -> None:
     axes.set_xlim(low - margin, high + margin)
 
 
+def _list_windows(windows: pd.DataFrame) -> dict[str, list[int]]:
+    """Return the windows of each pair."""
+    rows = windows[(windows["cost"] == MEASURED_COST) & (windows["window"] > 0)]
+    return {str(pair): sorted(found["window"].unique()) for pair, found in rows.groupby("pair")}
+
+
+def _count_columns(sizes: Sequence[int]) -> int:
+    """Return how many panels by window stand side by side."""
+    return min(len(sizes), 2 if len(sizes) <= 4 else 3)
+
+
 def _draw_windows(
-    figure: Figure, place: Any, large: Panel, curve: pd.DataFrame, windows: pd.DataFrame, styles: Mapping[str, Style]
+    part: SubFigure, place: Any, large: Panel, curve: pd.DataFrame, windows: pd.DataFrame, styles: Mapping[str, Style]
 ) -> None:
     """Draw the rules in front at each window against accepted tokens per cycle, on the large panel's accuracies."""
     windows = windows[(windows["cost"] == MEASURED_COST) & windows["rule"].isin(large.points["rule"])]
     sizes = sorted(windows.loc[windows["window"] > 0, "window"].unique())
-    columns, lowest = min(WINDOW_COLUMNS, len(sizes)), large.axes.get_ylim()[0]
+    columns, lowest = _count_columns(sizes), large.axes.get_ylim()[0]
     grid = place.subgridspec(-(-len(sizes) // columns), columns)
     for number, window in enumerate(sizes):
-        axes = figure.add_subplot(grid[divmod(number, columns)], sharey=large.axes)
+        axes = part.add_subplot(grid[divmod(number, columns)], sharey=large.axes)
         points, found = (_in_percent(table[table["window"] == window]) for table in (windows, curve))
         lines = {rule: found[found["rule"] == rule].sort_values("accepted_per_cycle") for rule in large.lines}
         _draw_target(axes, large.points)
@@ -222,10 +303,10 @@ def _draw_windows(
         shown = pd.concat([points, *(line[line["accuracy"] >= lowest] for line in lines.values())])
         _set_speeds(axes, shown["accepted_per_cycle"])
         axes.set_title(f"window {window}", fontsize=LABEL_SIZE, pad=3)
-        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_locator(MaxNLocator(4 if columns < 3 else 3))
         axes.tick_params(labelsize=TICK_SIZE, labelleft=number % columns == 0)
-        if number + columns >= len(sizes):
-            axes.set_xlabel("accepted tokens per cycle")
+        if number + columns >= len(sizes) and (columns < 3 or number % columns == 1):
+            axes.set_xlabel("accepted tokens per cycle", fontsize=TICK_SIZE)
 
 
 def _list_small(summary: pd.DataFrame) -> list[str]:
@@ -237,15 +318,16 @@ def _list_small(summary: pd.DataFrame) -> list[str]:
     )
 
 
-def _draw_small_panels(
-    figure: Figure, place: Any, rules: Sequence[str], summary: pd.DataFrame, envelopes: Mapping[str, pd.DataFrame]
-) -> None:
+def _draw_small_panels(part: SubFigure, tables: Tables, block: Block) -> None:
     """Draw each rule's whole envelope over the judge's, speed-ups and accuracies being the same in all panels."""
-    columns, first, judge = min(SMALL_COLUMNS, len(rules)), None, front_rules(summary).get("judge")
-    rules = [rule for rule in rules if rule in envelopes]
-    grid = place.subgridspec(-(-len(rules) // columns), columns)
+    summary, rows, first = tables.summary, -(-len(block.rules) // SMALL_COLUMNS), None
+    columns = max(LEAST_SMALL_COLUMNS, -(-len(block.rules) // rows))
+    rules = [rule for rule in block.rules if rule in set(summary["rule"])]
+    judge = front_rules(summary).get("judge")
+    envelopes = {rule: trace_envelope(tables.curve, rule, "test") for rule in (judge, *rules) if rule}
+    grid = part.add_gridspec(rows, columns)
     for number, rule in enumerate(rules):
-        axes = figure.add_subplot(grid[divmod(number, columns)], sharex=first, sharey=first)
+        axes = part.add_subplot(grid[divmod(number, columns)], sharex=first, sharey=first)
         first = first or axes
         _draw_small_panel(
             axes,
@@ -253,6 +335,8 @@ def _draw_small_panels(
             {name: envelopes[name] for name in (judge, rule) if name},
         )
         axes.tick_params(labelleft=number % columns == 0, labelbottom=number + columns >= len(rules))
+    if block.heading:
+        part.suptitle(block.pair, fontsize=PAPER["axes.titlesize"], fontweight="bold")
 
 
 def _draw_small_panel(axes: Axes, points: pd.DataFrame, envelopes: Mapping[str, pd.DataFrame]) -> None:
@@ -275,30 +359,32 @@ def _draw_small_panel(axes: Axes, points: pd.DataFrame, envelopes: Mapping[str, 
 
 
 def _describe_sizes(summary: pd.DataFrame) -> str:
-    """Return what the reader needs to judge the numbers of a large panel."""
+    """Return of how many problems the numbers are."""
     counts = summary.groupby("pair", sort=False)["problems"].first()
     if counts.nunique() == 1:
-        sizes = f"n = {counts.iloc[0]} test problems"
-    else:
-        sizes = "Test problems: " + ", ".join(f"n = {n} ({pair})" for pair, n in counts.items())
-    intervals = "Wilson" if summary["repeats"].max() == 1 else "bootstrap"
-    return (
-        f"{sizes}. Lines: each rule at the windows (w) and thresholds that are best on validation. Bars, grey band: "
-        f"95 % {intervals} intervals. Best of: the training-free rule that is fastest at its recommended point on "
-        "validation."
-    )
+        return f"n = {counts.iloc[0]} test problems."
+    return "Test problems: " + ", ".join(f"n = {n} ({pair})" for pair, n in counts.items()) + "."
 
 
-def _describe_figure(summary: pd.DataFrame, panels: Sequence[Axes], small: bool) -> str:
-    """Return the note under the whole figure."""
+def _describe_page(summary: pd.DataFrame, panels: Sequence[Panel], small: bool, by_window: bool) -> str:
+    """Return the note under a page."""
     parts = [_describe_sizes(summary)]
-    if any(axes.get_ylim()[0] > 0 for axes in panels):
-        parts.append("The accuracy axis does not start at 0.")
-    parts.append("Accepted tokens: draft tokens kept and corrections, without the bonus token (the paper's count).")
-    if small:
+    if panels:
+        intervals = "Wilson" if summary["repeats"].max() == 1 else "bootstrap"
         parts.append(
-            "Lowest rows: the other rules' whole curves (orange) over the judge's (blue), against the speed-up; area: "
-            "mean of the best accuracy (%) at or above a speed-up, over those from lossless to the draft alone."
+            "Lines: each rule at the windows (w) and thresholds that are best on validation. Bars, grey band: 95 % "
+            f"{intervals} intervals. Best of: the training-free rule that is fastest at its recommended point on "
+            "validation."
+        )
+    if any(panel.axes.get_ylim()[0] > 0 for panel in panels):
+        parts.append("The accuracy axis does not start at 0.")
+    if panels and by_window:
+        parts.append("Accepted tokens: draft tokens kept and corrections, without the bonus token (the paper's count).")
+    if small:
+        rows = "Lowest rows: the other rules' whole curves" if panels else "The other rules' whole curves"
+        parts.append(
+            f"{rows} (orange) over the judge's (blue), accuracy (%) against the projected speed-up; area: mean of the "
+            "best accuracy at or above a speed-up, over those from lossless to the draft alone."
         )
     return " ".join(parts)
 
@@ -307,13 +393,14 @@ def _finish(figure: Figure, panels: Sequence[Panel], styles: Mapping[str, Style]
     """Add note, title and legend, and write labels where there is room then."""
     width = figure.get_figwidth()
     figure.supxlabel(fill(note, int(21 * width)), fontsize=TICK_SIZE, color=NOTE_COLOUR)
-    _add_legend(figure, styles, title)
+    shown = set().union(*(panel.points["rule"] for panel in panels))
+    _add_legend(figure, [style for rule, style in styles.items() if rule in shown], title)
     figure.draw_without_rendering()  # labels are placed in pixels, so the layout must be settled
     for panel in panels:
         place_labels(panel.axes, _choose_labels(panel, styles), _trace_lines(panel), _trace_bars(panel))
 
 
-def _add_legend(figure: Figure, styles: Mapping[str, Style], title: str) -> None:
+def _add_legend(figure: Figure, styles: Sequence[Style], title: str) -> None:
     """Put the figure's title and one legend for all panels above them.
 
     The title is the legend's, as constrained layout would print a suptitle over a legend outside the axes.
@@ -321,21 +408,23 @@ def _add_legend(figure: Figure, styles: Mapping[str, Style], title: str) -> None
     ring = Line2D([], [], marker="o", ms=RING_SIZE, mfc="none", mec=NOTE_COLOUR, mew=1.1, ls="", label=RECOMMENDED)
     shown = [
         Line2D([], [], color=s.colour, marker=s.marker, ms=s.size, ls="-" if s.curve else "", lw=1.1, label=s.label)
-        for s in styles.values()
+        for s in styles
     ]
-    for columns in (3, 2, 1):
+    for columns, size in ((3, LABEL_SIZE), (2, LABEL_SIZE), (2, TICK_SIZE), (1, LABEL_SIZE)):
         legend = figure.legend(
             handles=[*shown, ring],
             title=title,
             title_fontsize=8,
             loc="outside upper center",
             ncols=columns,
+            fontsize=size,
             frameon=False,
             handlelength=1.4,
-            columnspacing=1,
+            handletextpad=0.6,
+            columnspacing=0.8,
             borderpad=0,
         )
-        if columns == 1 or legend.get_window_extent().width < figure.bbox.width:
+        if columns == 1 or legend.get_window_extent().width < LEGEND_WIDTH * figure.bbox.width:
             return
         legend.remove()
 
@@ -349,7 +438,7 @@ def _choose_labels(panel: Panel, styles: Mapping[str, Style]) -> list[Label]:
         if row["rule"] == TARGET:
             anchors = [(x, anchor[1]) for x in np.linspace(*panel.axes.get_xlim(), 101)[4:-12]]
             text = f"target alone {anchor[1]:.1f} %"
-            chosen.insert(0, Label(text, TARGET_COLOUR, anchors, (NEAR,), ((0, 1), (0, -1))))
+            chosen.insert(0, Label(text, TARGET_COLOUR, anchors, (NEAR, 13, 20), ((0, 1), (0, -1))))
         else:
             style = styles[row["rule"]]
             chosen.append(Label(_describe_point(row, style), style.colour, [anchor], (13, 20, 28, 40)))
@@ -359,7 +448,7 @@ def _choose_labels(panel: Panel, styles: Mapping[str, Style]) -> list[Label]:
         points = np.array([*ring, *((row["speedup"], row["accuracy"]) for row in rows)], dtype=float)
         known = np.arange(len(points)) < len(ring)
         for index in choose_points(panel.axes.transData.transform(points), known, LABELS_PER_CURVE):
-            if not known[index] and not np.any(np.all(points[known] == points[index], axis=1)):
+            if not known[index] and not np.any(np.all(np.isclose(points[known], points[index]), axis=1)):
                 text = _describe_point(rows[index - len(ring)], style)
                 others.append(Label(text, style.colour, [tuple(points[index])]))
     return [*chosen, *others]

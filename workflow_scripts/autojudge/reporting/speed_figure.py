@@ -1,6 +1,7 @@
 """The figure of wall-clock speed, and of what the counted calls promise elsewhere."""
 
-from itertools import cycle, pairwise
+from itertools import cycle, pairwise, product
+from textwrap import fill
 from typing import Any
 
 import matplotlib
@@ -18,9 +19,11 @@ from autojudge.reporting.style import (
     LABEL_SIZE,
     LOSSLESS_COLOUR,
     NOTE_COLOUR,
+    PAGE_WIDTH,
     RC,
     SPARE,
     TARGET_COLOUR,
+    TICK_SIZE,
     begin_figure,
 )
 
@@ -28,10 +31,12 @@ PAPER_PAIRS = {"1B/8B": 1.24 / 8.03, "8B/70B": 8.03 / 70.6, "8B/405B": 8.03 / 40
 ASSISTED, DYNAMIC = "assisted generation", "assisted generation, dynamic"
 COSTS = (0.01, 0.6)  # least and largest that are drawn
 COST_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
+NAME_HEIGHT, BATCH_HEIGHT = 0.29, 0.15  # inches: of a method's name, of a measurement
+AXIS_HEIGHT, PROJECTION_HEIGHT, FRAME_HEIGHT = 0.6, 2.4, 0.7  # inches: of an axis, a panel, and title and note
 
 
 def draw_speed(table: pd.DataFrame, windows: pd.DataFrame, title: str) -> Figure:
-    """Draw measured tokens per second, and the speed-up that the counted calls promise at other costs of a draft call.
+    """Draw measured tokens per second, and below it the speed-up that the calls promise at other costs of a draft call.
 
     Parameters
     ----------
@@ -41,15 +46,22 @@ def draw_speed(table: pd.DataFrame, windows: pd.DataFrame, title: str) -> Figure
         Rows of table `windows` of the same pair. Of its rules those of `table` are drawn.
     title : str
         Title over both panels.
+
+    Returns
+    -------
+    Figure
+        7 inches wide, higher with more methods and batches.
     """
-    with matplotlib.rc_context(RC):
-        figure = begin_figure(11.0, 4.4)
-        figure.suptitle(title, fontsize=10)
-        left, right = figure.subplots(1, 2, width_ratios=[1, 1.15])
-        _draw_measured(left, table)
+    with matplotlib.rc_context(RC | {"font.size": LABEL_SIZE, "axes.labelsize": LABEL_SIZE}):
+        row = max(NAME_HEIGHT, BATCH_HEIGHT * table["batch"].nunique())
+        heights = [row * table["method"].nunique() + AXIS_HEIGHT, PROJECTION_HEIGHT]
+        figure = begin_figure(PAGE_WIDTH, sum(heights) + FRAME_HEIGHT)
+        figure.suptitle(title, fontsize=8)
+        upper, lower = figure.subplots(2, 1, height_ratios=heights)
+        _draw_measured(upper, table)
         timed = windows["rule"].isin(table["method"]) & (windows["window"] > 0)
-        _draw_projection(right, windows[timed], float(table["call_cost_ratio"].iloc[0]))
-        figure.supxlabel(_note(table), fontsize=LABEL_SIZE, color=NOTE_COLOUR)
+        _draw_projection(lower, windows[timed], float(table["call_cost_ratio"].iloc[0]))
+        figure.supxlabel(_note(table), fontsize=TICK_SIZE, color=NOTE_COLOUR)
         return figure
 
 
@@ -75,20 +87,20 @@ def trace_speedup(points: pd.DataFrame, costs: NDArray[np.float64]) -> tuple[NDA
 
 def _note(table: pd.DataFrame) -> str:
     """Return what the panels show, of how many measurements, and what is left out."""
-    note = (
-        f"Test problems: {table['problems'].iloc[0]}; rounds: {table['rounds'].max()}. Left: medians, bars from the "
+    paragraphs = [
+        f"Test problems: {table['problems'].iloc[0]}; rounds: {table['rounds'].max()}. Above: medians, bars from the "
         "slowest to the fastest round, times the target alone at that batch; every rule at its recommended window and "
-        "threshold.\n"
-        "Right: calls of the target alone / (target calls + ratio x draft calls) on the test split, as if a call cost "
-        "the same whatever the number of tokens (memory-bound, batch 1);\neach rule at the fastest of the points that "
+        "threshold.",
+        "Below: calls of the target alone / (target calls + ratio x draft calls) on the test split, as if a call cost "
+        "the same whatever the number of tokens (memory-bound, batch 1); each rule at the fastest of the points that "
         "validation recommends; a dot where its window (the number at the line) changes. Dotted verticals: the paper's "
-        "pairs, by parameters."
-    )
+        "pairs, by parameters.",
+    ]
     asked_for = table["call_cost_ratio"].iloc[0] > 0 and 1 in set(table["batch"])  # with a draft model, one by one
     missing = [name for name in (ASSISTED, DYNAMIC) if asked_for and name not in set(table["method"])]
     if missing:
-        note += f"\nWithout {' and '.join(missing)}: transformers fails with this pair (log of measure_speed)."
-    return note
+        paragraphs.append(f"Without {' and '.join(missing)}: transformers fails with this pair (log of measure_speed).")
+    return "\n".join(fill(paragraph, 140) for paragraph in paragraphs)
 
 
 def _name_method(method: str, window: int) -> str:
@@ -105,31 +117,32 @@ def _draw_measured(axes: Axes, table: pd.DataFrame) -> None:
     batches = sorted(table["batch"].unique())
     for number, batch in enumerate(batches):
         rows = table[table["batch"] == batch]
-        y = [methods.index(m) + 0.15 * (len(batches) - 1 - 2 * number) for m in rows["method"]]
+        y = [methods.index(m) + 0.8 * ((len(batches) - 1) / 2 - number) / len(batches) for m in rows["method"]]
         x = rows["tokens_per_second"].to_numpy()
         spread = np.stack([x - rows["tokens_per_second_low"], rows["tokens_per_second_high"] - x])
         colour, marker = SPARE[number % len(SPARE)]
-        axes.errorbar(x, y, xerr=np.maximum(spread, 0), fmt=marker, ms=5, color=colour, label=f"batch {batch}")
+        axes.errorbar(x, y, xerr=np.maximum(spread, 0), fmt=marker, ms=4, color=colour, label=f"batch {batch}")
         alone = rows.loc[rows["method"] == "target", "tokens_per_second"].sum()
-        for value, place in zip(x, y, strict=True):
+        for value, end, place in zip(x, rows["tokens_per_second_high"], y, strict=True):
             text = f"{value:,.1f}" if value == alone else f"{value:,.1f}, {value / alone:.2f}x"
-            axes.annotate(text, (value, place), (6, 3), textcoords="offset points", size=LABEL_SIZE)
+            axes.annotate(text, (end, place), (5, 0), textcoords="offset points", size=LABEL_SIZE, va="center")
     axes.set_yticks(range(len(methods)), [_name_method(method, int(names[method])) for method in methods])
     axes.set(xlabel="tokens per second, all responses together", xlim=(0, 1.25 * table["tokens_per_second_high"].max()))
     axes.set_ylim(-0.6, len(methods) - 0.4)
     axes.grid(axis="x", color=GRID_COLOUR, linewidth=0.5)
-    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=4, fontsize=LABEL_SIZE, borderpad=0)
 
 
 def _draw_projection(axes: Axes, windows: pd.DataFrame, own_cost: float) -> None:
     """Draw each rule's speed-up at its best window against the cost of a draft call."""
     costs = np.geomspace(COSTS[0], max(COSTS[1], 1.2 * own_cost), 400)
     rules = list(windows.groupby("rule", sort=False))
-    spare = cycle(colour for colour, _ in SPARE)
+    spare = cycle(product(("-", "--"), (colour for colour, _ in SPARE)))
     for number, (rule, points) in enumerate(rules):
-        colour = {"lossless": LOSSLESS_COLOUR, "judge": JUDGE_COLOUR}.get(str(rule)) or next(spare)
+        known = {"lossless": ("-", LOSSLESS_COLOUR), "judge": ("-", JUDGE_COLOUR)}
+        dashes, colour = known.get(str(rule)) or next(spare)
         speedup, window = trace_speedup(points, costs)
-        axes.plot(costs, speedup, color=colour, lw=1.2, label=name_rule(str(rule)))
+        axes.plot(costs, speedup, dashes, color=colour, lw=1.2, label=name_rule(str(rule)))
         _mark_windows(axes, costs, speedup, window, colour, place=(number + 1) / (len(rules) + 1))
     _mark_costs(axes, own_cost, costs)
     axes.axhline(1, color=TARGET_COLOUR, lw=0.8, ls="--")
@@ -141,7 +154,7 @@ def _draw_projection(axes: Axes, windows: pd.DataFrame, own_cost: float) -> None
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_ylim(0, None)
     axes.grid(axis="y", color=GRID_COLOUR, linewidth=0.5)
-    axes.legend(framealpha=1, edgecolor="none", loc="upper right", fontsize=LABEL_SIZE)
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1), fontsize=LABEL_SIZE)
 
 
 def _mark_windows(
@@ -166,7 +179,8 @@ def _mark_costs(axes: Axes, own_cost: float, costs: NDArray[np.float64]) -> None
     at: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "size": LABEL_SIZE}
     for name, cost in PAPER_PAIRS.items():
         axes.axvline(cost, color=TARGET_COLOUR, lw=0.7, ls=":")
-        axes.annotate(name, (cost, 0.0), (2, 4), rotation=90, va="bottom", **at)
+        text = axes.annotate(name, (cost, 0.0), (2, 4), rotation=90, va="bottom", **at)
+        text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5})
     if own_cost >= costs[0]:
         axes.axvline(own_cost, color=TARGET_COLOUR, lw=1.0)
         axes.annotate(f"this pair, {own_cost:.2g}", (own_cost, 1.0), (0, 2), ha="center", va="bottom", **at)
