@@ -31,7 +31,7 @@ judge:
                 boosting: {n_estimators: [8]}, mlp: {hidden_units: [8]}, random_forest: {n_estimators: [8]}}
   select: {thresholds: 5, feature_sets: [draft_at_draft+target_at_draft, scalars]}
   mem_mb: 1500
-decoding: {rules: [lossless, always, kl_divergence, judge, oracle]}
+decoding: {windows: [8], rules: [lossless, always, kl_divergence, judge, oracle]}
 tracking: {mode: disabled}
 """
 QUICK = "slurm-init-seconds-before-status-checks: 2\n"

@@ -26,7 +26,7 @@ judge:
     thresholds: 5
     classifiers: [logistic_regression, sparse_regression, boosting, mlp]
     feature_sets: [draft_at_draft+target_at_draft, draft_at_draft+target_at_draft+scalars]
-decoding: {rules: [lossless, always, top_k, kl_divergence, fly, judge, oracle]}
+decoding: {windows: [8], rules: [lossless, always, top_k, kl_divergence, fly, judge, oracle]}
 rules: {top_k: {thresholds: [2, 64]}}
 speed: {problems: 2, rounds: 1}
 """

@@ -146,8 +146,9 @@ def test_the_gsm8k_figure_is_planned_with_the_default_config(clone):
 
 
 def test_the_embedded_models_can_be_trained_again(clone):
-    few = "{steps: 2, batch: 2}"
-    (clone.folder / "few.yaml").write_text(f"testbed: {{models: {{draft: {few}, target: {few}}}}}")
+    few = "steps: 2, batch: 2"
+    models = f"{{draft: {{{few}}}, target: {{{few}, start: {{steps: 2}}}}}}"
+    (clone.folder / "few.yaml").write_text(f"testbed: {{models: {models}}}")
     result = clone.snakemake("results/testbed/draft", "results/testbed/target", "--configfile", "few.yaml", small=False)
     assert result.returncode == 0, result.stderr
     for role in ("draft", "target"):
