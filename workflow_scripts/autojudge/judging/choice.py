@@ -39,7 +39,8 @@ def choose_point(grid: pd.DataFrame, scores: pd.DataFrame, select: Mapping[str, 
     """Return the row of the grid that `select` takes.
 
     The one with the largest acceptance on validation at the configured recall; of those that are within one standard
-    error of it (of the difference, problems being resampled) the one that reads the fewest features.
+    error of it (of the difference, problems being resampled) the one that reads the fewest features. They must be so in
+    AUC too: acceptance at one recall hangs on the few important mismatches near it, and so has large errors.
     """
     metric = f"accepted_at_{round(100 * select['recall'])}"
     allowed = grid["feature_set"].isin(select["feature_sets"]) & grid["classifier"].isin(select["classifiers"])
@@ -49,8 +50,8 @@ def choose_point(grid: pd.DataFrame, scores: pd.DataFrame, select: Mapping[str, 
     level = []
     for _, point in candidates.iterrows():
         other = scores_of(scores, point)["score"].to_numpy()
-        gap = compare(best["score"].to_numpy(), other, important, weights)[metric]
-        level.append(gap.value <= gap.error)
+        gaps = compare(best["score"].to_numpy(), other, important, weights)
+        level.append(all(gaps[name].value <= gaps[name].error for name in (metric, "auc")))
     return candidates[level].sort_values("features_read", kind="stable").iloc[0]
 
 

@@ -39,7 +39,7 @@ def write_markdown(table: pd.DataFrame, near_ties: pd.DataFrame, title: str, rec
         "difference to KL divergence alone, paired. Each candidate at the value that accepts most on validation at a "
         f"recall of {100 * recall:g} %. AUC, folds: of scores by fits on the other folds of the train and validation "
         "problems. Reads: numbers of a mismatch that the judge reads. Selected: of those within one standard error of "
-        "the best on validation, the one that reads fewest."
+        "the best on validation, in acceptance and in AUC, the one that reads fewest."
     )
     ties = tabulate(near_ties.to_dict("records"), "keys", "github", disable_numparse=True)
     return (
