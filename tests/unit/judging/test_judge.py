@@ -266,6 +266,25 @@ def grid(tables, tmp_path):
     return data, *(pd.concat(frames, ignore_index=True) for frames in parts.values())
 
 
+def test_a_cheap_judge_that_is_level_at_the_recall_alone_is_not_taken():
+    """Both accept the same at 90 %; one of them ranks what it does not accept above all important mismatches."""
+    rng, rows = np.random.default_rng(0), []
+    important = np.arange(600) % 6 == 0
+    hard = ~important & (rng.random(600) < 0.15)  # unimportant, refused by both
+    noise = rng.random(600)
+    good = np.where(important, 2 + noise, np.where(hard, 2.15 + 0.1 * noise, noise))
+    scores = {"dear": good, "cheap": np.where(hard, 5 + noise, good), "level": good + 0.05 * rng.random(600)}
+    keys = {"feature_set": "all", "classifier": "mlp", "value": 1.0, "fold": "validation"}
+    shared = {"split": "validation", "problem_id": [f"p{i // 10}" for i in range(600)], "important": important}
+    found = pd.concat([pd.DataFrame(keys | shared | {"feature_set": n, "score": x}) for n, x in scores.items()])
+    for name, features in (("dear", 9), ("cheap", 1), ("level", 5)):
+        values = {metric: x[0] for metric, x in measure(scores[name], important).items()}
+        rows.append(keys | values | {"feature_set": name, "features_read": features})
+    table, select = pd.DataFrame(rows), SELECT | {"classifiers": ["mlp"], "feature_sets": list(scores)}
+    assert table["accepted_at_90"].max() - table["accepted_at_90"].min() < 0.05
+    assert choose_point(table, found, select, seed=0)["feature_set"] == "level"
+
+
 def test_the_choice_uses_validation_alone_and_takes_the_cheapest_that_is_level(grid):
     data, rows, scores = grid
     point = choose_point(rows, scores, SELECT, seed=0)
