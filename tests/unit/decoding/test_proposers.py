@@ -64,5 +64,5 @@ def test_first_layers_are_the_targets_own_with_its_norm_and_head(pair, pair_sett
 
 
 def test_more_layers_than_the_target_has_are_refused(pair_settings):
-    with pytest.raises(InputError, match="first_layers`: 4, but the target has 4 layers; choose fewer"):
-        load_pair({"draft": {"first_layers": 4}, "target": pair_settings["target"]})
+    with pytest.raises(InputError, match="first_layers`: 16, but the target has 16 layers; choose fewer"):
+        load_pair({"draft": {"first_layers": 16}, "target": pair_settings["target"]})

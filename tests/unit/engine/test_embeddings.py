@@ -29,7 +29,7 @@ def add_token(folder, text, template=True):
     """Give a tokenizer a token beyond the model's embeddings, which its template may write."""
     tokenizer = json.loads((folder / "tokenizer.json").read_text())
     flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-    tokenizer["added_tokens"].append({"id": 1065, "content": text, **flags})
+    tokenizer["added_tokens"].append({"id": 265, "content": text, **flags})
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     if template:
         (folder / "chat_template.jinja").write_text(text + "{{ messages[0]['content'] }}")
@@ -47,9 +47,7 @@ def larger(copy_of):
 def test_a_prompt_beyond_the_embeddings_is_refused_before_it_is_decoded(larger):
     pair = load_pair(larger)
     prompt = pair.tokenizer.encode("<|turn|>3 pens")
-    beyond = (
-        r"model .*(draft|target): token 1065 \('<\|turn\|>'\) .* embeddings, which have 1065 rows; use the tokenizer"
-    )
+    beyond = r"model .*(draft|target): token 265 \('<\|turn\|>'\) .* embeddings, which have 265 rows; use the tokenizer"
     with pytest.raises(InputError, match=beyond):
         list(Decoder(pair, None, 4, 8, 1).decode([Job(prompt, {})]))
     with pytest.raises(InputError, match=beyond):
@@ -58,20 +56,20 @@ def test_a_prompt_beyond_the_embeddings_is_refused_before_it_is_decoded(larger):
 
 
 def test_a_prompt_beyond_the_embeddings_is_not_mined(larger, arith):
-    problem = {"problem_id": "a", "question": "?", "gold": "1", "prompt_tokens": [5, 1065]}
-    with pytest.raises(InputError, match="token 1065 .* beyond its embeddings"):
+    problem = {"problem_id": "a", "question": "?", "gold": "1", "prompt_tokens": [5, 265]}
+    with pytest.raises(InputError, match="token 265 .* beyond its embeddings"):
         list(Miner(load_pair(larger), arith, 8, 1).mine([problem]))
 
 
 def test_a_tokenizer_of_a_larger_model_is_refused(copy_of, pair_settings):
     folder = copy_of("target")
     tokenizer = json.loads((folder / "tokenizer.json").read_text())
-    tokenizer["model"]["vocab"]["zebra"] = 1070
+    tokenizer["model"]["vocab"]["zebra"] = 270
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     settings = {"draft": {"prompt_lookup": True}, "target": model_settings(folder)}
-    with pytest.raises(InputError, match="target: token 1070 .'zebra'. .* which have 1065 rows"):
+    with pytest.raises(InputError, match="target: token 270 .'zebra'. .* which have 265 rows"):
         load_pair(settings)
-    with pytest.raises(InputError, match="token 1070"):
+    with pytest.raises(InputError, match="token 270"):
         check_vocabulary(load_tokenizer(settings), embedding_rows(settings))
 
 
@@ -81,6 +79,6 @@ def test_more_embeddings_than_tokens_are_padding(copy_of):
     weights["model.embed_tokens.weight"] = nn.functional.pad(weights["model.embed_tokens.weight"], (0, 0, 0, 23))
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"vocab_size": 1088}))
+    (folder / "config.json").write_text(json.dumps(config | {"vocab_size": 288}))
     pair = load_pair({"draft": {"first_layers": 1}, "target": model_settings(folder)})
     assert list(Decoder(pair, None, 4, 8, 1).decode([Job(pair.tokenizer.encode("3 pens"), {})]))

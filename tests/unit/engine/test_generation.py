@@ -25,13 +25,13 @@ def assert_close(actual, expected):
 def test_branches_share_a_prefix_and_refused_ones_leave_no_trace(pair, pass_tokens):
     model = CachedModel(pair.target, ROWS, CAPACITY, pair.vocabulary, pass_tokens)
     rng = np.random.default_rng(0)
-    prompts = [rng.integers(5, 900, size=n).tolist() for n in (7, 3, 40)]
+    prompts = [rng.integers(5, 250, size=n).tolist() for n in (7, 3, 40)]
     first = model.forward([Request(i, NO_SLOTS, p, last_only=True) for i, p in enumerate(prompts)], keep_logits=True)
     for i, prompt in enumerate(prompts):
         assert first.logits[i].shape == (1, pair.vocabulary)
         assert_close(first.logits[i][0], plain(pair.target, prompt))
         assert model.choices(i, first.slots[i][-1:]) == [plain(pair.target, prompt).argmax().item()]
-    refused, kept = rng.integers(5, 900, size=4).tolist(), rng.integers(5, 900, size=2).tolist()
+    refused, kept = rng.integers(5, 250, size=4).tolist(), rng.integers(5, 250, size=2).tolist()
     branch = model.forward([Request(2, first.slots[2], refused), Request(0, first.slots[0], kept)], keep_logits=True)
     model.release(2, branch.slots[0])
     both = [Request(2, first.slots[2], kept), Request(2, first.slots[2][:5], kept)]

@@ -18,7 +18,7 @@ from autojudge.tables.mining import PROBLEMS
 from conftest import ROOT
 
 KILLS = 10
-N_PROBLEMS = 24
+N_PROBLEMS = 16
 CHILD = """
 import json, sys
 sys.path.insert(0, sys.argv[2])

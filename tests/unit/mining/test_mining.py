@@ -16,7 +16,7 @@ from autojudge.tasks import load_task
 from reference import mine_plainly, mined_result
 
 LIMIT = 160
-N_PROBLEMS = 12
+N_PROBLEMS = 8
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +55,11 @@ def test_a_short_limit_cuts_every_text_at_it(pair, arith, to_mine):
 
 
 class Forgetful:
-    """The task arith, but no answer is found in a text with an x."""
+    """The task arith, but no answer is found in a text with "and"."""
 
     @staticmethod
     def extract_answer(text):
-        return None if " x " in text else load_task("arith").extract_answer(text)
+        return None if " and " in text else load_task("arith").extract_answer(text)
 
     same_answer = staticmethod(load_task("arith").same_answer)
 
@@ -175,7 +175,7 @@ class ManyAnswers:
 HELD_BACK = 32 * 2**20  # bytes that the allocator does not give back and that torch takes at its first passes
 
 
-@pytest.mark.parametrize("limit, answers", [(20, 600), (200, 100), (1000, 30)])
+@pytest.mark.parametrize("limit, answers", [(20, 600), (200, 100), (500, 30)])
 def test_peak_memory_stays_within_the_budget(pair, to_mine, limit, answers):
     budget = 120 * 2**20
     endless = dataclasses.replace(pair, end_tokens=frozenset())  # every response is `limit` tokens long

@@ -125,7 +125,7 @@ def token_beyond(settings, tmp_path):
     for role in ("draft", "target"):
         folder = shutil.copytree(settings["pairs"]["testbed"][role]["model"], tmp_path / f"larger_{role}")
         tokenizer = json.loads((folder / "tokenizer.json").read_text())
-        tokenizer["added_tokens"].append({"id": 1065, "content": "<|turn|>", **flags})
+        tokenizer["added_tokens"].append({"id": 265, "content": "<|turn|>", **flags})
         (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
         (folder / "chat_template.jinja").write_text("<|turn|>{{ messages[0]['content'] }}")
         settings["pairs"]["testbed"][role] = model_settings(folder)
@@ -178,8 +178,8 @@ PLANTED = {
         "conv, full_attention. do not fit a cache with branches; choose a model",
     ),
     "a config of another model": (
-        other_config(num_hidden_layers=6),
-        "18 missing .model.layers.4.input_layernorm.weight, .*; save the whole model",
+        other_config(num_hidden_layers=18),
+        "18 missing .model.layers.16.input_layernorm.weight, .*; save the whole model",
     ),
     "quantized weights without the package": (
         other_config(quantization_config={"quant_method": "gptq", "bits": 4}),
@@ -191,7 +191,7 @@ PLANTED = {
     ),
     "a blob that is gone": (gone_blob, "target/model.safetensors: links to ../../blobs/1234, which is gone"),
     "an adapter beside the model": (adapter, "holds an adapter .* beside a model; merge it"),
-    "a template of another tokenizer": (token_beyond, "token 1065 .* is beyond its embeddings, which have 1065 rows"),
+    "a template of another tokenizer": (token_beyond, "token 265 .* is beyond its embeddings, which have 265 rows"),
     "too little memory": (
         set_pair(mem_mb=1000),
         r"set `pairs.testbed.mem_mb` .* to more than 10",
@@ -254,7 +254,7 @@ def test_several_faults_are_told_at_once(settings, tmp_path):
 
 def test_more_shards_than_problems_are_a_fault(settings, tmp_path):
     settings["mining"]["shards"] = 100_000
-    assert "100000 mining jobs for 640 problems; lower `mining.shards`" in faults(settings, tmp_path)[0]
+    assert "100000 mining jobs for 620 problems; lower `mining.shards`" in faults(settings, tmp_path)[0]
 
 
 def test_the_disk_for_an_unknown_model_is_unknown(settings, tmp_path):
@@ -271,9 +271,9 @@ def test_a_scheduler_gives_the_gpus(settings, tmp_path):
 
 def test_the_plan_names_its_basis(settings, tmp_path):
     text = plan(settings, tmp_path)
-    assert "| unknown " in text and re.search(r"\| +640 +\|", text)
+    assert "| unknown " in text and re.search(r"\| +620 +\|", text)
     settings["pairs"]["testbed"]["gpus"] = 1
-    assert re.search(r"\| 11\.7 GPU-hours +\| .*the paper's code", plan(settings, tmp_path))
+    assert re.search(r"\| 11\.3 GPU-hours +\| .*the paper's code", plan(settings, tmp_path))
     folder = tmp_path / "mine_labels/arith/testbed"
     folder.mkdir(parents=True)
     for shard, seconds in (("1-of-2", 100), ("2-of-2", 60)):
