@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 .PHONY: demo test test-cluster lint clean
 
 demo: $(VENV)/requirements.stamp
-	@echo "The whole experiment on the embedded pair: 5 to 12 minutes on two cores. Each job's own words are in logs/."
+	@echo "The whole experiment on the embedded pair: 8 to 12 minutes on two cores. Each job's own words are in logs/."
 	@PYTHONPATH=workflow_scripts $(RUN) snakemake --cores all --logger brief
 	@echo
 	@echo "figure of accuracy against speed   results/arith_pareto.pdf"

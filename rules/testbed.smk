@@ -2,7 +2,7 @@
 
 
 rule train_testbed:
-    """Train both embedded models from nothing into results/testbed: about 45 minutes on two cores (Xeon, AVX-512)."""
+    """Train both embedded models from nothing into results/testbed (resources/testbed/README.md tells how long)."""
     output:
         draft=directory("results/testbed/draft"),
         target=directory("results/testbed/target"),
