@@ -34,7 +34,7 @@ def fit(
     from autojudge.judging.mismatches import fold_of
 
     stopping = fold_of(part.rows["problem_id"], 10, "stopping") == 1
-    if part.important[stopping].sum() in (0, stopping.sum()):
+    if any(part.important[rows].sum() in (0, rows.sum()) for rows in (stopping, ~stopping)):
         raise ValueError("too few problems to stop early by")
     mean, scale = x[~stopping].mean(0), x[~stopping].std(0)
     scale = np.where(scale > 1e-7, scale, 1).astype(np.float32)
