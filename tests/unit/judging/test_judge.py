@@ -549,6 +549,14 @@ def test_too_few_mismatches_for_a_classifier_are_refused(tables, classifier):
         fit(classifier, 8, train)
 
 
+def test_a_perceptron_with_no_problem_left_to_fit_is_refused(tables):
+    train = Mismatches(*tables()).of_split("train")
+    part = train.thin(fold_of(train.rows["problem_id"], 10, "stopping") == 1)
+    assert part.important.any() and not part.important.all()
+    with pytest.raises(InputError, match="mlp cannot be fitted"):
+        fit("mlp", 8, part)
+
+
 def test_an_empty_split_is_refused(tables):
     with pytest.raises(InputError, match="split validation holds no mismatch; mine more problems"):
         Mismatches(*tables(n=5)).of_split("validation")
