@@ -152,6 +152,22 @@ def test_a_wrong_key_is_named(config, key, value, message):
         check_config(changed(config, key, value), SCHEMA)
 
 
+@pytest.mark.parametrize(
+    "key, value, message",
+    [
+        ("start", {"layers": 3, "steps": 2}, "target.start.layers`: 3 does not divide `sizes.num_hidden_layers`, 16"),
+        ("start", {"layers": 20, "steps": 2}, "target.start.layers`: 20 does not divide"),
+        ("sizes.num_key_value_heads", 4, "target.sizes.num_key_value_heads`: 4 does not divide .*heads`, 2; write"),
+        ("sizes.head_dim", 63, "target.sizes.head_dim`"),
+        ("sizes.num_hidden_layers", 0, "target.sizes.num_hidden_layers`"),
+        ("sizes.nope", 10, "nope"),
+    ],
+)
+def test_sizes_that_no_model_has_are_refused_before_training(config, key, value, message):
+    with pytest.raises(InputError, match=message):
+        check_config(changed(config, f"testbed.models.target.{key}", value), SCHEMA)
+
+
 def test_a_figure_has_the_pairs_of_its_runs_or_the_datasets_own(config):
     assert pairs_of(config, "arith") == ["testbed"]
     assert pairs_of(config, "gsm8k") == ["qwen2.5_0.5b_7b"]

@@ -197,7 +197,8 @@ def _describe(summary: pd.DataFrame, tolerance: float) -> str:
     return (
         f"Test problems: {sizes}{again}. Each rule at the fastest window and threshold that lose at most {tolerance:g} "
         f"points on validation{truncated}; on test it may be more. Accuracy with its {interval}; drop "
-        "against and share kept (retention) of lossless at the same window with paired bootstrap intervals: one that "
+        "against and share kept (retention) of lossless at the same window (of the target alone: at the smallest) with "
+        "paired bootstrap intervals: one that "
         "covers 0 (100 %) is a tie with lossless; against the best training-free rule one that covers 1 (speed-up) or "
         "0 (accuracy) is. Intervals are of one comparison each, not corrected for the number of rules. "
         "Speed-up: calls of the target alone over target calls + c draft calls for the same problems, c being what a "

@@ -42,6 +42,8 @@ def check_config(config: Mapping[str, Any], schema: str | Path) -> None:
         _check_dataset(config, name)
     _check_judge(config["judge"])
     _check_sampling(config.get("decoding", {}))
+    for role, training in config.get("testbed", {}).get("models", {}).items():
+        _check_training(training, f"testbed.models.{role}")
 
 
 def left_in(entries: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,6 +162,19 @@ def _check_sampling(decoding: Mapping[str, Any]) -> None:
             "config key `decoding.truncated`: at temperature 0 the target takes its most probable token, however it is "
             "truncated; set `decoding.temperature` above 0, or leave the key out"
         )
+
+
+def _check_training(training: Mapping[str, Any], key: str) -> None:
+    sizes, start = training["sizes"], training.get("start")
+    divided = [("num_attention_heads", "sizes.num_key_value_heads", sizes["num_key_value_heads"])]
+    if start is not None:
+        divided.append(("num_hidden_layers", "start.layers", start["layers"]))
+    for whole, name, part in divided:
+        if sizes[whole] % part:
+            raise InputError(
+                f"config key `{key}.{name}`: {part} does not divide `sizes.{whole}`, {sizes[whole]}; write a number that "
+                "does"
+            )
 
 
 def _check_judge(judge: Mapping[str, Any]) -> None:
