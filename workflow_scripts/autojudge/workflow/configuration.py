@@ -172,8 +172,8 @@ def _check_training(training: Mapping[str, Any], key: str) -> None:
     for whole, name, part in divided:
         if sizes[whole] % part:
             raise InputError(
-                f"config key `{key}.{name}`: {part} does not divide `sizes.{whole}`, {sizes[whole]}; write a number that "
-                "does"
+                f"config key `{key}.{name}`: {part} does not divide `sizes.{whole}`, {sizes[whole]}; write "
+                "a number that does"
             )
 
 
