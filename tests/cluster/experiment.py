@@ -21,7 +21,7 @@ from autojudge.tables.dictionary import TABLES
 from autojudge.tables.files import read_table
 
 SMALL = """
-datasets: {arith: {problems: {train: 48, validation: 24, test: 24}}}
+datasets: {arith: {problems: {train: 24, validation: 12, test: 12}}}
 pairs: {testbed: {gpus: 1, mem_mb: 1500, runtime: 10}}
 mining: {batch: 4}
 judge:
