@@ -3,7 +3,6 @@
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -99,7 +98,6 @@ def list_drops(repeats: int) -> dict[str, int]:
     return {f"{what}{name}": sign * count for count, name in names.items() for what, sign in (("lost", 1), ("won", -1))}
 
 
-@lru_cache(maxsize=2**17)  # curves come back for each cost of a draft call, and hold the same counts again and again
 def drop_interval(counts: tuple[int, ...], n: int, seed: int, level: float = 0.95) -> tuple[float, float]:
     """Return the bootstrap interval of a paired drop in percentage points, problems being resampled.
 
