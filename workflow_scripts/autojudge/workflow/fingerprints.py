@@ -20,7 +20,7 @@ from autojudge.errors import InputError
 from autojudge.jobs.store import piece_key
 from autojudge.registry import LIBRARY
 
-MEANINGLESS = ("jobs", "workflow")  # rooms that tell how a job runs, never what it computes
+MEANINGLESS = ("jobs", "workflow", "sandbox")  # rooms that tell how a job runs, never what it computes
 DATA = {".yaml", ".json", ".jsonl", ".csv", ".txt", ".jinja"}  # beside a module; not what editors leave there
 SMALL = 2**24  # bytes; smaller files are read whole
 SAMPLES, SAMPLE = 64, 2**16  # of larger ones: how many, of how many bytes
