@@ -126,7 +126,7 @@ class Registry:
 
     def _faults(self, member: "_Source") -> Iterator[str]:
         yield from member.missing_imports()
-        spared = self.optional.union(*(names for name, names in self.instead.items() if name in member.bound))
+        spared = set(self.optional).union(*(names for name, names in self.instead.items() if name in member.bound))
         for name, count in self.functions.items():
             if name in member.bound:
                 yield from _function_faults(name, member.bound[name], count)

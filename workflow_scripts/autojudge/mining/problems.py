@@ -116,7 +116,7 @@ def prepare_problems(
                 f"{dataset['max_new_tokens']} new ones exceed the models' context of {context}; "
                 + ("lower max_new_tokens" if len(prompt) < context else "drop that row")
             )
-        row = {"problem_id": problem_id, "question": example.question, "gold": example.gold, "split": split}
         tests = None if example.tests is None else digest_tests(dump_tests(example.tests))
-        rows.append(row | {"prompt_tokens": prompt, "tests": tests})
+        row: dict[str, Any] = {"problem_id": problem_id, "question": example.question, "gold": example.gold}
+        rows.append(row | {"prompt_tokens": prompt, "split": split, "tests": tests})
     return rows

@@ -74,8 +74,8 @@ def build_page(
     shown_characters = PROGRAM if scorer.checked_by else TAIL
     for name, rows in _list_responses(responses, sweep):
         group, texts = Group(name), [decode(list(tokens)) for _, tokens, _ in rows]
-        forms = _read_forms(scorer, texts, [problems[problem_id] for problem_id, _, _ in rows])
-        for (problem_id, _, cut_off), text, (form, answer) in zip(rows, texts, forms, strict=True):
+        read = _read_forms(scorer, texts, [problems[problem_id] for problem_id, _, _ in rows])
+        for (problem_id, _, cut_off), text, (form, answer) in zip(rows, texts, read, strict=True):
             group.counts[form] = group.counts.get(form, 0) + 1
             group.cut_off += bool(cut_off)
             shown = examples.setdefault(form, [])
