@@ -44,8 +44,8 @@ from autojudge.engine.models import load_pair  # noqa: E402
 from autojudge.jobs.provenance import current_commit  # noqa: E402
 from autojudge.mining.miner import NEAR_TIE, Miner  # noqa: E402
 from autojudge.mining.problems import prepare_problems  # noqa: E402
+from autojudge.scoring.scorer import Scorer  # noqa: E402
 from autojudge.tasks import load_task  # noqa: E402
-from autojudge.tasks.scoring import Scorer  # noqa: E402
 from reference import greedy_cached, mine_plainly, mined_result, plain_features  # noqa: E402
 
 LARGE_FORWARD = (8, 128)  # rows and tokens of the pass that the roofline is measured on

@@ -11,9 +11,9 @@ from autojudge.jobs.shards import take_shard
 from autojudge.jobs.store import Store
 from autojudge.mining.miner import Miner
 from autojudge.mining.shard import write_shard
+from autojudge.scoring.scorer import Scorer
 from autojudge.tables.files import read_table, records
 from autojudge.tables.mining import PROBLEMS
-from autojudge.tasks.scoring import Scorer
 from autojudge.workflow.work import mining_work
 
 

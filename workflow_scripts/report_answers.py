@@ -6,11 +6,11 @@ from typing import Any
 from autojudge.engine.models import load_tokenizer
 from autojudge.jobs.scoring import open_scorer
 from autojudge.reporting import answers_page
+from autojudge.scoring.scorer import Scorer
 from autojudge.tables.decoding import SWEEP
 from autojudge.tables.files import read_table, records
 from autojudge.tables.mining import PROBLEMS, RESPONSES
 from autojudge.tasks import describe_task
-from autojudge.tasks.scoring import Scorer
 
 
 def report_answers(

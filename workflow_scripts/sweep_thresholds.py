@@ -11,10 +11,10 @@ from autojudge.jobs.shards import take_shard
 from autojudge.jobs.store import Store
 from autojudge.jobs.sweep_work import SweepWork
 from autojudge.judging.artifact import Judge, load_judge
+from autojudge.scoring.scorer import Scorer
 from autojudge.tables.decoding import SWEEP
 from autojudge.tables.files import read_table, records, write_table
 from autojudge.tables.mining import PROBLEMS
-from autojudge.tasks.scoring import Scorer
 from autojudge.workflow.work import sweep_work
 
 

@@ -17,7 +17,7 @@ from autojudge.engine.models import Pair
 from autojudge.errors import InputError
 from autojudge.mining.miner import Miner
 from autojudge.rules import load_rule
-from autojudge.tasks.scoring import Scorer
+from autojudge.scoring.scorer import Scorer
 from conftest import ROOT
 
 WORKING = [name for name, architecture in ARCHITECTURES.items() if architecture.refused is None]

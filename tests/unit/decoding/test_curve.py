@@ -15,7 +15,7 @@ from autojudge.jobs.sweep_work import SweepWork
 from autojudge.mining.miner import Miner
 from autojudge.rules import RULES as REGISTRY
 from autojudge.rules import load_rule
-from autojudge.tasks.scoring import Scorer
+from autojudge.scoring.scorer import Scorer
 
 LIMIT, WINDOW = 160, 8
 RULES = [name for name in REGISTRY.names() if name != "oracle"]

@@ -5,11 +5,11 @@ import pytest
 import sweep_thresholds as script
 from autojudge.decoding.sweep import ends_in_a_loop
 from autojudge.jobs import sweep_work
+from autojudge.scoring.scorer import Scorer
 from autojudge.tables.decoding import SWEEP
 from autojudge.tables.files import read_table, write_table
 from autojudge.tables.mining import PROBLEMS
 from autojudge.tasks import load_task
-from autojudge.tasks.scoring import Scorer
 from autojudge.workflow.work import sweep_work as describe_work
 
 N = 6

@@ -12,7 +12,7 @@ from autojudge.decoding.decoder import Decoder
 from autojudge.engine.models import check_tokens, check_vocabulary, embedding_rows, load_pair, load_tokenizer
 from autojudge.errors import InputError
 from autojudge.mining.miner import Miner
-from autojudge.tasks.scoring import Scorer
+from autojudge.scoring.scorer import Scorer
 from conftest import model_settings
 
 

@@ -11,7 +11,7 @@ from autojudge.engine.endings import Ending
 from autojudge.mining.miner import Miner
 from autojudge.reading.prompts import Prompt
 from autojudge.rules import load_rule
-from autojudge.tasks.scoring import Scorer
+from autojudge.scoring.scorer import Scorer
 
 LIMIT = 160
 

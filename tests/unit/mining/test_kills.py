@@ -24,7 +24,7 @@ import json, sys
 sys.path.insert(0, sys.argv[2])
 import torch
 from autojudge.tasks import load_task
-from autojudge.tasks.scoring import Scorer
+from autojudge.scoring.scorer import Scorer
 from autojudge.workflow.work import mining_work
 from mine_labels import mine_labels
 torch.set_num_threads(1)

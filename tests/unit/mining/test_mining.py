@@ -11,9 +11,9 @@ import torch
 from autojudge.engine.memory import measure_peak
 from autojudge.errors import InputError
 from autojudge.mining.miner import Miner
+from autojudge.scoring.scorer import Scorer
 from autojudge.tables.feature_names import BLOCKS, SCALARS
 from autojudge.tasks import load_task
-from autojudge.tasks.scoring import Scorer
 from reference import mine_plainly, mined_result
 
 LIMIT = 160

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from autojudge.reporting.answers_page import build_page
+from autojudge.scoring.scorer import Scorer
 from autojudge.tasks import load_task
-from autojudge.tasks.scoring import Scorer
 
 TEXTS = ["The final answer is 18", "So \\boxed{18}", "that is 18", "no answer", "The final answer is 18 or so"]
 

@@ -15,9 +15,9 @@ from autojudge.engine.sampling import Sampling
 from autojudge.engine.settings import Models
 from autojudge.judging.artifact import Judge
 from autojudge.rules import Settings, load_rule
+from autojudge.scoring.scorer import Scorer
 from autojudge.tables.files import read_table, records
 from autojudge.tables.mining import LABELS
-from autojudge.tasks.scoring import Scorer
 
 TARGET, LOSSLESS = "target", "lossless"  # the target alone, and the rule that all are compared with
 LOOP, LONGEST_PERIOD = 32, 64  # tokens: of the end that repeats what came before, and of a round

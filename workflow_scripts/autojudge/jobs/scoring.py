@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from autojudge.sandbox import Sandbox
+from autojudge.scoring.scorer import Scorer
+from autojudge.scoring.verdicts import VerdictScorer
 from autojudge.tables.tests import Tests
 from autojudge.tasks import load_program_task, load_task, runs_programs
-from autojudge.tasks.scoring import Scorer
-from autojudge.tasks.verdicts import VerdictScorer
 
 logger = logging.getLogger("autojudge")
 

@@ -21,7 +21,7 @@ from autojudge.jobs.mining_work import describe_problem
 from autojudge.jobs.progress import Progress
 from autojudge.jobs.store import Store, piece_key
 from autojudge.rules import Settings, load_rule
-from autojudge.tasks.scoring import Scorer
+from autojudge.scoring.scorer import Scorer
 
 logger = logging.getLogger("autojudge")
 

@@ -26,8 +26,8 @@ from autojudge.engine.memory import Footprint, largest_batch, memory_budget
 from autojudge.engine.models import Pair, load_pair
 from autojudge.engine.text import CachedText, read_texts
 from autojudge.mining.continuations import Continuations, Foresight
+from autojudge.scoring.scorer import Scorer
 from autojudge.tables.feature_names import BLOCKS
-from autojudge.tasks.scoring import Scorer
 
 # What a pass costs beside its tokens, as tokens: by itself, and for each row (divided by the parameters of the model).
 PASS_COST = {"cpu": 22, "cuda": 256}

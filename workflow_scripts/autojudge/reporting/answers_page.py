@@ -9,8 +9,8 @@ import pandas as pd
 from tabulate import tabulate
 
 from autojudge.reading.answers import STATED
+from autojudge.scoring.scorer import FORMS, FOUND, Scorer
 from autojudge.tables.files import records
-from autojudge.tasks.scoring import FORMS, FOUND, Scorer
 
 PASSED = "passed"  # the reason of verdicts on programs that pass
 # Reasons of the others, in the order in which they are told; a task may have more.

@@ -1,4 +1,4 @@
-"""What responses are worth: how a job asks a task for the answer of a response to a problem."""
+"""How a job asks a task for the answer of a response to a problem."""
 
 from collections.abc import Mapping
 from typing import Any

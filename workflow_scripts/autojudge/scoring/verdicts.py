@@ -6,9 +6,9 @@ from typing import Any
 
 from autojudge.reading.prompts import Prompt
 from autojudge.sandbox import Sandbox, Verdict
+from autojudge.scoring.scorer import Scorer
 from autojudge.tables.tests import Tests
 from autojudge.tasks import ProgramTask, prompt_of
-from autojudge.tasks.scoring import Scorer
 
 PASS, FAIL = "pass", "fail"
 
