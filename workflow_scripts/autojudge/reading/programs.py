@@ -94,6 +94,12 @@ def put_before(prelude: str, code: str) -> str:
     return "\n".join([*lines[: (last.end_lineno or 1) - 1], head, prelude.rstrip(), rest, *lines[last.end_lineno :]])
 
 
+def in_block(code: str) -> str:
+    """Return a response that is one code block."""
+    fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`{3,}", code))])
+    return f"{fence}python\n{code.rstrip()}\n{fence}\n"
+
+
 def _is_future(node: ast.stmt) -> bool:
     return isinstance(node, ast.ImportFrom) and node.module == "__future__"
 

@@ -38,11 +38,20 @@ class Example:
     ----------
     origin : str
         "train": may become a training or validation problem; "test": may become a test problem.
+    tests : mapping, optional
+        Of a task whose responses are programs: what its `check_response` tests them by, as JSON-like values.
+    reference : str, optional
+        A response that passes the tests, for a check of these.
+    place : str
+        File and row that the problem is from, for messages.
     """
 
     question: str
     gold: str
     origin: str
+    tests: Mapping[str, Any] | None = None
+    reference: str | None = None
+    place: str = ""
 
 
 class Task(Protocol):
