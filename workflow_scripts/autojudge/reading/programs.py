@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from autojudge.errors import InputError
 from autojudge.reading.final_turn import FENCED_THOUGHT, THOUGHT, TURN
 
 BLOCK, UNFINISHED, BARE, BODY, NONE = "code block", "unfinished block", "bare code", "body", "no code block"
@@ -98,6 +99,14 @@ def in_block(code: str) -> str:
     """Return a response that is one code block."""
     fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`{3,}", code))])
     return f"{fence}python\n{code.rstrip()}\n{fence}\n"
+
+
+def parse_source(code: str, named: str) -> ast.Module:
+    """Return the syntax tree of a data set's own code. Raises InputError, which names it, where it is no Python."""
+    try:
+        return ast.parse(code, PROGRAM)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as fault:
+        raise InputError(f"{named} is no Python ({fault}); fix or drop that row") from fault
 
 
 def _is_future(node: ast.stmt) -> bool:

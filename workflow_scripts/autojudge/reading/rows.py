@@ -20,6 +20,7 @@ SPLITS = {"train": "train", "test": "test"}  # of a hub dataset, by part of the 
 
 UNREADABLE: list[Any] = []  # stands for a JSON value that Python does not take, which is right for no column
 LONGEST_NUMBER = 4000  # digits
+LONGEST_LINE = 2**30  # characters
 # What files of other kinds begin with, and what makes lines of them.
 OTHERS = {
     b"\x1f\x8b": "packed by gzip; unpack it (`gunzip -c FILE > ROWS.jsonl`)",
@@ -94,7 +95,7 @@ def _parts(source: Any, splits: Mapping[str, str], settings: Collection[str]) ->
             )
     for origin in splits:
         if not source.get(origin):
-            raise InputError(f"config key `source` of the dataset: has no `{origin}`; name the file or part of the hub")
+            raise InputError(f"config key `source.{origin}` of the dataset is missing; name a file or part of the hub")
     return [(origin, source[origin]) for origin in splits]
 
 
@@ -192,7 +193,9 @@ def _read_lines(path: Path) -> Iterator[tuple[int, Any]]:
     _check_kind(path)
     first = True
     with path.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(iter(lambda: lines.readline(LONGEST_LINE), ""), 1):
+            if len(line) == LONGEST_LINE:
+                raise InputError(f"{path}: line {number} has {LONGEST_LINE} characters or more; drop that row")
             if not line.strip():
                 continue
             try:

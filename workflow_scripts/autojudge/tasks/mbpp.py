@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from autojudge.errors import InputError
-from autojudge.reading.programs import NONE, UNFINISHED, in_block, read_program
+from autojudge.reading.programs import NONE, UNFINISHED, in_block, parse_source, read_program
 from autojudge.reading.prompts import Prompt
 from autojudge.reading.rows import load_rows
 from autojudge.sandbox import Verdict
@@ -59,7 +59,8 @@ def _read_row(row: Mapping[str, Any], origin: str, place: str) -> Example:
     asserts = [_newlines(text).strip() for text in row["test_list"]]
     setup, code = _newlines(row.get("test_setup_code") or ""), _newlines(row["code"])
     named = f"{place}: problem {row['task_id']}"
-    solution, test = _parse(code, named, "code"), _parse("\n".join([setup, *asserts]), named, "test_list")
+    solution = parse_source(code, f"{named}: its `code`")
+    test = parse_source("\n".join([setup, *asserts]), f"{named}: its `test_list`")
     called = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}
     names = [n.name for n in solution.body if isinstance(n, ast.FunctionDef | ast.ClassDef) and n.name in called]
     if not names:
@@ -84,10 +85,3 @@ def _read_row(row: Mapping[str, Any], origin: str, place: str) -> Example:
 
 def _newlines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _parse(code: str, named: str, column: str) -> ast.Module:
-    try:
-        return ast.parse(code)
-    except (SyntaxError, ValueError) as fault:
-        raise InputError(f"{named}: its `{column}` is no Python ({fault}); fix or drop that row") from fault

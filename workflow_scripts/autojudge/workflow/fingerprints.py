@@ -20,7 +20,8 @@ from autojudge.errors import InputError
 from autojudge.jobs.store import piece_key
 from autojudge.registry import LIBRARY
 
-MEANINGLESS = ("jobs", "workflow", "sandbox")  # rooms that tell how a job runs, never what it computes
+MEANINGLESS = ("jobs", "sandbox", "workflow")  # rooms that tell how a job runs, never what it computes (a
+# verdict of the sandbox that changes has another VERSION)
 DATA = {".yaml", ".json", ".jsonl", ".csv", ".txt", ".jinja"}  # beside a module; not what editors leave there
 PARTS = ("train", "test", "plus")  # of a dataset's source, which may be files
 SMALL = 2**24  # bytes; smaller files are read whole
@@ -33,8 +34,8 @@ REMEMBERED = Path(".snakemake/autojudge/digests.json")  # of files, by path, siz
 def code_digest(script: Path, members: tuple[Path, ...] = ()) -> str:
     """Return a digest of the meaning of a script, and of all in the library that it reaches by imports.
 
-    Names and places of modules do not count, so moving one changes nothing. Left out are the rooms `jobs` and
-    `workflow`, and what `describe_meaning` leaves out.
+    Names and places of modules do not count, so moving one changes nothing. Left out are the rooms `jobs`,
+    `sandbox` and `workflow`, and what `describe_meaning` leaves out.
 
     Parameters
     ----------
