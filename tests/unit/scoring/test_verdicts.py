@@ -1,4 +1,4 @@
-"""Verdicts as answers: a response is checked once for a problem, by the tests of that problem; no fault is a verdict."""
+"""Verdicts as answers: a response is checked once for a problem, by that problem's tests; no fault is a verdict."""
 
 import pytest
 
