@@ -3,8 +3,8 @@
     python benchmarks/sandbox.py humaneval/problems.jsonl mbpp/mbpp.jsonl --load 2
 
 Of each file (rows as HumanEval's or MBPP's): all references twice, whose verdicts must be equal, and each problem's
-stub, whose body is `pass`. `--load` keeps that many cores busy meanwhile. Also milliseconds for a trivial program: in a bare
-`python -I -S`, in a sandbox that starts for it, and in warm workers.
+stub, whose body is `pass`. `--load` keeps that many cores busy meanwhile. Also milliseconds for a trivial program: in a
+bare `python -I -S`, in a sandbox that starts for it, and in warm workers.
 """
 
 import argparse
