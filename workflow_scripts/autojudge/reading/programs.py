@@ -25,10 +25,11 @@ QUOTED = re.compile(
     re.DOTALL,
 )
 STARTS = re.compile(  # lines with which code among prose begins
-    r"(?:async|def|class|import|from|for|while|if|with) .|try:|@\w|[A-Za-z_][\w.]*(?:\(|[\w\[\]., ]*[-+*/%&|^]?=[^=])"
+    r"(?:async\s+)?def\s+\w+\s*\(|class\s+\w+\s*[(:]|@\w|import\s+\w[\w., ]*$|from\s+[\w.]+\s+import\b"
+    r"|(?:async|for|while|if|with|try)\b.*:\s*(?:\#.*)?$|[A-Za-z_][\w.]*(?:\(|[\w\[\]., ]*[-+*/%&|^]?=[^=])"
 )
 ONE_LINE = re.compile(r"^[ \t]*(`+)(?:py(?:thon)?3? )?([^`\n]+)\1[ \t]*$", re.MULTILINE | re.IGNORECASE)
-ATTEMPTS = 40  # at finding where code begins or ends among prose, which bounds the time that a response takes
+ATTEMPTS = 25  # at finding where code begins or ends among prose, which bounds the time that a response takes
 PROGRAM = "<program>"  # the file that warnings name
 warnings.filterwarnings("ignore", module=PROGRAM)  # such as those of escapes that Python does not know
 DOCTEST = re.compile(r"[ \t]*(?:>>>|\.\.\.)(?: |$)")

@@ -83,7 +83,7 @@ def _read_tests(row: Mapping[str, Any], named: str) -> dict[str, Any]:
     asked = functions.pop(row["entry_point"], None)
     if asked is None:
         raise InputError(
-            f"{named}: its `prompt` has no function {row['entry_point']!r}; fix `entry_point`, or drop that row"
+            f"{named}: its `prompt` has no function {row['entry_point']!r}, its `entry_point`; drop that row"
         )
     if not any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in test.body):
         raise InputError(
