@@ -19,7 +19,7 @@ config = source["with_defaults"](config, REPOSITORY, arguments or ())
 from autojudge.workflow.configuration import check_config, datasets_of, left_in, pairs_of, uses_judge, uses_labels
 from autojudge.judging.classifiers import CLASSIFIERS
 from autojudge.rules import RULES, module_of
-from autojudge.tasks import TASKS
+from autojudge.tasks import TASKS, runs_programs
 from autojudge.workflow.fingerprints import code_digest, identify_models, identify_source
 from autojudge.errors import InputError
 
@@ -142,6 +142,17 @@ def described_dataset(wildcards):
     settings = config["datasets"][wildcards.dataset]
     kept = {key: settings[key] for key in ("task", "problems", "shots", "max_new_tokens")}
     return kept | {"source": identify_source(settings["source"])}
+
+
+def described_tests(wildcards):
+    """A dataset's settings that its tests depend on."""
+    return {key: value for key, value in described_dataset(wildcards).items() if key not in ("shots", "max_new_tokens")}
+
+
+def tests_of_dataset(wildcards):
+    """What tests the programs of a dataset's responses, if they are programs."""
+    programs = runs_programs(config["datasets"][wildcards.dataset]["task"])
+    return [f"results/{wildcards.dataset}/tests.parquet"] if programs else []
 
 
 def mined_splits():

@@ -2,6 +2,7 @@ rule sweep_thresholds:
     """Decode one shard of the validation and test problems with every rule at every threshold."""
     input:
         problems="results/{dataset}/{pair}/problems.parquet",
+        tests=tests_of_dataset,
         judge=judge_artifact,
         labels=mined_labels,
     output:

@@ -8,7 +8,8 @@ from transformers import PreTrainedTokenizerBase
 
 from autojudge.errors import InputError
 from autojudge.reading.prompts import Prompt, encode_chat
-from autojudge.tasks import Example, Task, prompt_of
+from autojudge.tables.tests import digest_tests, dump_tests
+from autojudge.tasks import Example, ProgramTask, Task, prompt_of
 
 VALIDATION_SHARE = 0.25  # of the problems that may be mined
 
@@ -34,7 +35,9 @@ def check_shots(asked: Prompt, shots: int, task: str) -> None:
         )
 
 
-def draw_problems(task: Task, dataset: Mapping[str, Any], seed: int) -> Iterator[tuple[str, str, Example]]:
+def draw_problems(
+    task: Task | ProgramTask, dataset: Mapping[str, Any], seed: int
+) -> Iterator[tuple[str, str, Example]]:
     """Yield (id, split, example) of distinct problems, of each split as many as the config asks for.
 
     Parameters
@@ -69,7 +72,7 @@ def draw_problems(task: Task, dataset: Mapping[str, Any], seed: int) -> Iterator
 
 
 def prepare_problems(
-    task: Task,
+    task: Task | ProgramTask,
     dataset: Mapping[str, Any],
     tokenizer: PreTrainedTokenizerBase,
     context: int,
@@ -113,6 +116,7 @@ def prepare_problems(
                 f"{dataset['max_new_tokens']} new ones exceed the models' context of {context}; "
                 + ("lower max_new_tokens" if len(prompt) < context else "drop that row")
             )
-        row = {"problem_id": problem_id, "question": example.question, "gold": example.gold}
-        rows.append(row | {"prompt_tokens": prompt, "split": split})
+        tests = None if example.tests is None else digest_tests(dump_tests(example.tests))
+        row: dict[str, Any] = {"problem_id": problem_id, "question": example.question, "gold": example.gold}
+        rows.append(row | {"prompt_tokens": prompt, "split": split, "tests": tests})
     return rows
