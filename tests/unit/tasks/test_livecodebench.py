@@ -3,6 +3,7 @@
 import base64
 import json
 import pickle
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -90,6 +91,7 @@ class Runs:
 BAD_PACKS = {
     "a pickle with code": (pack(pickle.dumps(Runs())), "is a pickle of something else than a lone text"),
     "a text after code": (pack(pickle.dumps([Runs(), "[]"])), "is a pickle of something else than a lone text"),
+    "two texts": (pack(b"\x80\x04\x8c\x02[]\x8c\x02[]."), "is a pickle of something else than a lone text"),
     "a list": (pack(pickle.dumps(["[]"])), "is a pickle of something else than a lone text"),
     "bytes": (pack(pickle.dumps(b"[]")), "is a pickle of something else than a lone text"),
     "a memo bomb": (pack(b"\x80\x04r\xff\xff\xff\x7f."), "is a pickle of something else|is no pickle"),
@@ -119,9 +121,12 @@ def test_private_tests_that_are_not_what_they_should_be_are_named_and_nothing_ru
 
 def test_a_bomb_is_not_unpacked(load, monkeypatch):
     monkeypatch.setattr(livecodebench, "LARGEST", 10_000)
-    (bomb,) = load([SCRIPT | {"private_test_cases": pack(b"0" * 1_000_000)}])
+    (bomb,) = load([SCRIPT | {"private_test_cases": pack(b"0" * 5_000_000)}])
+    tracemalloc.start()
     with pytest.raises(InputError, match="problem half: its `private_test_cases` unpacks to more than 10000 bytes"):
         dict(bomb.tests)
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
     (large,) = load([SCRIPT | {"private_test_cases": "0" * 10_001}])
     with pytest.raises(InputError, match="problem half: its `private_test_cases` has 10001 characters, more than"):
         dict(large.tests)
