@@ -197,7 +197,7 @@ def _read_lone_text(data: bytes, column: str) -> str:
                 texts.append(str(argument))
             elif operation.name == "STOP" and len(texts) == 1:
                 return texts[0]
-            if operation.name not in TEXTS | AROUND or len(texts) > 1:
+            elif operation.name not in AROUND:
                 break
     except ValueError as fault:  # also UnicodeDecodeError
         raise InputError(f"{column} is no pickle ({fault}); get that file again, or drop that row") from fault
