@@ -7,9 +7,11 @@ import torch
 import yaml
 
 from autojudge.engine.models import Pair, load_pair
+from autojudge.errors import InputError
 from autojudge.judging.artifact import Judge
 from autojudge.judging.record import Estimate, Record, Validation
 from autojudge.mining.problems import prepare_problems
+from autojudge.sandbox import Sandbox
 from autojudge.tasks import load_task
 
 ROOT = Path(__file__).parent.parent
@@ -85,3 +87,15 @@ def judge(pair):
     sizes = [model.config.hidden_size for model in (pair.draft, pair.target)]
     tensors = {"weight": 0.1 * torch.randn(1, sum(sizes))[0], "bias": torch.tensor(0.0)}
     return Judge(tensors, make_record(columns=["draft_at_draft", "target_at_draft"], sizes=sizes))
+
+
+@pytest.fixture(scope="session")
+def sandbox():
+    """A sandbox of one worker, for tests of programs that do no harm."""
+    opened = Sandbox(1)
+    try:
+        opened.__enter__()
+    except InputError as fault:
+        pytest.skip(str(fault))
+    yield opened
+    opened.close()

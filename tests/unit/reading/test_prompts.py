@@ -399,3 +399,12 @@ def test_more_worked_examples_than_a_task_has_are_refused():
     assert "1 + 1?" in byte_tokenizer("qwen2.5").decode(rows[0]["prompt_tokens"])
     with pytest.raises(InputError, match=r"`datasets.\*.shots`: 2 asked for, but task `sums` has 1 worked examples"):
         prepare_problems(TwoProblems, dataset | {"shots": 2}, byte_tokenizer("qwen2.5"), 512, seed=0)
+
+
+def test_a_wording_may_have_other_parts_of_a_problems_text(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("system: null\nquestion: 'Q: {question}'\nstop: []\nparts: {script: Read the input.}\n")
+    assert Prompt.load(tmp_path / "mine.py").parts == {"script": "Read the input."}
+    path.write_text("system: null\nquestion: 'Q: {question}'\nstop: []\nparts: {script: 3}\n")
+    with pytest.raises(InputError, match=r"mine.yaml: `parts` is not right .*; it is a mapping of names to texts"):
+        Prompt.load(tmp_path / "mine.py")

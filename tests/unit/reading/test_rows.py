@@ -12,12 +12,13 @@ import pytest
 from autojudge.errors import InputError
 from autojudge.reading.rows import load_rows
 
-NAMES = {str: "text", bool: "true or false", int: "whole number", float: "number"}
+NAMES = {str: "text", bool: "true or false", int: "whole number", float: "number", list: "list of texts"}
 VALUES = {  # what a column may hold, and what it may not
     str: (["yes", " 1 "], ["", " ", True, 1, None, ["yes"]]),
     bool: ([True, False], ["true", 0, 1, None, [True]]),
     int: ([3, -1], [True, 3.0, "3", None]),
     float: ([3, 0.5], [True, "0.5", None, float("nan"), float("inf")]),
+    list: ([["a"], ["a", "b "]], [[], "a", None, ["a", ""], ["a", 1], {"a": "b"}]),
 }
 RIGHT = [(kind, value) for kind, (right, _) in VALUES.items() for value in right]
 WRONG = [(kind, value) for kind, (_, wrong) in VALUES.items() for value in wrong]
@@ -218,3 +219,51 @@ def test_optional_columns_are_read_where_a_row_has_them(tmp_path):
         row for _, _, row in load_rows({"train": str(path), "test": str(path)}, {"question": str}, optional=["answer"])
     ]
     assert rows[:2] == [{"question": "Next?", "answer": "8"}, {"question": "?"}]
+
+
+def write_rows(tmp_path, *names):
+    for name in names:
+        (tmp_path / name).write_text(json.dumps({"question": f"{name}?"}))
+    return [str(tmp_path / name) for name in names]
+
+
+def test_a_part_may_be_several_files(tmp_path):
+    a, b, c = write_rows(tmp_path, "a.jsonl", "b.jsonl", "c.jsonl")
+    rows = list(load_rows({"train": a, "test": [b, c]}, {"question": str}))
+    assert [(origin, row["question"]) for origin, _, row in rows] == [
+        *(("train", "a.jsonl?"), ("test", "b.jsonl?"), ("test", "c.jsonl?"))
+    ]
+    assert rows[2][1] == f"{c}: row 1"
+
+
+def test_a_task_has_the_parts_and_keys_that_it_names(tmp_path):
+    a, b = write_rows(tmp_path, "a.jsonl", "b.jsonl")
+    only_test = {"splits": {"test": "test"}, "settings": ("release",)}
+    rows = list(load_rows({"test": a, "release": "v1", "train": None}, {"question": str}, **only_test))
+    assert [origin for origin, _, _ in rows] == ["test"]
+    with pytest.raises(
+        InputError, match="`source.train` of the dataset is not read: its task has test, release; leave"
+    ):
+        list(load_rows({"test": a, "train": b}, {"question": str}, **only_test))
+    with pytest.raises(InputError, match="`source.train` of the dataset is missing; name a file or part of the hub"):
+        list(load_rows({"test": a}, {"question": str}))
+
+
+def test_the_hub_is_asked_for_the_splits_that_a_task_names(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "autojudge.reading.rows._read_hub", lambda *given: asked.append(given[:3]) or iter([{"question": "?"}])
+    )
+    splits = {"train": "train+validation", "test": "test"}
+    assert len(list(load_rows("a/b", {"question": str}, "full", splits=splits))) == 2
+    list(load_rows({"train": {"hub": "a/b", "split": "dev"}, "test": {"hub": "a/c"}}, {"question": str}, splits=splits))
+    assert asked == [
+        *(("a/b", "full", "train+validation"), ("a/b", "full", "test")),
+        *(("a/b", "default", "dev"), ("a/c", "default", "test")),
+    ]
+
+
+def test_a_line_without_an_end_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("autojudge.reading.rows.LONGEST_LINE", 1000)
+    with pytest.raises(InputError, match="rows.jsonl: line 2 has 1000 characters or more; drop that row"):
+        load_texts(tmp_path, f'{GOOD}\n{{"question": "{"a" * 2000}", "answer": "6"}}')

@@ -1,11 +1,15 @@
 """The MBPP task: which rows are problems, what a problem asks and tests, and verdicts."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from autojudge.errors import InputError
+from autojudge.reading.programs import in_block
 from autojudge.tasks import mbpp
+
+SHARED = Path(__file__).parents[4] / "shared"
 
 ROW = {
     "text": "Write a function to add two numbers.",
@@ -90,3 +94,31 @@ def test_a_bad_row_is_named(load, change, told):
 def test_a_part_without_its_problems_is_named(load):
     with pytest.raises(InputError, match=r"`source.train`: holds none of the problems 511 to 974"):
         load([ROW])
+
+
+@pytest.mark.parametrize(
+    "response, reason",
+    [
+        ("```python\ndef add(a, b):\n    return a + b\n```", "passed"),
+        ("def add(a, b):\n    return a + b\n\nIt's done.", "passed"),
+        ("```python\ndef add(a, b):\n    return a - b\n```", "wrong value"),
+        ("```python\ndef plus(a, b):\n    return a + b\n```", "error"),
+        ("```python\ndef add(a, b):\n    return", "unfinished block"),
+        ("a + b", "no code block"),
+        ("```python\ndef add(a, b):\n    return 0\n```\nYou are an expert Python programmer", "wrong value"),
+    ],
+)
+def test_a_response_has_its_verdict(load, sandbox, response, reason):
+    verdict = mbpp.check_response(response, load(BOTH)[0].tests, sandbox)
+    assert (verdict.passed, verdict.reason) == (reason == "passed", reason)
+
+
+@pytest.mark.skipif(not (SHARED / "data/mbpp").exists(), reason="no shared/data/mbpp to read")
+def test_solutions_of_a_shared_file_pass_and_their_stubs_fail(sandbox):
+    path = str(SHARED / "data/mbpp/mbpp.jsonl")
+    examples = list(mbpp.load_examples({"train": path, "test": path}, {}, 0))
+    assert len(examples) == 860
+    for example in examples[::30]:
+        stub = in_block(f"def {example.tests['names'][0]}(*_):\n    pass")
+        assert mbpp.check_response(example.reference, example.tests, sandbox).passed, example.place
+        assert not mbpp.check_response(stub, example.tests, sandbox).passed, example.place

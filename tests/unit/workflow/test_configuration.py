@@ -1,6 +1,7 @@
 """A wrong config ends with one message that names the key and the remedy."""
 
 import copy
+import datetime
 
 import pytest
 import yaml
@@ -95,7 +96,22 @@ def test_the_default_config_is_right(config):
         (
             "datasets.arith.source",
             {"train": "a", "tset": "b"},
-            r"`datasets.arith.source`: unknown key `tset`; known are test, train",
+            r"`datasets.arith.source`: unknown key `tset`; known are from, plus, release, test, train, until",
+        ),
+        ("datasets.arith.source", {"test": ["a", {"hub": 3}]}, r"`datasets.arith.source.test\[1\].hub`: 3 is not"),
+        ("datasets.arith.source", {"test": []}, r"`datasets.arith.source.test`: \[\] "),
+        ("datasets.arith.source", {"test": ["a.jsonl", "b"]}, r"`datasets.arith.source.test`: no such file a.jsonl"),
+        ("datasets.arith.source", {"test": {"hub": "a/b"}, "plus": "c"}, r"`datasets.arith.source.plus`: no such file"),
+        ("datasets.arith.source", {"test": {"hub": "a/b"}, "plus": 3}, r"`datasets.arith.source.plus`: 3 is not"),
+        (
+            "datasets.arith.source",
+            {"test": {"hub": "a/b"}, "release": "v5"},
+            r"`datasets.arith.source.release`: 'v5' is",
+        ),
+        (
+            "datasets.arith.source",
+            {"test": {"hub": "a/b"}, "from": datetime.date(2024, 8, 1)},
+            r"`datasets.arith.source.from`: .*YAML reads it as a date: put it in quotes",
         ),
         ("datasets.arith.source", {"train": {"hub": 3}, "test": "b"}, r"`datasets.arith.source.train.hub`: 3 is not"),
         (
@@ -264,6 +280,19 @@ def test_a_tilde_in_a_datasets_files_stands_for_the_home_folder(config, tmp_path
         check_config(changed(config, "datasets.gsm8k.source", source | {"test": "~/none.jsonl"}), SCHEMA)
     with pytest.raises(InputError, match=r"`datasets.gsm8k.source.test`: no such file ~nobody-here/x.jsonl"):
         check_config(changed(config, "datasets.gsm8k.source", source | {"test": "~nobody-here/x.jsonl"}), SCHEMA)
+
+
+def test_a_source_may_lack_a_training_part_list_files_and_have_settings(config, tmp_path):
+    for name in ("test.jsonl", "test2.jsonl"):
+        (tmp_path / name).write_text("{}")
+    files = [str(tmp_path / "test.jsonl"), str(tmp_path / "test2.jsonl")]
+    source = {"test": files, "release": "release_v2", "from": "2024-08-01"}
+    for checked in (
+        source | {"until": "2025-01-31"},
+        {"test": files[0], "plus": True},
+        {"test": files[0], "plus": files[1]},
+    ):
+        check_config(changed(config, "datasets.arith.source", checked), SCHEMA)
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.parquet", "a b.jsonl"])

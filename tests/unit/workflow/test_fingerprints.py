@@ -351,3 +351,18 @@ def test_data_files_count_by_contents_and_the_hub_by_name(tmp_path, monkeypatch)
     assert identify_source("openai/gsm8k") == "openai/gsm8k" and identify_source(None) is None
     part = {"train": {"hub": "owner/name", "revision": "v1"}, "test": "a.jsonl"}
     assert identify_source(part)["train"] == part["train"]
+
+
+def test_each_file_of_a_source_counts_by_contents(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.jsonl", "b.jsonl", "c.jsonl"):
+        (tmp_path / name).write_text("{}")
+    source = {"test": ["a.jsonl", "b.jsonl", {"hub": "owner/name"}], "plus": "c.jsonl", "release": "release_v2"}
+    before = identify_source(source)
+    assert "jsonl" not in str(before) and before["test"][2] == {"hub": "owner/name"}
+    assert before["release"] == "release_v2"
+    for name in ("b.jsonl", "c.jsonl"):
+        (tmp_path / name).write_text("{} ")
+        assert identify_source(source) != before
+        (tmp_path / name).write_text("{}")
+        assert identify_source(source) == before

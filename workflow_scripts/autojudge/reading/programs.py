@@ -4,6 +4,7 @@ import ast
 import re
 import textwrap
 import warnings
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -24,9 +25,11 @@ QUOTED = re.compile(
     re.DOTALL,
 )
 STARTS = re.compile(  # lines with which code among prose begins
-    r"(?:async|def|class|import|from|for|while|if|with) .|try:|@\w|[A-Za-z_][\w.]*(?:\(|[\w\[\]., ]*[-+*/%&|^]?=[^=])"
+    r"(?:async\s+)?def\s+\w+\s*\(|class\s+\w+\s*[(:]|@\w|import\s+\w[\w., ]*$|from\s+[\w.]+\s+import\b"
+    r"|(?:async|for|while|if|with|try)\b.*:\s*(?:\#.*)?$|[A-Za-z_][\w.]*(?:\(|[\w\[\]., ]*[-+*/%&|^]?=[^=])"
 )
 ONE_LINE = re.compile(r"^[ \t]*(`+)(?:py(?:thon)?3? )?([^`\n]+)\1[ \t]*$", re.MULTILINE | re.IGNORECASE)
+ATTEMPTS = 25  # at finding where code begins or ends among prose, which bounds the time that a response takes
 PROGRAM = "<program>"  # the file that warnings name
 warnings.filterwarnings("ignore", module=PROGRAM)  # such as those of escapes that Python does not know
 DOCTEST = re.compile(r"[ \t]*(?:>>>|\.\.\.)(?: |$)")
@@ -154,24 +157,26 @@ def _scan(text: str) -> tuple[list[_Found], str]:
     """Return the blocks of a response's final turn, and the text outside of them."""
     blocks: list[_Found] = []
     prose: list[str] = []
-    position, thinks = 0, False
-    events = [event for regex in (FENCE, THOUGHT, TURN) for event in regex.finditer(text)]
-    for event in sorted(events, key=lambda event: event.start()):
+    position, thinks, begun = 0, False, False
+    found = [event for regex in (FENCE, THOUGHT, TURN) for event in regex.finditer(text)]
+    events = sorted(found, key=re.Match.start)
+    for event in events:
         if event.start() < position or (thinks and event.re is not THOUGHT):
             continue
-        if event.re is FENCE and not _opens(event) or event.re is TURN and _is_comment(event):
+        if (event.re is FENCE and not _opens(event)) or (event.re is TURN and _is_comment(event)):
             continue
         if not thinks:
             prose.append(text[position : event.start()])
+            begun = begun or bool(prose[-1].strip())
         position = event.end()
         if event.re is FENCE:
-            block, position = _read_block(text, event)
+            block, position = _read_block(text, event, events)
             blocks += _flatten(block) if block.code.strip() else []
-        elif event.re is TURN and (blocks or "".join(prose).strip()):  # else the head of its own turn
+        elif event.re is TURN and (begun or blocks):  # else the head of its own turn
             return blocks, "".join(prose)
         elif event.re is THOUGHT:
             if not event["opens"] and not thinks:  # the prompt opened it
-                blocks, prose = [], []
+                blocks, prose, begun = [], [], False
             thinks = bool(event["opens"])
     return blocks, "".join(prose if thinks else [*prose, text[position:]])
 
@@ -185,33 +190,45 @@ def _is_comment(turn: re.Match[str]) -> bool:
     return re.match(r"\n[ \t]*#(?!#)", turn.group()) is not None
 
 
-def _read_block(text: str, opening: re.Match[str]) -> tuple[_Found, int]:
+def _read_block(text: str, opening: re.Match[str], events: Sequence[re.Match[str]]) -> tuple[_Found, int]:
     """Return a block, and the position in the text where it ends."""
     start = min(opening.end() + 1, len(text))
     end, after, form = len(text), len(text), UNFINISHED
-    for event in _ends(text, start, opening["fence"]):
+    if (event := _find_end(text, start, opening["fence"], events)) is not None:
         end = after = event.start()
         if event.re is FENCE:
             end = event.start("fence")
             if not LANGUAGE.fullmatch(event["info"].strip()):  # else another block begins
                 after, form = event.end("fence"), BLOCK
-        break
     language = 2 if PYTHON.match(opening["info"]) else 0 if opening["info"].strip() else 1
     return _Found(_tidy(_unmark(text[start:end], opening["before"])), form, language), after
 
 
-def _ends(text: str, start: int, fence: str) -> Iterator[re.Match[str]]:
-    """Yield what may end a block that starts there: fences, ends of turns, ends of thoughts on lines of their own."""
-    quoted = [found for found in QUOTED.finditer(text, start) if not found["triple"] or found["closed"]]
+def _find_end(text: str, start: int, fence: str, events: Sequence[re.Match[str]]) -> re.Match[str] | None:
+    """Return what ends a block that starts there: a fence, the end of the turn, or of a thought on a line of its own.
 
-    def within(event: re.Match[str]) -> bool:
-        at = event.start("fence") if event.re is FENCE else event.start()
-        return any(q.start() <= at < q.end() and (event.re is FENCE or not q["comment"]) for q in quoted)
+    What stands in a string ends nothing, and a fence in a comment neither.
+    """
+    quotes = QUOTED.finditer(text, start)
+    quote = next(quotes, None)
+    for number in range(bisect_left(events, start, key=re.Match.start), len(events)):
+        event = events[number]
+        if event.re is FENCE:
+            ends, at = event["fence"].startswith(fence), event.start("fence")
+        else:
+            ends, at = _ends_turn_or_thought(text, event), event.start()
+        while quote is not None and quote.end() <= at:
+            quote = next(quotes, None)
+        quoted = quote is not None and quote.start() <= at and (not quote["triple"] or quote["closed"])
+        if ends and not (quoted and quote is not None and (event.re is FENCE or not quote["comment"])):
+            return event
+    return None
 
-    events = [event for event in FENCE.finditer(text, start) if event["fence"].startswith(fence)]
-    events += [event for event in TURN.finditer(text, start) if event.group().startswith("<")]
-    events += [event for event in THOUGHT.finditer(text, start) if not event["opens"] and _is_line(text, event)]
-    yield from (event for event in sorted(events, key=lambda event: event.start()) if not within(event))
+
+def _ends_turn_or_thought(text: str, event: re.Match[str]) -> bool:
+    if event.re is TURN:
+        return event.group().startswith("<")
+    return not event["opens"] and _is_line(text, event)
 
 
 def _is_line(text: str, event: re.Match[str]) -> bool:
@@ -250,9 +267,11 @@ def _flatten(block: _Found) -> list[_Found]:
 
 def _bare_code(text: str) -> Iterator[_Found]:
     """Yield each stretch of lines among prose that is Python and does something."""
-    lines, number = ONE_LINE.sub(r"\2", text).split("\n"), 0
-    while number < len(lines):
-        size = _whole_lines(lines[number:]) if STARTS.match(lines[number]) else 0
+    lines, number, attempts = ONE_LINE.sub(r"\2", text).split("\n"), 0, 0
+    while number < len(lines) and attempts < ATTEMPTS:
+        begins = STARTS.match(lines[number]) is not None
+        attempts += begins
+        size = _whole_lines(lines[number:]) if begins else 0
         tree = _parse("\n".join(lines[number : number + size]))
         nodes = tree.body if tree else []
         end = next((i for i, node in enumerate(nodes) if _does_nothing(node)), len(nodes))
@@ -332,12 +351,15 @@ def _is_stub(node: ast.AST) -> bool:
 
 
 def _whole_lines(lines: Sequence[str]) -> int:
-    """Return how many of the first lines are whole statements."""
+    """Return how many of the first lines are whole statements; 0 where that is not found soon."""
     end = len(lines)
-    while end and (fault := _fault("\n".join(lines[:end]))):
+    for _ in range(ATTEMPTS):
+        fault = _fault("\n".join(lines[:end]))
+        if not fault:
+            return end
         starts = (i for i in range(min(fault - 1, end - 1), -1, -1) if lines[i][:1].strip())
         end = next(starts, 0)
-    return end
+    return 0
 
 
 def _parse(code: str) -> ast.Module | None:

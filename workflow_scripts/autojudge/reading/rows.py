@@ -91,7 +91,7 @@ def _parts(source: Any, splits: Mapping[str, str], settings: Collection[str]) ->
         if value is not None and key not in splits and key not in settings:
             known = ", ".join([*splits, *settings])
             raise InputError(
-                f"config key `source` of the dataset: its task reads no `{key}`, but {known}; leave it out"
+                f"config key `source.{key}` of the dataset is not read: its task has {known}; leave it out"
             )
     for origin in splits:
         if not source.get(origin):

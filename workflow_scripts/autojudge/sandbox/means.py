@@ -87,6 +87,8 @@ def find_means(name: str) -> Means:
     """Return the means of that name; LookupError with the remedy where it cannot be had."""
     if name == LANDLOCK:
         return Means(LANDLOCK)
+    if name != BUBBLEWRAP:
+        raise LookupError(f"no means of that name; there are {BUBBLEWRAP!r} and {LANDLOCK!r}")
     program = shutil.which("bwrap")
     if program is None:
         raise LookupError("not installed (Debian and Ubuntu: apt install bubblewrap)")

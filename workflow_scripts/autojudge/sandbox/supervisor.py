@@ -1,5 +1,6 @@
 """The sandbox as its callers see it: workers that wait for programs, each program given to a free one."""
 
+import contextlib
 import logging
 import queue
 import threading
@@ -79,6 +80,7 @@ class Sandbox:
     def __enter__(self) -> Self:
         # Workers die with the thread that started them, so one thread of the sandbox's own starts them all.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="sandbox")
+        self._free = queue.SimpleQueue()
         self._closed = False
         try:
             first = self._choose()
@@ -97,13 +99,16 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """End all workers."""
-        self._closed = True
+        """End all workers, and what runs in them; who waits for one gets a RuntimeError."""
         with self._lock:
-            pairs, self._pairs = self._pairs, set()
-        for pair in pairs:
-            pair.close()
-        self._free.put(None)  # wakes who waits
+            self._closed = True
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._give_up(self._free.get_nowait(), again=False)
+        with self._lock:
+            for pair in self._pairs:
+                pair.kill()  # who uses it closes it
+        self._free.put(None)
         self._starter.shutdown()
 
     def run(
@@ -153,7 +158,7 @@ class Sandbox:
             try:
                 self._means = find_means(name)
                 pair = self._start()
-                self_test(pair)
+                self._prove(pair)
             except (LookupError, WorkerLost, NotHeld) as fault:
                 faults.append(f"{name}: {fault}")
                 LOG.warning("%s does not hold programs here: %s", name, fault)
@@ -161,6 +166,13 @@ class Sandbox:
             self.description = describe(self._means, pair.program.hello)
             return pair
         raise InputError(f"no sandbox ({'; '.join(faults)}): {REMEDY}")
+
+    def _prove(self, pair: Pair) -> None:
+        try:
+            self_test(pair)
+        except BaseException:
+            self._give_up(pair, again=False)
+            raise
 
     def _start(self) -> Pair:
         return self._starter.submit(self._start_pair).result()
@@ -198,17 +210,24 @@ class Sandbox:
                 self._give_up(pair)
                 raise
             else:
-                self._free.put(pair)
+                self._give_back(pair)
                 return result
         raise SandboxError(f"the sandbox failed {ATTEMPTS} times: {'; '.join(faults)}")
 
-    def _give_up(self, pair: Pair | None) -> None:
-        """End a pair whose state is unknown; another one takes its place when it is needed."""
+    def _give_back(self, pair: Pair) -> None:
+        with self._lock:
+            if not self._closed:
+                return self._free.put(pair)
+        return self._give_up(pair)
+
+    def _give_up(self, pair: Pair | None, again: bool = True) -> None:
+        """End a pair; `again`: another one takes its place when it is needed."""
         if pair is not None:
             with self._lock:
                 self._pairs.discard(pair)
             pair.close()
-        self._free.put(None)
+        if again:
+            self._free.put(None)
 
 
 def _limits(cpu_s: float, wall_s: float | None, memory_mb: int, output_bytes: int) -> Limits:

@@ -55,6 +55,11 @@ class Pair:
         self.program.close()
         self.tester.close()
 
+    def kill(self) -> None:
+        """End both at once, whatever they do."""
+        self.program.kill()
+        self.tester.kill()
+
 
 def run_program(pair: Pair, program: str, stdin: bytes, limits: Limits) -> Run:
     """Run a program as a script; WorkerLost where its end tells nothing of it."""
@@ -86,6 +91,8 @@ def check_program(pair: Pair, program: str, test: str, names: Sequence[str], lim
 
 def _verdict(tested: dict[str, Any], ran: dict[str, Any], watch: "Watch") -> str:
     """Return the reason that both reports give: the test's word, and where the program was gone, how it ended."""
+    if watch.flooded:
+        return "output"
     said = REASONS.get(tested["code"]) if not tested["signal"] else None
     if said is None:
         ended = watch.limit_reached(tested)
@@ -122,7 +129,7 @@ class Watch:
         return report
 
     def wait_both(self, pair: Pair) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the reports of test and program; the program is stopped when the test has ended."""
+        """Return the reports of test and program; the program is stopped when the test has its verdict."""
         tested: dict[str, Any] | None = None
         ran: dict[str, Any] | None = None
         while tested is None:
@@ -135,10 +142,9 @@ class Watch:
             elif self.flooded and not ran:
                 pair.program.stop()
                 ran = pair.program.report(self._deadline)
-        if not ran:
+        if not ran and REASONS.get(tested["code"]) != "gone":
             pair.program.stop()
-            ran = pair.program.report(self._deadline)
-        return tested, ran
+        return tested, ran or self.wait(pair.program)
 
     def ending(self, report: dict[str, Any]) -> str:
         """Return how a program ended."""
@@ -146,11 +152,9 @@ class Watch:
 
     def limit_reached(self, report: dict[str, Any]) -> str:
         """Return how a child ended by its report alone; WorkerLost where it was killed for no reason of its own."""
-        if report["why"] == "wall" or report["cpu_s"] > self.limits.cpu_s:
+        if report["why"] in ("cpu", "wall") or report["cpu_s"] > self.limits.cpu_s:
             return "time"
         if report["signal"] == SIGKILL and report["why"] != "stop":
-            if report["cpu_s"] > 0.9 * self.limits.cpu_s:
-                return "time"
             raise WorkerLost("its program was killed from outside; is the machine out of memory?")
         if report["signal"]:
             return "killed"

@@ -193,18 +193,18 @@ def _read_lone_text(data: bytes, column: str) -> str:
     texts: list[str] = []
     try:
         for operation, argument, _ in pickletools.genops(data):
-            if operation.name in TEXTS and not texts:
+            if operation.name in TEXTS:
                 texts.append(str(argument))
-            elif operation.name == "STOP" and texts:
+            elif operation.name == "STOP" and len(texts) == 1:
                 return texts[0]
             elif operation.name not in AROUND:
-                raise InputError(
-                    f"{column} is a pickle of something else than a text (operation {operation.name}), which might run "
-                    "code and is not loaded; drop that row, and ask where the file is from"
-                )
-    except (ValueError, IndexError) as fault:  # what genops raises; also UnicodeDecodeError
+                break
+    except ValueError as fault:  # also UnicodeDecodeError
         raise InputError(f"{column} is no pickle ({fault}); get that file again, or drop that row") from fault
-    raise InputError(f"{column} is a pickle without a text; drop that row")
+    raise InputError(
+        f"{column} is a pickle of something else than a lone text, which might run code and is not loaded; drop that "
+        "row, and ask where the file is from"
+    )
 
 
 def _read_cases(text: str, function: str | None, column: str) -> list[list[str]]:

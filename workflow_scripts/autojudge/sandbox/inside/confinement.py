@@ -14,6 +14,7 @@ from .seccomp import restrict_calls
 
 READ_ANYTHING = 2  # capability DAC_READ_SEARCH: folders above Python may be closed to the program's user
 STACK = 120 * 2**20  # bytes; deep recursion through C code, still below what the kernel keeps free for a stack
+SPARE_S = 2  # CPU seconds over the limit until the kernel ends what the worker should have ended
 THREAD_STACK = 8 * 2**20  # bytes
 DEPTH = 50_000  # of recursion, LiveCodeBench's own limit
 FIXED = {
@@ -33,8 +34,15 @@ def confine(limits: Mapping[str, Any], setting: Mapping[str, Any]) -> None:
     user may have, threads counted) and `landlock` (None under bubblewrap).
     """
     server = os.getppid()
-    _limit({**FIXED, resource.RLIMIT_CPU: math.ceil(limits["cpu_s"]), resource.RLIMIT_NPROC: setting["processes"]})
-    _limit({resource.RLIMIT_STACK: STACK, resource.RLIMIT_AS: limits["memory_mb"] * 2**20})
+    _limit(
+        {
+            **FIXED,
+            resource.RLIMIT_CPU: math.ceil(limits["cpu_s"]) + SPARE_S,
+            resource.RLIMIT_NPROC: setting["processes"],
+        }
+    )
+    _limit({resource.RLIMIT_STACK: STACK})
+    _limit_memory(limits["memory_mb"] * 2**20)
     threading.stack_size(THREAD_STACK)
     sys.setrecursionlimit(DEPTH)
     _change_identity(setting["uid"], (READ_ANYTHING,) if setting["landlock"] else ())
@@ -49,6 +57,13 @@ def _limit(limits: Mapping[int, int]) -> None:
         most = resource.getrlimit(name)[1]
         value = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
         resource.setrlimit(name, (value, value))
+
+
+def _limit_memory(size: int) -> None:
+    most = resource.getrlimit(resource.RLIMIT_AS)[1]
+    if most not in (size, resource.RLIM_INFINITY) and most < size:
+        raise OSError(f"only {most >> 20} MiB of addresses are allowed here (`ulimit -v`), not {size >> 20}")
+    resource.setrlimit(resource.RLIMIT_AS, (size, size))
 
 
 def _change_identity(uid: int | None, capabilities: tuple[int, ...]) -> None:

@@ -1,7 +1,6 @@
 """In a confined child: a program as a script, or as a module whose functions a test calls from outside."""
 
 import atexit
-import gc
 import random
 import sys
 import threading
@@ -111,7 +110,6 @@ def _compiled(source: str) -> types.CodeType:
 
 def _fresh_module(name: str) -> dict[str, Any]:
     """Make an empty module the one of that name, and start chance anew; return its globals."""
-    gc.collect()
     module = types.ModuleType(name)
     sys.modules[name] = module
     random.seed(SEED)
