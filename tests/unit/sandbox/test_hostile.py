@@ -6,6 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -59,18 +60,25 @@ def attack(user, means, folder):
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory):
-    """All programs' outcomes by user and means; their sandboxes run side by side, from a copy that all may read."""
-    folder = tmp_path_factory.mktemp("library")
+def library():
+    """A copy of the library and of hostile.py that all users may read, as pytest's own folders are not for long."""
+    folder = Path(tempfile.mkdtemp(prefix="autojudge-"))
     shutil.copytree(LIBRARY / "sandbox", folder / "autojudge/sandbox", ignore=shutil.ignore_patterns("__pycache__"))
     for file in (LIBRARY / "__init__.py", LIBRARY / "errors.py"):
         shutil.copy(file, folder / "autojudge")
     shutil.copy(HERE / "hostile.py", folder)
-    for parent in [folder, *folder.parents[:2], *folder.rglob("*")]:
-        parent.chmod(0o755)
+    for file in [folder, *folder.rglob("*")]:
+        file.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def outcomes(library):
+    """All programs' outcomes by user and means, whose sandboxes run side by side."""
     with ThreadPoolExecutor(len(COMBINATIONS)) as threads:
-        found = threads.map(lambda one: attack(*one, folder), COMBINATIONS)
-        yield dict(zip(COMBINATIONS, found, strict=True))
+        found = threads.map(lambda one: attack(*one, library), COMBINATIONS)
+        return dict(zip(COMBINATIONS, found, strict=True))
 
 
 def held(name, outcome):

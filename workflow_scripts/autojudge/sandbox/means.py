@@ -26,6 +26,9 @@ ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
 }
 FIRST_UID, UIDS = 61184, 4336  # none of a person's: what systemd gives to services for a while
+# Capabilities without which programs cannot have a user of their own: kill, change group and user; and make namespaces,
+# or else read what that user may not (a Python below /root), which Landlock then bounds.
+CHANGE_USER, NAMESPACES, READ = (5, 6, 7), 21, 2
 PROCESSES = 4096  # threads and processes that a program's user may have beyond those there are
 START = "import sys; sys.path.insert(0, {folder!r}); from {package}.server import main; main()"
 
@@ -45,11 +48,13 @@ class Means:
     def command(self, index: int, inside: Path = INSIDE) -> list[str]:
         """Return the command of a worker; `index` tells those of a process apart."""
         landlock = {"readable": [*_readable(inside), *DEVICES], "writable": ["/dev/null"]}
+        privileged = _may(NAMESPACES if self.name == BUBBLEWRAP else READ, *CHANGE_USER)
+        uid = _uid(index) if privileged else None
         setting = {
             "folder": str(inside.parent),
             "packages": _packages(),
-            "uid": _uid(index),
-            "processes": _processes() + PROCESSES,
+            "uid": uid,
+            "processes": PROCESSES + (_threads_of_user() if uid is None else 0),
             "landlock": None if self.name == BUBBLEWRAP else landlock,
         }
         start = START.format(folder=str(inside.parent), package=inside.name)
@@ -59,7 +64,7 @@ class Means:
     def _bubblewrap(self, inside: Path) -> list[str]:
         options = ["--die-with-parent", "--new-session", "--unshare-ipc", "--unshare-pid", "--unshare-net"]
         options += ["--unshare-uts", "--unshare-cgroup-try", "--cap-drop", "ALL"]
-        if os.getuid() == 0:  # the worker itself gives up the last one, and the others to its programs
+        if _may(NAMESPACES, *CHANGE_USER):  # the worker itself gives up the last one, and the others to its programs
             for name in ("CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_SETPCAP"):
                 options += ["--cap-add", name]
         else:
@@ -115,17 +120,22 @@ def _packages() -> list[str]:
 
 
 def _uid(index: int) -> int | None:
-    """Return a user for the programs of a worker, None where this process may not change the user."""
+    """Return a user for the programs of a worker, None where there is no such user in this process's namespace."""
     uid = FIRST_UID + (os.getpid() * 16 + index) % UIDS
     ranges = [list(map(int, line.split())) for line in Path("/proc/self/uid_map").read_text().splitlines()]
     mapped = any(first <= uid < first + count for first, _, count in ranges)
-    return uid if os.getuid() == 0 and mapped else None
+    return uid if mapped else None
 
 
-def _processes() -> int:
-    """Return how many threads this process's user has, none for root, whose programs have a user of their own."""
-    if os.getuid() == 0:
-        return 0
+def _may(*capabilities: int) -> bool:
+    """Whether this process has all of these capabilities."""
+    words = Path("/proc/self/status").read_text().split()
+    bits = int(words[words.index("CapEff:") + 1], 16)
+    return all(bits >> number & 1 for number in capabilities)
+
+
+def _threads_of_user() -> int:
+    """Return how many threads the user of this process has."""
     return sum(_threads(entry) for entry in Path("/proc").iterdir() if entry.name.isdigit())
 
 

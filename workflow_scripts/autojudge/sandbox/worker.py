@@ -78,8 +78,10 @@ class Worker:
             report = read_frame(self._control.fileno())
         except (Closed, Malformed, TooLarge) as fault:
             raise WorkerLost(self._words(str(fault))) from fault
-        if not isinstance(report, dict) or report.get("id", 0) != self.requests or report.get("fault"):
+        if not isinstance(report, dict) or report.get("id", 0) != self.requests:
             raise WorkerLost(f"its report is {report}")
+        if report.get("fault"):
+            raise WorkerLost(str(report["fault"]))
         return report
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 PARENT_DEATH_SIGNAL, KEEP_CAPABILITIES, HAS_BOUND, DROP_BOUND = 1, 8, 23, 24  # options of prctl
 CAPABILITIES = range(64)  # numbers, more than there are
 FIXED_ADDRESSES = 0x0040000  # of personality
-VERSION_3 = 0x20080522  # of capset's header
+VERSION_3 = 0x20080522  # of the header of capget and capset
 
 
 def check(result: int, what: str) -> int:
@@ -25,12 +25,15 @@ def prctl(option: int, value: int) -> None:
 
 
 def keep_only(capabilities: tuple[int, ...]) -> None:
-    """Drop all capabilities but these numbers, which this process must have, and what a new program may gain."""
+    """Drop all capabilities but these numbers, as far as this process has them, and what a new program may gain."""
     for number in set(CAPABILITIES) - set(capabilities):
         if LIBC.prctl(HAS_BOUND, ctypes.c_ulong(number), 0, 0, 0) == 1:
             LIBC.prctl(DROP_BOUND, ctypes.c_ulong(number), 0, 0, 0)  # only root can, and only root need
-    bits = sum(1 << number for number in capabilities)
     header = ctypes.create_string_buffer(struct.pack("=II", VERSION_3, 0))
+    data = ctypes.create_string_buffer(24)
+    check(LIBC.capget(header, data), "capget")
+    permitted = struct.unpack("=6I", data.raw)[1]
+    bits = permitted & sum(1 << number for number in capabilities)
     data = ctypes.create_string_buffer(struct.pack("=6I", bits, bits, 0, 0, 0, 0))
     check(LIBC.capset(header, data), "capset")
 

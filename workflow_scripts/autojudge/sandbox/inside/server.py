@@ -32,8 +32,7 @@ READING = (2, *CHANGING)  # and under Landlock: read what it may of others' file
 def main() -> None:
     """Prepare, say so, and serve until the supervisor is gone."""
     setting = json.loads(sys.argv[1])
-    if setting["uid"] is not None:
-        libc.keep_only(READING if setting["landlock"] else CHANGING)
+    libc.keep_only(() if setting["uid"] is None else READING if setting["landlock"] else CHANGING)
     if libc.fix_addresses() and "again" not in sys.argv:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:], "again"])
     for name in MODULES:
