@@ -19,6 +19,7 @@ config = source["with_defaults"](config, REPOSITORY, arguments or ())
 from autojudge.workflow.configuration import check_config, datasets_of, left_in, pairs_of, uses_judge, uses_labels
 from autojudge.judging.classifiers import CLASSIFIERS
 from autojudge.rules import RULES, module_of
+from autojudge.tables.folds import list_folds
 from autojudge.tasks import TASKS
 from autojudge.workflow.fingerprints import code_digest, identify_models, identify_source
 from autojudge.errors import InputError
@@ -52,11 +53,17 @@ if Path(workflow.basedir).resolve() == WORKFLOW_SCRIPTS.resolve().parent:  # a m
     keep_records_with_results()
 
 
+def folds_of(dataset):
+    """Names of a dataset's folds, if it has any."""
+    return list_folds(config["datasets"][dataset]["folds"])
+
+
 wildcard_constraints:
     dataset="|".join(map(re.escape, config["datasets"])),
     pair="|".join(map(re.escape, config["pairs"])),
     feature_set="|".join(map(re.escape, config["judge"]["feature_sets"])),
     fold=r"validation|\d+-of-\d+",
+    part="|".join(["", *sorted({f"/folds/{fold}" for d in config["datasets"] for fold in folds_of(d)})]),
 
 
 scattergather:
@@ -141,6 +148,7 @@ def described_dataset(wildcards):
     """A dataset's settings that its problems depend on; local files by their contents."""
     settings = config["datasets"][wildcards.dataset]
     kept = {key: settings[key] for key in ("task", "problems", "shots", "max_new_tokens")}
+    kept |= {"folds": settings["folds"]} if settings["folds"] else {}
     return kept | {"source": identify_source(settings["source"])}
 
 
@@ -160,16 +168,22 @@ def mined_responses(wildcards):
     return [f"results/{wildcards.dataset}/{wildcards.pair}/responses.parquet"] if mines else []
 
 
-def used_mismatches():
-    """Which mismatches the judge is trained on, and how they are weighted."""
-    return {key: config["judge"][key] for key in ("exclude_cut_off", "near_tie_weight")}
+def used_mismatches(wildcards):
+    """Which mismatches a judge is trained on, and how they are weighted."""
+    kept = {key: config["judge"][key] for key in ("exclude_cut_off", "near_tie_weight")}
+    kept |= {"only_correct": True} if config["judge"]["only_correct"] else {}
+    part = wildcards.get("part")
+    return kept | ({"held_out": Path(part).name} if part else {})
 
 
 def of_each_fit(path):
-    """The path for every feature set and fold."""
-    count = config["judge"]["folds"]
-    folds = ["validation", *(f"{i}-of-{count}" for i in range(1, count + 1))]
-    return expand(path, feature_set=config["judge"]["feature_sets"], fold=folds)
+    """The path for every feature set and fold of the figures; the judge of a dataset's fold needs validation alone."""
+
+    def paths(wildcards):
+        folds = ["validation", *([] if wildcards.part else list_folds(config["judge"]["folds"]))]
+        return expand(path, **wildcards, feature_set=config["judge"]["feature_sets"], fold=folds)
+
+    return paths
 
 
 def of_each_dataset(path):
@@ -177,10 +191,28 @@ def of_each_dataset(path):
     return lambda wildcards: expand(path, dataset=datasets_of(config, wildcards.pair), pair=wildcards.pair)
 
 
-def judge_artifact(wildcards):
-    """Files of the judge that the sweep asks, if it asks one."""
-    folder = f"results/{wildcards.dataset}/{wildcards.pair}/judge"
-    return [f"{folder}/judge.json", f"{folder}/judge.safetensors"] if uses_judge(config) else []
+def sweep_judges(wildcards):
+    """Files of the judge that the sweep asks, or of each fold's, if it asks one."""
+    if not uses_judge(config):
+        return []
+    parts = [f"/folds/{fold}" for fold in folds_of(wildcards.dataset)] or [""]
+    folders = expand("results/{dataset}/{pair}{part}/judge", **wildcards, part=parts)
+    return [f"{folder}/{name}" for folder in folders for name in ("judge.json", "judge.safetensors")]
+
+
+def timed_judge(wildcards):
+    """Files of the judge whose speed is measured, if there is one: of folds the first one's."""
+    return sweep_judges(wildcards)[:2]
+
+
+def swept_folds(wildcards):
+    """The dataset's folds."""
+    return folds_of(wildcards.dataset)
+
+
+def timed_fold(wildcards):
+    """The fold whose judge and problems the speed is measured with, None where the dataset has none."""
+    return next(iter(folds_of(wildcards.dataset)), None)
 
 
 def tracked_config(wildcards):

@@ -2,7 +2,7 @@ rule sweep_thresholds:
     """Decode one shard of the validation and test problems with every rule at every threshold."""
     input:
         problems="results/{dataset}/{pair}/problems.parquet",
-        judge=judge_artifact,
+        judges=sweep_judges,
         labels=mined_labels,
     output:
         "results/{dataset}/{pair}/sweep/{scatteritem}.parquet",
@@ -23,6 +23,7 @@ rule sweep_thresholds:
         models=models_of_pair,
         rules=swept_rules(),
         decoding=decoding_settings,
+        folds=swept_folds,
     script:
         "../workflow_scripts/sweep_thresholds.py"
 
@@ -77,7 +78,7 @@ rule measure_speed:
         problems="results/{dataset}/{pair}/problems.parquet",
         summary="results/{dataset}_summary.csv",
         cost="results/{dataset}/{pair}/call_cost.json",
-        judge=judge_artifact,
+        judge=timed_judge,
     output:
         "results/{dataset}/{pair}/speed.csv",
     log:
@@ -96,5 +97,6 @@ rule measure_speed:
         task=dataset_value("task"),
         models=models_of_pair,
         settings=speed_settings,
+        fold=timed_fold,
     script:
         "../workflow_scripts/measure_speed.py"

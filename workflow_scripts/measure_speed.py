@@ -11,7 +11,8 @@ from autojudge.engine.models import load_pair
 from autojudge.engine.settings import Models
 from autojudge.jobs.gpus import claim_gpus
 from autojudge.judging.artifact import load_judge
-from autojudge.tables.files import read_table, write_table
+from autojudge.tables.files import read_table, records, write_table
+from autojudge.tables.folds import split_in
 from autojudge.tables.mining import PROBLEMS
 from autojudge.tables.reporting import SPEED, SUMMARY
 from autojudge.tasks import load_task, prompt_of
@@ -27,14 +28,16 @@ def measure_speed(
     models: Models,
     task: str,
     settings: dict[str, Any],
+    fold: str | None,
     output: str,
 ) -> None:
     """Time the methods of the pair of that name at every batch, each at its recommended window and threshold.
 
-    Decoding takes `minutes` of the settings at most, unless a round of one problem takes longer.
+    Test problems are those of a fold, where the judge is a fold's. Decoding takes `minutes` of the settings at most, unless a round of one problem takes longer.
     """
-    table, recommended = read_table(PROBLEMS, problems), read_table(SUMMARY, summary)
-    prompts = [list(p) for p in table.loc[table["split"] == "test", "prompt_tokens"].head(settings["problems"])]
+    rows, recommended = records(read_table(PROBLEMS, problems)), read_table(SUMMARY, summary)
+    tested = [row for row in rows if split_in(fold, row["problem_id"], row["split"]) == "test"]
+    prompts = [list(row["prompt_tokens"]) for row in tested[: settings["problems"]]]
     loaded, judge = load_pair(pair), load_judge(judge_folder) if judge_folder else None
     if judge:
         judge.check_pair(models, loaded.hidden_sizes)
@@ -62,5 +65,6 @@ if __name__ == "__main__":
             models=snakemake.params.models,
             task=snakemake.params.task,
             settings=snakemake.params.settings | {"minutes": snakemake.config["speed"]["minutes"]},
+            fold=snakemake.params.fold,
             output=snakemake.output[0],
         )

@@ -29,7 +29,7 @@ def run(tmp_path, problems, pair_settings, caplog):
             script.sweep_thresholds(
                 problems=str(tmp_path / "problems.parquet"),
                 shard=shard,
-                judge_folder=None,
+                judges={None: None},
                 labels=None,
                 pair=pair_settings,
                 models={"draft": {"contents": "d"}, "target": {"contents": "t"}},

@@ -39,7 +39,7 @@ def load_rows(
     Parameters
     ----------
     source : str or mapping
-        A hub dataset, or {"train": part, "test": part}; a part is a local .jsonl or .parquet file, or a mapping with
+        A hub dataset, or {"train": part, "test": part}, of which train may be absent; a part is a local .jsonl or .parquet file, or a mapping with
         `hub`, and maybe `config`, `split` and `revision`.
     columns : mapping of str to type
         Columns that every row must have, and what they hold: str (a text that is not blank), bool, int, or float
@@ -59,7 +59,9 @@ def load_rows(
         raise InputError("config key `source` of the dataset is missing; give a hub dataset or local files")
     wanted = [*columns, *optional]
     for origin in ("train", "test"):
-        part = source[origin] if isinstance(source, Mapping) else {"hub": source}
+        part = source.get(origin) if isinstance(source, Mapping) else {"hub": source}
+        if part is None:
+            continue
         if isinstance(part, Mapping):
             config, split = part.get("config") or hub_config, part.get("split") or origin
             rows = _read_hub(part["hub"], config, split, part.get("revision"), wanted)
