@@ -44,6 +44,7 @@ from autojudge.engine.models import load_pair  # noqa: E402
 from autojudge.jobs.provenance import current_commit  # noqa: E402
 from autojudge.mining.miner import NEAR_TIE, Miner  # noqa: E402
 from autojudge.mining.problems import prepare_problems  # noqa: E402
+from autojudge.scoring.scorer import Scorer  # noqa: E402
 from autojudge.tasks import load_task  # noqa: E402
 from reference import greedy_cached, mine_plainly, mined_result, plain_features  # noqa: E402
 
@@ -89,7 +90,7 @@ def mine_reference(pair, task, problems, limit):
 
 def mine_fast(pair, task, problems, limit, batch, memory):
     start = time.perf_counter()
-    mined = list(Miner(pair, task, limit, batch, memory).mine(problems))
+    mined = list(Miner(pair, Scorer(task), limit, batch, memory).mine(problems))
     return mined, time.perf_counter() - start
 
 

@@ -20,7 +20,7 @@ from autojudge.workflow.configuration import check_config, datasets_of, left_in,
 from autojudge.judging.classifiers import CLASSIFIERS
 from autojudge.rules import RULES, module_of
 from autojudge.tables.folds import list_folds
-from autojudge.tasks import TASKS
+from autojudge.tasks import TASKS, runs_programs
 from autojudge.workflow.fingerprints import code_digest, identify_models, identify_source
 from autojudge.errors import InputError
 
@@ -100,7 +100,8 @@ def decoding_settings(wildcards):
 def speed_settings(wildcards):
     """How speed is measured; not the time that it may take, so that another one leaves what was measured as it is."""
     kept = {key: value for key, value in config["speed"].items() if key != "minutes"}
-    limit = config["datasets"][wildcards.dataset]["max_new_tokens"]
+    limit, folds = config["datasets"][wildcards.dataset]["max_new_tokens"], folds_of(wildcards.dataset)
+    kept |= {"fold": folds[0]} if folds else {}
     return kept | {"max_new_tokens": limit, "rules": swept_rules()}
 
 
@@ -150,6 +151,18 @@ def described_dataset(wildcards):
     kept = {key: settings[key] for key in ("task", "problems", "shots", "max_new_tokens")}
     kept |= {"folds": settings["folds"]} if settings["folds"] else {}
     return kept | {"source": identify_source(settings["source"])}
+
+
+def described_tests(wildcards):
+    """A dataset's settings that its tests depend on."""
+    of_prompts = ("shots", "max_new_tokens", "folds")
+    return {key: value for key, value in described_dataset(wildcards).items() if key not in of_prompts}
+
+
+def tests_of_dataset(wildcards):
+    """What tests the programs of a dataset's responses, if they are programs."""
+    programs = runs_programs(config["datasets"][wildcards.dataset]["task"])
+    return [f"results/{wildcards.dataset}/tests.parquet"] if programs else []
 
 
 def mined_splits():
@@ -208,11 +221,6 @@ def timed_judge(wildcards):
 def swept_folds(wildcards):
     """The dataset's folds."""
     return folds_of(wildcards.dataset)
-
-
-def timed_fold(wildcards):
-    """The fold whose judge and problems the speed is measured with, None where the dataset has none."""
-    return next(iter(folds_of(wildcards.dataset)), None)
 
 
 def tracked_config(wildcards):

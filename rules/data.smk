@@ -19,3 +19,25 @@ rule prepare_problems:
         seed=config["seed"],
     script:
         "../workflow_scripts/prepare_problems.py"
+
+
+rule prepare_tests:
+    """Write the tests of a dataset whose responses are programs, and try each on the dataset's own solution."""
+    output:
+        "results/{dataset}/tests.parquet",
+    log:
+        "logs/prepare_tests/{dataset}.log",
+    benchmark:
+        "benchmarks/prepare_tests/{dataset}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: 2  # programs run side by side
+    resources:
+        mem_mb=growing(6000),
+        runtime=60,
+    params:
+        code=code("prepare_tests", task_member),
+        dataset=described_tests,
+        seed=config["seed"],
+    script:
+        "../workflow_scripts/prepare_tests.py"

@@ -2,6 +2,7 @@ rule sweep_thresholds:
     """Decode one shard of the validation and test problems with every rule at every threshold."""
     input:
         problems="results/{dataset}/{pair}/problems.parquet",
+        tests=tests_of_dataset,
         judges=sweep_judges,
         labels=mined_labels,
     output:
@@ -97,6 +98,5 @@ rule measure_speed:
         task=dataset_value("task"),
         models=models_of_pair,
         settings=speed_settings,
-        fold=timed_fold,
     script:
         "../workflow_scripts/measure_speed.py"

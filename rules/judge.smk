@@ -86,7 +86,10 @@ rule write_model_card:
     input:
         labels="results/{dataset}/{pair}/labels.parquet",
         features=ancient("results/{dataset}/{pair}/features.parquet"),
-        judge=["results/{dataset}/{pair}{part}/judge/judge.safetensors", "results/{dataset}/{pair}{part}/judge/judge.json"],
+        judge=[
+            "results/{dataset}/{pair}{part}/judge/judge.safetensors",
+            "results/{dataset}/{pair}{part}/judge/judge.json",
+        ],
     output:
         "results/{dataset}/{pair}{part}/judge/README.md",
     log:
@@ -114,7 +117,10 @@ rule report_judges:
         features=ancient("results/{dataset}/{pair}/features.parquet"),
         grid="results/{dataset}/{pair}{part}/grid.parquet",
         scores="results/{dataset}/{pair}{part}/scores.parquet",
-        judge=["results/{dataset}/{pair}{part}/judge/judge.safetensors", "results/{dataset}/{pair}{part}/judge/judge.json"],
+        judge=[
+            "results/{dataset}/{pair}{part}/judge/judge.safetensors",
+            "results/{dataset}/{pair}{part}/judge/judge.json",
+        ],
     output:
         markdown="results/{dataset}/{pair}{part}/judges.md",
         csv="results/{dataset}/{pair}{part}/judges.csv",
@@ -146,7 +152,10 @@ rule plot_ablation:
         features=ancient("results/{dataset}/{pair}/features.parquet"),
         grid="results/{dataset}/{pair}{part}/grid.parquet",
         scores="results/{dataset}/{pair}{part}/scores.parquet",
-        judge=["results/{dataset}/{pair}{part}/judge/judge.safetensors", "results/{dataset}/{pair}{part}/judge/judge.json"],
+        judge=[
+            "results/{dataset}/{pair}{part}/judge/judge.safetensors",
+            "results/{dataset}/{pair}{part}/judge/judge.json",
+        ],
     output:
         pdf="results/{dataset}/{pair}{part}/ablation.pdf",
         png="results/{dataset}/{pair}{part}/ablation.png",
@@ -176,7 +185,10 @@ rule measure_learning_curve:
         labels="results/{dataset}/{pair}/labels.parquet",
         features=ancient("results/{dataset}/{pair}/features.parquet"),
         grid="results/{dataset}/{pair}{part}/grid.parquet",
-        judge=["results/{dataset}/{pair}{part}/judge/judge.safetensors", "results/{dataset}/{pair}{part}/judge/judge.json"],
+        judge=[
+            "results/{dataset}/{pair}{part}/judge/judge.safetensors",
+            "results/{dataset}/{pair}{part}/judge/judge.json",
+        ],
     output:
         "results/{dataset}/{pair}{part}/learning_curve.csv",
     log:

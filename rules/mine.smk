@@ -2,6 +2,7 @@ rule mine_labels:
     """Mine labels, features and responses of one shard of the problems."""
     input:
         problems="results/{dataset}/{pair}/problems.parquet",
+        tests=tests_of_dataset,
     output:
         labels="results/{dataset}/{pair}/labels/{scatteritem}.parquet",
         features="results/{dataset}/{pair}/features/{scatteritem}.parquet",

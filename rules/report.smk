@@ -111,6 +111,7 @@ rule report_answers:
     """Tell in which form responses gave their answers, and how many were cut off."""
     input:
         problems="results/{dataset}/{pair}/problems.parquet",
+        tests=tests_of_dataset,
         responses=mined_responses,
         sweep="results/{dataset}/{pair}/sweep.parquet",
     output:
@@ -121,7 +122,7 @@ rule report_answers:
         "benchmarks/report_answers/{dataset}/{pair}.tsv"
     conda:
         "../envs/cpu.yaml"
-    threads: 1
+    threads: 2  # programs run side by side
     resources:
         mem_mb=growing(4000),
         runtime=30,

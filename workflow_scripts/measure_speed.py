@@ -28,15 +28,15 @@ def measure_speed(
     models: Models,
     task: str,
     settings: dict[str, Any],
-    fold: str | None,
     output: str,
 ) -> None:
     """Time the methods of the pair of that name at every batch, each at its recommended window and threshold.
 
-    Test problems are those of a fold, where the judge is a fold's. Decoding takes `minutes` of the settings at most, unless a round of one problem takes longer.
+    Decoding takes `minutes` of the settings at most, unless a round of one problem takes longer. Where the settings
+    name a `fold`, the judge is that fold's, and so are the problems.
     """
     rows, recommended = records(read_table(PROBLEMS, problems)), read_table(SUMMARY, summary)
-    tested = [row for row in rows if split_in(fold, row["problem_id"], row["split"]) == "test"]
+    tested = [row for row in rows if split_in(settings.get("fold"), row["problem_id"], row["split"]) == "test"]
     prompts = [list(row["prompt_tokens"]) for row in tested[: settings["problems"]]]
     loaded, judge = load_pair(pair), load_judge(judge_folder) if judge_folder else None
     if judge:
@@ -65,6 +65,5 @@ if __name__ == "__main__":
             models=snakemake.params.models,
             task=snakemake.params.task,
             settings=snakemake.params.settings | {"minutes": snakemake.config["speed"]["minutes"]},
-            fold=snakemake.params.fold,
             output=snakemake.output[0],
         )

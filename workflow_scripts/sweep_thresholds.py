@@ -8,28 +8,26 @@ import torch
 
 from autojudge.decoding.sweep import open_decoders, read_labels
 from autojudge.engine.models import load_pair
-from autojudge.engine.settings import Models
 from autojudge.jobs.gpus import claim_gpus
+from autojudge.jobs.scoring import open_scorer
 from autojudge.jobs.shards import take_shard
 from autojudge.jobs.store import Store
-from autojudge.judging.artifact import load_judge
+from autojudge.jobs.sweep_work import SweepWork
+from autojudge.judging.artifact import Judge, load_judge
+from autojudge.scoring.scorer import Scorer
 from autojudge.tables.decoding import SWEEP
 from autojudge.tables.files import read_table, records, write_table
 from autojudge.tables.folds import split_in
 from autojudge.tables.mining import PROBLEMS
-from autojudge.tasks import load_task
 from autojudge.workflow.work import sweep_work
 
 
 def sweep_thresholds(
     problems: str,
     shard: str,
-    judges: Mapping[str | None, Path | None],
-    labels: str | None,
+    works: Mapping[str | None, tuple[SweepWork, Judge | None]],
+    scorer: Scorer,
     pair: dict,
-    models: Models,
-    task: str,
-    rules: dict,
     decoding: dict,
     output: str,
 ) -> None:
@@ -37,26 +35,18 @@ def sweep_thresholds(
 
     Parameters
     ----------
-    judges : mapping of fold to path
-        Folder of each fold's judge, by which its validation and test problems are decoded; of a dataset without folds
-        one, under None. None is no judge.
-    models : mapping
-        What identifies the pair's models.
-    rules : dict
-        The swept rules' entries of the config, by name.
+    works : mapping of fold to SweepWork and Judge
+        By which each fold's validation and test problems are decoded; of a dataset without folds one, under None.
     decoding : dict
-        `max_new_tokens`, `windows`, `branches`, `temperature`, `top_p`, `repeats`, `truncated` and `batch`.
+        `max_new_tokens`, `branches`, `temperature`, `top_p` and `batch`.
     """
-    table, scoring, swept = read_table(PROBLEMS, problems), load_task(task), []
-    rows = take_shard(records(table if None not in judges else table[table["split"] != "train"]), shard)
-    mined, load = read_labels(labels) if labels else {}, cache(lambda: load_pair(pair))
-    for fold, folder in judges.items():
-        judge = load_judge(folder) if folder else None
-        work = sweep_work(task, models, decoding, rules, judge, mined)
+    table, load, swept = read_table(PROBLEMS, problems), cache(lambda: load_pair(pair)), []
+    rows = take_shard(records(table[table["split"] != "train"] if None in works else table), shard)
+    for fold, (work, judge) in works.items():
         held = [row | {"split": split_in(fold, row["problem_id"], row["split"])} for row in rows]
-        decoders = open_decoders(load, models, judge, scoring, decoding)
+        decoders = open_decoders(load, work.models, judge, scorer, decoding)
         with Store(Path(output).parents[1] / "store/sweep", shard) as store:  # has what the folds before have added
-            found = work.decode([row for row in held if row["split"] != "train"], store, scoring, decoders)
+            found = work.decode([row for row in held if row["split"] != "train"], store, scorer, decoders)
         swept += [row | {"fold": fold} for row in found]
     write_table(SWEEP, swept, output)
 
@@ -64,22 +54,25 @@ def sweep_thresholds(
 if __name__ == "__main__":
     from autojudge.jobs.progress import job_log
 
-    with job_log(snakemake.log[0]), claim_gpus(snakemake.resources.get("gpu", 0)):
+    inputs, params, config = snakemake.input, snakemake.params, snakemake.config
+    with (
+        job_log(snakemake.log[0]),
+        claim_gpus(snakemake.resources.get("gpu", 0)),
+        open_scorer(params.task, inputs.tests, snakemake.threads) as scorer,
+    ):
         torch.set_num_threads(snakemake.threads)
-        inputs, params, config = snakemake.input, snakemake.params, snakemake.config
-        folds = params.folds or [None]
-        folders = (
-            [Path(record).parent for record in inputs.judges[::2]] if inputs.get("judges") else [None] * len(folds)
-        )
+        labels = read_labels(inputs.labels[0]) if inputs.get("labels") else {}
+        folds, works = params.folds or [None], {}
+        judges = [load_judge(Path(record).parent) for record in inputs.get("judges", [])[::2]] or [None] * len(folds)
+        for fold, judge in zip(folds, judges, strict=True):
+            work = sweep_work(params.task, params.models, params.decoding, params.rules, judge, labels)
+            works[fold] = (work, judge)
         sweep_thresholds(
             problems=inputs.problems,
             shard=snakemake.wildcards.scatteritem,
-            judges=dict(zip(folds, folders, strict=True)),
-            labels=inputs.labels[0] if inputs.get("labels") else None,
+            works=works,
+            scorer=scorer,
             pair=config["pairs"][snakemake.wildcards.pair],
-            models=params.models,
-            task=params.task,
-            rules=params.rules,
             decoding=params.decoding | {"batch": config["decoding"]["batch"]},
             output=snakemake.output[0],
         )

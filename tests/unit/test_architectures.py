@@ -17,6 +17,7 @@ from autojudge.engine.models import Pair
 from autojudge.errors import InputError
 from autojudge.mining.miner import Miner
 from autojudge.rules import load_rule
+from autojudge.scoring.scorer import Scorer
 from conftest import ROOT
 
 WORKING = [name for name, architecture in ARCHITECTURES.items() if architecture.refused is None]
@@ -102,7 +103,7 @@ def test_in_float32_decoding_and_mining_equal_plain_forwards_token_for_token(nam
     ]
     mined = {
         m.response["problem_id"]: reference.mined_result(m)
-        for m in Miner(fast, ByTheEnd, LIMIT, 2, 10**9).mine(problems)
+        for m in Miner(fast, Scorer(ByTheEnd), LIMIT, 2, 10**9).mine(problems)
     }
     wanted = {p["problem_id"]: reference.mine_plainly(plain, ByTheEnd, p["prompt_tokens"], LIMIT) for p in problems}
     assert mined == wanted

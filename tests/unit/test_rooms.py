@@ -6,8 +6,8 @@ from graphlib import TopologicalSorter
 from autojudge.registry import LIBRARY
 
 ROOMS = (
-    "tables", "reading", "testbed", "tasks", "engine", "mining", "judging", "rules", "decoding", "reporting", "jobs",
-    "workflow",
+    "tables", "reading", "testbed", "sandbox", "tasks", "scoring", "engine", "mining", "judging", "rules", "decoding",
+    "reporting", "jobs", "workflow",
 )  # fmt: skip
 EVERYWHERE = {"errors", "registry"}
 

@@ -37,6 +37,8 @@ class Registry:
         Of constants that are sets: what they may hold.
     optional : set of str
         Functions and constants that a member may do without.
+    instead : mapping of str to set of str
+        Optional functions, and those that a member with such a one may do without.
     """
 
     package: str
@@ -45,6 +47,7 @@ class Registry:
     constants: Mapping[str, type]
     choices: Mapping[str, Set[str]] = field(default_factory=dict)
     optional: Set[str] = frozenset()
+    instead: Mapping[str, Set[str]] = field(default_factory=dict)
 
     def names(self) -> list[str]:
         """Return the names of the members in the library."""
@@ -90,6 +93,10 @@ class Registry:
             raise InputError(f"{path}: {fault}; {package} tells what one needs, docs/extending.md shows one")
         return member.literals
 
+    def defines(self, name: str, function: str) -> bool:
+        """Tell whether a member has an optional function. Raises InputError like `expression`."""
+        return function in self._read(name).bound
+
     def expression(self, name: str, variable: str) -> str | None:
         """Return what a member assigns to a variable, as source; None where it does not.
 
@@ -119,10 +126,11 @@ class Registry:
 
     def _faults(self, member: "_Source") -> Iterator[str]:
         yield from member.missing_imports()
+        spared = set(self.optional).union(*(names for name, names in self.instead.items() if name in member.bound))
         for name, count in self.functions.items():
             if name in member.bound:
                 yield from _function_faults(name, member.bound[name], count)
-            elif name not in self.optional:
+            elif name not in spared:
                 yield f"{_a(self.kind)} has a function `{name}`; none is defined here, or imported by name"
         for name, kind in self.constants.items():
             if name in member.bound:

@@ -15,6 +15,7 @@ from autojudge.jobs.sweep_work import SweepWork
 from autojudge.mining.miner import Miner
 from autojudge.rules import RULES as REGISTRY
 from autojudge.rules import load_rule
+from autojudge.scoring.scorer import Scorer
 
 LIMIT, WINDOW = 160, 8
 RULES = [name for name in REGISTRY.names() if name != "oracle"]
@@ -39,7 +40,7 @@ def sweep(tmp_path):
             labels={"oracle": labels} if labels else {},
         )
         with Store(tmp_path / f"{next(stores)}", "shard") as store:
-            found = work.decode(rows, store, task, lambda window: decoder)
+            found = work.decode(rows, store, Scorer(task), lambda window: decoder)
         return [row for row in found if row["rule"] in {"target", *given}]
 
     return sweep
@@ -217,7 +218,7 @@ def test_every_rules_batch_result_equals_its_single_row_result(decode, name, sam
 
 def test_the_oracle_writes_the_mined_response(pair, problems, arith, sweep):
     rows = [p for p in problems if p["split"] == "test"][:8]
-    mined = {m.response["problem_id"]: m for m in Miner(pair, arith, LIMIT, 12).mine(rows)}
+    mined = {m.response["problem_id"]: m for m in Miner(pair, Scorer(arith), LIMIT, 12).mine(rows)}
     labels = {name: {label["position"]: label["important"] for label in m.labels} for name, m in mined.items()}
     decoder = Decoder(pair, None, WINDOW, LIMIT, 16)
     found = sweep(decoder, rows, {"oracle": [1.0], "always": [1.0]}, arith, labels)

@@ -5,9 +5,12 @@ import pytest
 import sweep_thresholds as script
 from autojudge.decoding.sweep import ends_in_a_loop
 from autojudge.jobs import sweep_work
+from autojudge.scoring.scorer import Scorer
 from autojudge.tables.decoding import SWEEP
 from autojudge.tables.files import read_table, write_table
 from autojudge.tables.mining import PROBLEMS
+from autojudge.tasks import load_task
+from autojudge.workflow.work import sweep_work as describe_work
 
 N = 6
 LOSSLESS = {"lossless": [0], "kl_divergence": [0.3]}
@@ -25,27 +28,26 @@ def run(tmp_path, problems, pair_settings, caplog):
     def run(folder, thresholds=None, limit=160, branches=512, shard="1-of-1", rules=None, windows=(8,), **sampling):
         output = tmp_path / folder / "sweep" / f"{shard}.parquet"
         caplog.clear()
+        decoding = {
+            "max_new_tokens": limit,
+            "windows": list(windows),
+            "branches": branches,
+            "temperature": 0,
+            "top_p": 1,
+            "repeats": 1,
+            "truncated": False,
+            "batch": 4,
+        } | sampling
+        entries = rules or {rule: {"thresholds": given} for rule, given in (thresholds or LOSSLESS).items()}
+        models = {"draft": {"contents": "d"}, "target": {"contents": "t"}}
         with caplog.at_level("INFO", logger="autojudge"):
             script.sweep_thresholds(
                 problems=str(tmp_path / "problems.parquet"),
                 shard=shard,
-                judges={None: None},
-                labels=None,
+                works={None: (describe_work("arith", models, decoding, entries, None, {}), None)},
+                scorer=Scorer(load_task("arith")),
                 pair=pair_settings,
-                models={"draft": {"contents": "d"}, "target": {"contents": "t"}},
-                task="arith",
-                rules=rules or {rule: {"thresholds": given} for rule, given in (thresholds or LOSSLESS).items()},
-                decoding={
-                    "max_new_tokens": limit,
-                    "windows": list(windows),
-                    "branches": branches,
-                    "temperature": 0,
-                    "top_p": 1,
-                    "repeats": 1,
-                    "truncated": False,
-                    "batch": 4,
-                }
-                | sampling,
+                decoding=decoding,
                 output=str(output),
             )
         (counts,) = [record.args for record in caplog.records if record.msg.startswith("store: ")]

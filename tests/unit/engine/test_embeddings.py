@@ -12,6 +12,7 @@ from autojudge.decoding.decoder import Decoder
 from autojudge.engine.models import check_tokens, check_vocabulary, embedding_rows, load_pair, load_tokenizer
 from autojudge.errors import InputError
 from autojudge.mining.miner import Miner
+from autojudge.scoring.scorer import Scorer
 from conftest import model_settings
 
 
@@ -58,7 +59,7 @@ def test_a_prompt_beyond_the_embeddings_is_refused_before_it_is_decoded(larger):
 def test_a_prompt_beyond_the_embeddings_is_not_mined(larger, arith):
     problem = {"problem_id": "a", "question": "?", "gold": "1", "prompt_tokens": [5, 265]}
     with pytest.raises(InputError, match="token 265 .* beyond its embeddings"):
-        list(Miner(load_pair(larger), arith, 8, 1).mine([problem]))
+        list(Miner(load_pair(larger), Scorer(arith), 8, 1).mine([problem]))
 
 
 def test_a_tokenizer_of_a_larger_model_is_refused(copy_of, pair_settings):

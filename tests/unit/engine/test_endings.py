@@ -11,6 +11,7 @@ from autojudge.engine.endings import Ending
 from autojudge.mining.miner import Miner
 from autojudge.reading.prompts import Prompt
 from autojudge.rules import load_rule
+from autojudge.scoring.scorer import Scorer
 
 LIMIT = 160
 
@@ -58,7 +59,7 @@ def test_mining_ends_at_the_same_stop_string(pair, arith, rows, whole):
     task = types.SimpleNamespace(
         PROMPT=Prompt(stop=(text,)), extract_answer=lambda response: str(len(response)), same_answer=arith.same_answer
     )
-    mined = {m.response["problem_id"]: m for m in Miner(pair, task, LIMIT, batch=5).mine(rows)}
+    mined = {m.response["problem_id"]: m for m in Miner(pair, Scorer(task), LIMIT, batch=5).mine(rows)}
     for row, tokens in zip(rows, whole, strict=True):
         result = mined[row["problem_id"]]
         assert result.response["target_tokens"] == cut(pair, tokens, text)

@@ -23,9 +23,13 @@ CHILD = """
 import json, sys
 sys.path.insert(0, sys.argv[2])
 import torch
+from autojudge.tasks import load_task
+from autojudge.scoring.scorer import Scorer
+from autojudge.workflow.work import mining_work
 from mine_labels import mine_labels
 torch.set_num_threads(1)
-mine_labels(**json.loads(sys.argv[1]))
+work = mining_work("arith", 160, {"draft": {}, "target": {}})
+mine_labels(work=work, scorer=Scorer(load_task("arith")), **json.loads(sys.argv[1]))
 """
 
 
@@ -39,13 +43,10 @@ def job(tmp_path, problems, pair_settings):
         return {
             "problems": str(tmp_path / "problems.parquet"),
             "shard": "1-of-1",
-            "task": "arith",
-            "max_new_tokens": 160,
             "pair": pair_settings,
             "batch": 6,
             "memory_mb": 4000,
             "splits": ["train", "validation"],
-            "models": {"draft": {}, "target": {}},
             "outputs": {t: str(tmp_path / folder / t / "1.parquet") for t in ("labels", "features", "responses")},
         }
 

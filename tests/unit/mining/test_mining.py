@@ -11,6 +11,7 @@ import torch
 from autojudge.engine.memory import measure_peak
 from autojudge.errors import InputError
 from autojudge.mining.miner import Miner
+from autojudge.scoring.scorer import Scorer
 from autojudge.tables.feature_names import BLOCKS, SCALARS
 from autojudge.tasks import load_task
 from reference import mine_plainly, mined_result
@@ -26,7 +27,7 @@ def to_mine(problems):
 
 @pytest.fixture(scope="module")
 def mined(pair, arith, to_mine):
-    results = Miner(pair, arith, LIMIT, batch=7).mine(to_mine)
+    results = Miner(pair, Scorer(arith), LIMIT, batch=7).mine(to_mine)
     return {m.response["problem_id"]: m for m in results}
 
 
@@ -41,14 +42,14 @@ def test_labels_are_those_of_algorithm_1(pair, arith, to_mine, mined):
 
 @pytest.mark.parametrize("batch", [1, 20])
 def test_results_do_not_depend_on_batch_or_order(pair, arith, to_mine, mined, batch):
-    for result in Miner(pair, arith, LIMIT, batch).mine(to_mine[::-1]):
+    for result in Miner(pair, Scorer(arith), LIMIT, batch).mine(to_mine[::-1]):
         before = mined[result.response["problem_id"]]
         assert mined_result(result) == mined_result(before)
         assert result.response["draft_tokens"] == before.response["draft_tokens"]
 
 
 def test_a_short_limit_cuts_every_text_at_it(pair, arith, to_mine):
-    for problem, result in zip(to_mine[:4], Miner(pair, arith, 12, batch=4).mine(to_mine[:4]), strict=True):
+    for problem, result in zip(to_mine[:4], Miner(pair, Scorer(arith), 12, batch=4).mine(to_mine[:4]), strict=True):
         assert len(result.response["target_tokens"]) == 12
         assert result.response["target_answer"] is None
         assert result.labels == [], f"no answer, so no labels: {problem['problem_id']}"
@@ -66,7 +67,7 @@ class Forgetful:
 
 def test_an_alternative_without_an_answer_is_important(pair, to_mine):
     without = 0
-    for result in Miner(pair, Forgetful, LIMIT, batch=20).mine(to_mine):
+    for result in Miner(pair, Scorer(Forgetful), LIMIT, batch=20).mine(to_mine):
         for label in result.labels:
             if label["alternative_answer"] is None:
                 assert label["important"]
@@ -77,7 +78,7 @@ def test_an_alternative_without_an_answer_is_important(pair, to_mine):
 def test_features_equal_those_of_plain_forward_passes(pair, arith, to_mine, monkeypatch):
     monkeypatch.setattr("autojudge.mining.miner.STORED", torch.float32)  # before they are rounded for storage
     checked, prompts = 0, {p["problem_id"]: list(p["prompt_tokens"]) for p in to_mine}
-    for result in Miner(pair, arith, LIMIT, batch=3).mine(to_mine[:6]):
+    for result in Miner(pair, Scorer(arith), LIMIT, batch=3).mine(to_mine[:6]):
         expected = []
         mine_plainly(pair, arith, prompts[result.response["problem_id"]], LIMIT, features=expected)
         for actual, wanted in zip(result.features, expected, strict=True):
@@ -120,7 +121,7 @@ def least_margin(model, prompt, response, start):
 @pytest.mark.parametrize("growth", [1e-9, 1e9])
 def test_proposal_lengths_change_nothing(pair, arith, to_mine, mined, monkeypatch, growth):
     monkeypatch.setattr("autojudge.mining.miner.GROWTH", growth)  # huge: only what is sure to be right is proposed
-    for result in Miner(pair, arith, LIMIT, batch=20).mine(to_mine):
+    for result in Miner(pair, Scorer(arith), LIMIT, batch=20).mine(to_mine):
         assert mined_result(result) == mined_result(mined[result.response["problem_id"]])
 
 
@@ -138,19 +139,19 @@ class Slow:
 
 
 def test_slow_checks_beside_generation_change_nothing(pair, to_mine, mined):
-    for result in Miner(pair, Slow, LIMIT, batch=4).mine(to_mine[:8]):
+    for result in Miner(pair, Scorer(Slow), LIMIT, batch=4).mine(to_mine[:8]):
         assert mined_result(result) == mined_result(mined[result.response["problem_id"]])
 
 
 def test_the_batch_follows_from_the_memory_and_changes_nothing(pair, arith, to_mine, mined):
-    miner = Miner(pair, arith, LIMIT, batch=20, memory=40 * 2**20)
+    miner = Miner(pair, Scorer(arith), LIMIT, batch=20, memory=40 * 2**20)
     for result in miner.mine(to_mine):
         assert mined_result(result) == mined_result(mined[result.response["problem_id"]])
     assert 1 <= len(miner.models["target"]._used) < 20
     with pytest.raises(InputError, match="`mining.memory_mb`: 1 MiB hold not one problem"):
-        next(Miner(pair, arith, LIMIT, batch=20, memory=2**20).mine(to_mine))
+        next(Miner(pair, Scorer(arith), LIMIT, batch=20, memory=2**20).mine(to_mine))
     with pytest.raises(InputError, match="the models alone take 5 MB more than a mining job has"):
-        next(Miner(pair, arith, LIMIT, batch=20, memory=-5 * 10**6).mine(to_mine))
+        next(Miner(pair, Scorer(arith), LIMIT, batch=20, memory=-5 * 10**6).mine(to_mine))
 
 
 class EnoughError(Exception):
@@ -179,7 +180,7 @@ HELD_BACK = 32 * 2**20  # bytes that the allocator does not give back and that t
 def test_peak_memory_stays_within_the_budget(pair, to_mine, limit, answers):
     budget = 120 * 2**20
     endless = dataclasses.replace(pair, end_tokens=frozenset())  # every response is `limit` tokens long
-    miner = Miner(endless, ManyAnswers(answers), limit, batch=256, memory=budget)
+    miner = Miner(endless, Scorer(ManyAnswers(answers)), limit, batch=256, memory=budget)
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)  # what earlier tests left would hide a part of the peak
     with measure_peak(pair.target.device) as peak, pytest.raises(EnoughError):

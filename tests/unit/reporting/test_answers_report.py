@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from autojudge.reporting.answers_page import build_page, read_form
+from autojudge.reporting.answers_page import build_page
+from autojudge.scoring.scorer import Scorer
 from autojudge.tasks import load_task
 
 TEXTS = ["The final answer is 18", "So \\boxed{18}", "that is 18", "no answer", "The final answer is 18 or so"]
@@ -31,7 +32,8 @@ def test_the_report_counts_forms_and_cut_off_responses_and_shows_examples():
             "cut_off": [False, False, True, False],
         }
     )
-    text = build_page(load_task("gsm8k"), "gsm8k, mine", {"a": "18", "b": "20"}, responses, sweep, decode)
+    golds = {"a": {"gold": "18"}, "b": {"gold": "20"}}
+    text = build_page(Scorer(load_task("gsm8k")), "gsm8k, mine", golds, responses, sweep, decode)
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
     table = {row[0]: dict(zip(rows[0][1:], row[1:], strict=True)) for row in rows[2:]}
     target = table["target, mined problems"]
@@ -51,12 +53,13 @@ def test_the_report_says_what_to_raise_where_most_responses_are_cut_off(cut_off,
     flags = [i < cut_off for i in range(4)]
     responses = pd.DataFrame({"problem_id": list("abcd"), **tokens, "cut_off": flags})
     sweep = pd.DataFrame({"problem_id": ["a"], "rule": ["kl"], "response": [[0]], "cut_off": [False]})
-    text = build_page(load_task("gsm8k"), "gsm8k, mine", dict.fromkeys("abcd", "1"), responses, sweep, decode)
+    golds = dict.fromkeys("abcd", {"gold": "1"})
+    text = build_page(Scorer(load_task("gsm8k")), "gsm8k, mine", golds, responses, sweep, decode)
     said = f"cut off: target, mined problems ({cut_off} of 4).** Raise the config key `datasets.*.max_new_tokens`"
     assert (said in text) == told and ("Most responses" in text) == told
 
 
 def test_a_task_that_does_not_tell_forms_is_reported_too():
-    arith = load_task("arith")
-    assert read_form(arith, "The final answer is 7") == ("found", "7")
-    assert read_form(arith, "seven") == ("none", None)
+    arith = Scorer(load_task("arith"))
+    assert arith.form("The final answer is 7", {}) == ("found", "7")
+    assert arith.form("seven", {}) == ("none", None)

@@ -16,7 +16,7 @@ from autojudge.tables.mining import FEATURES, HIDDEN, KEY, PROBLEMS
 from autojudge.tables.table import Column, Table
 from conftest import ROOT
 
-PROBLEM = {"problem_id": "a", "question": "?", "gold": "1", "prompt_tokens": [1, 2], "split": "train"}
+PROBLEM = {"problem_id": "a", "question": "?", "gold": "1", "prompt_tokens": [1, 2], "split": "train", "tests": "f00d"}
 DESIGN_COLUMNS = {
     "problems": "problem_id question gold prompt_tokens split",
     "responses": "problem_id target_tokens draft_tokens mined_tokens target_answer draft_answer seconds "

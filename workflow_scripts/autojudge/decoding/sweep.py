@@ -15,9 +15,9 @@ from autojudge.engine.sampling import Sampling
 from autojudge.engine.settings import Models
 from autojudge.judging.artifact import Judge
 from autojudge.rules import Settings, load_rule
+from autojudge.scoring.scorer import Scorer
 from autojudge.tables.files import read_table, records
 from autojudge.tables.mining import LABELS
-from autojudge.tasks import Task, prompt_of
 
 TARGET, LOSSLESS = "target", "lossless"  # the target alone, and the rule that all are compared with
 LOOP, LONGEST_PERIOD = 32, 64  # tokens: of the end that repeats what came before, and of a round
@@ -53,7 +53,7 @@ def build_job(
 
 
 def rows_by_rule(
-    problem: Mapping[str, Any], responses: Sequence[Decoded], decoder: Decoder, task: Task
+    problem: Mapping[str, Any], responses: Sequence[Decoded], decoder: Decoder, scorer: Scorer
 ) -> dict[str, list[dict[str, Any]]]:
     """Return what a job's responses become, by rule: rows of sweep.parquet, the split and comparisons left out.
 
@@ -61,11 +61,12 @@ def rows_by_rule(
     """
     found: dict[str, list[dict[str, Any]]] = {}
     for response in responses:
-        answer = task.extract_answer(decoder.pair.decode(response.tokens))
+        answer = scorer.answer(decoder.pair.decode(response.tokens), problem)
         row = {
             "problem_id": problem["problem_id"],
             "answer": answer,
-            "correct": answer is not None and task.same_answer(answer, problem["gold"]),
+            "correct": scorer.same(answer, problem["gold"]),
+            "checked_by": scorer.checked_by,
             "cut_off": decoder.ending.cut_off(response.tokens),
             "response": response.tokens,
         }
@@ -115,7 +116,7 @@ def _held(window: int, thresholds: Interval | float) -> dict[str, Any]:
 
 
 def open_decoders(
-    load: Callable[[], Pair], models: Models, judge: Judge | None, task: Task, decoding: Mapping[str, Any]
+    load: Callable[[], Pair], models: Models, judge: Judge | None, scorer: Scorer, decoding: Mapping[str, Any]
 ) -> Callable[[int], Decoder]:
     """Return a function that returns the decoder of a window; it loads the models when first asked.
 
@@ -147,7 +148,7 @@ def open_decoders(
         window=window,
         max_new_tokens=decoding["max_new_tokens"],
         batch=decoding["batch"],
-        stop=prompt_of(task).stop,
+        stop=scorer.prompt.stop,
         sampling=Sampling(decoding["temperature"], decoding["top_p"]) if decoding["temperature"] else None,
         most_branches=decoding["branches"],
     )

@@ -59,4 +59,5 @@ class MiningWork:
 def describe_problem(problem: Mapping[str, Any]) -> dict[str, Any]:
     """Return what results depend on of a row of problems.parquet."""
     prompt = list(map(int, problem["prompt_tokens"]))
-    return {"problem_id": problem["problem_id"], "gold": problem["gold"], "prompt": prompt}
+    tests = {"tests": problem["tests"]} if problem.get("tests") else {}
+    return {"problem_id": problem["problem_id"], "gold": problem["gold"], "prompt": prompt} | tests

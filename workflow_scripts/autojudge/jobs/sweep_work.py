@@ -21,7 +21,7 @@ from autojudge.jobs.mining_work import describe_problem
 from autojudge.jobs.progress import Progress
 from autojudge.jobs.store import Store, piece_key
 from autojudge.rules import Settings, load_rule
-from autojudge.tasks import Task
+from autojudge.scoring.scorer import Scorer
 
 logger = logging.getLogger("autojudge")
 
@@ -84,7 +84,11 @@ class SweepWork:
         return [Cut(rule, threshold) for rule in self.truncated for threshold in self.given[rule]]
 
     def decode(
-        self, problems: Sequence[Mapping[str, Any]], store: Store, task: Task, open_decoder: Callable[[int], Decoder]
+        self,
+        problems: Sequence[Mapping[str, Any]],
+        store: Store,
+        scorer: Scorer,
+        open_decoder: Callable[[int], Decoder],
     ) -> list[dict[str, Any]]:
         """Return the rows of sweep.parquet of some problems, from the store and by decoding what it does not have.
 
@@ -109,7 +113,7 @@ class SweepWork:
                 decoder = self._open(part, open_decoder)
                 for number, responses in decoder.decode([job for _, job in jobs]):
                     problem = jobs[number][0]
-                    found = problem.to_pieces(rows_by_rule(problem.row, responses, decoder, task), part)
+                    found = problem.to_pieces(rows_by_rule(problem.row, responses, decoder, scorer), part)
                     store.add(found)
                     pieces |= found
                     progress.advance()

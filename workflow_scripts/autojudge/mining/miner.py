@@ -26,8 +26,8 @@ from autojudge.engine.memory import Footprint, largest_batch, memory_budget
 from autojudge.engine.models import Pair, load_pair
 from autojudge.engine.text import CachedText, read_texts
 from autojudge.mining.continuations import Continuations, Foresight
+from autojudge.scoring.scorer import Scorer
 from autojudge.tables.feature_names import BLOCKS
-from autojudge.tasks import Task, prompt_of
 
 # What a pass costs beside its tokens, as tokens: by itself, and for each row (divided by the parameters of the model).
 PASS_COST = {"cpu": 22, "cuda": 256}
@@ -36,7 +36,6 @@ GROWTH = 2  # tokens by which a text grows in a pass, about
 DRAFT_CHUNK = 12  # response tokens that the draft reads ahead in search of a mismatch
 STORED = torch.float16  # of hidden states
 NEAR_TIE = {torch.float32: 1e-4, torch.float16: 2**-6, torch.bfloat16: 2**-3}  # logits; a step of 16-bit ones near 20
-CHECKS = 4  # answers checked at a time, for tasks whose checks are slow
 
 
 class Stage(Enum):
@@ -81,8 +80,8 @@ class Row:
         The models' own responses, empty until they are complete.
     least_margin : float
         Of the target's own response.
-    check : Future of Checked, or None
-        Of the complete text whose answer is awaited.
+    check, draft_check : Future of Checked, or None
+        Of the complete text whose answer is awaited, and of the draft's own response.
     border : int
         Response tokens before it are settled.
     texts : list of lists of int
@@ -100,6 +99,7 @@ class Row:
     least_margin: float = np.inf
     answer: str | None = None
     check: "Future[Checked] | None" = None
+    draft_check: "Future[Checked] | None" = None
     swap: Swap | None = None
     border: int = 0
     texts: list[list[int]] = field(default_factory=list)
@@ -164,9 +164,8 @@ class Miner:
     ----------
     pair : Pair
         Draft and target.
-    task : Task
-        Extracts and compares answers; with a true `SLOW_CHECKS`, beside generation. Its prompt's stop strings end
-        responses.
+    scorer : Scorer
+        Extracts and compares answers, beside generation where that is slow. Its prompt's stop strings end responses.
     max_new_tokens : int
         Longest response, counted from the prompt's end.
     batch : int
@@ -175,9 +174,9 @@ class Miner:
         Bytes for caches and passes beside the models' weights, which bound the batch too. None: no bound.
     """
 
-    def __init__(self, pair: Pair, task: Task, max_new_tokens: int, batch: int, memory: int | None = None) -> None:
-        self.pair, self.task, self.batch, self.memory = pair, task, batch, memory
-        self.ending = Ending(max_new_tokens, pair.end_tokens, prompt_of(task).stop, pair.decode)
+    def __init__(self, pair: Pair, scorer: Scorer, max_new_tokens: int, batch: int, memory: int | None = None) -> None:
+        self.pair, self.scorer, self.batch, self.memory = pair, scorer, batch, memory
+        self.ending = Ending(max_new_tokens, pair.end_tokens, scorer.prompt.stop, pair.decode)
         self.models: dict[str, CachedModel] = {}
         # What a row's turn costs beside its tokens, and what a pass does, as tokens.
         self.row_cost: float = 1 + ROW_COST / pair.target.num_parameters(exclude_embeddings=True)
@@ -185,7 +184,7 @@ class Miner:
         self.foresight = Foresight()
 
     @classmethod
-    def load(cls, pair: Mapping[str, Any], task: Task, max_new_tokens: int, batch: int, memory_mb: int) -> "Miner":
+    def load(cls, pair: Mapping[str, Any], scorer: Scorer, max_new_tokens: int, batch: int, memory_mb: int) -> "Miner":
         """Return a miner of a `pairs` entry of the config, whose models it loads, for a job of so much memory in MB.
 
         Raises
@@ -195,7 +194,7 @@ class Miner:
         """
         loaded = load_pair(pair)
         models = [model for model in (loaded.draft, loaded.target) if model is not None]
-        return cls(loaded, task, max_new_tokens, batch, memory_budget(models, memory_mb))
+        return cls(loaded, scorer, max_new_tokens, batch, memory_budget(models, memory_mb - scorer.memory_mb))
 
     @torch.inference_mode()
     def mine(self, problems: Sequence[dict[str, Any]]) -> Iterator[Mined]:
@@ -215,14 +214,14 @@ class Miner:
         waiting, rows = sorted(problems, key=lambda problem: len(problem["prompt_tokens"])), dict[int, Row]()
         batch = self._open_caches(problems) if problems else 0
         with ExitStack() as stack:
-            slow = getattr(self.task, "SLOW_CHECKS", False)
-            checks = stack.enter_context(ThreadPoolExecutor(CHECKS)) if slow else None
+            threads = self.scorer.threads
+            checks = stack.enter_context(ThreadPoolExecutor(threads)) if threads else None
             while waiting or rows:
                 free = [i for i in range(batch) if i not in rows][: len(waiting)]
                 rows |= {i: Row.open(i, waiting.pop()) for i in free}
                 worked = self._continue_texts(list(rows.values()), checks)
                 worked |= self._take_answers(list(rows.values()))
-                worked |= self._read_with_draft(list(rows.values()))
+                worked |= self._read_with_draft(list(rows.values()), checks)
                 for row in [row for row in rows.values() if row.stage is Stage.DONE]:
                     for model in self.models.values():
                         model.clear(row.index)
@@ -271,7 +270,7 @@ class Miner:
             elif text is row.continued:
                 self._keep_verified(row, text, tokens, choices)
                 if self.ending.reached(text.tokens):
-                    row.check = self._check(row, list(text.tokens), checks)
+                    row.check = self._check(row, text.tokens, checks)
         return bool(work)
 
     def _least_probability(self, rows: int) -> float:
@@ -315,12 +314,11 @@ class Miner:
 
     def _check(self, row: Row, tokens: list[int], checks: Executor | None) -> "Future[Checked]":
         """Extract and compare the answer of a complete text, beside generation where that is slow."""
+        text, own = self.pair.decode(tokens), row.answer
 
         def check() -> Checked:
-            answer = self.task.extract_answer(self.pair.decode(tokens))
-            if answer is None or row.answer is None:
-                return Checked(answer, False)
-            return Checked(answer, self.task.same_answer(answer, row.answer))
+            answer = self.scorer.answer(text, row.problem)
+            return Checked(answer, self.scorer.same(answer, own))
 
         if checks:
             return checks.submit(check)
@@ -377,7 +375,7 @@ class Miner:
         else:
             self._find_mismatch(row)
 
-    def _read_with_draft(self, rows: list[Row]) -> bool:
+    def _read_with_draft(self, rows: list[Row], checks: Executor | None) -> bool:
         """Let the draft read what each row needs next in one pass; tell whether there was any."""
         work = [work for row in rows if (work := self._draft_work(row))]
         for (row, text, _), choices in zip(work, self._read("draft", work), strict=True):
@@ -385,6 +383,7 @@ class Miner:
                 text.tokens.append(choices[-1])
                 if self.ending.reached(text.tokens):
                     row.draft_tokens, row.stage = text.tokens, Stage.TARGET_RESPONSE
+                    row.draft_check = self._check(row, text.tokens, checks)
                     row.texts.append(text.tokens)
                     row.set_continuations(text.tokens, row.target.tokens)
             elif row.stage is Stage.SEARCH:
@@ -468,7 +467,7 @@ class Miner:
         }
 
     def _result(self, row: Row) -> Mined:
-        extract, decode = self.task.extract_answer, self.pair.decode
+        assert row.draft_check is not None
         response = {
             "problem_id": row.problem["problem_id"],
             "split": row.problem["split"],
@@ -476,9 +475,10 @@ class Miner:
             "draft_tokens": row.draft_tokens,
             "mined_tokens": row.target.tokens,
             "target_answer": row.answer,
-            "draft_answer": extract(decode(row.draft_tokens)),
-            "mined_answer": extract(decode(row.target.tokens)),
-            "correct": row.answer is not None and self.task.same_answer(row.answer, row.problem["gold"]),
+            "draft_answer": row.draft_check.result().answer,
+            "mined_answer": self.scorer.answer(self.pair.decode(row.target.tokens), row.problem),
+            "correct": self.scorer.same(row.answer, row.problem["gold"]),
+            "checked_by": self.scorer.checked_by,
             "cut_off": self.ending.cut_off(row.target_tokens),
             "least_margin": row.least_margin,
             "seconds": time.monotonic() - row.started,

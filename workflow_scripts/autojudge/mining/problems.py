@@ -9,7 +9,8 @@ from transformers import PreTrainedTokenizerBase
 from autojudge.errors import InputError
 from autojudge.reading.prompts import Prompt, encode_chat
 from autojudge.tables.folds import list_folds, split_in
-from autojudge.tasks import Example, Task, prompt_of
+from autojudge.tables.tests import digest_tests, dump_tests
+from autojudge.tasks import Example, ProgramTask, Task, prompt_of
 
 VALIDATION_SHARE = 0.25  # of the problems that may be mined
 
@@ -35,7 +36,9 @@ def check_shots(asked: Prompt, shots: int, task: str) -> None:
         )
 
 
-def draw_problems(task: Task, dataset: Mapping[str, Any], seed: int) -> Iterator[tuple[str, str, Example]]:
+def draw_problems(
+    task: Task | ProgramTask, dataset: Mapping[str, Any], seed: int
+) -> Iterator[tuple[str, str, Example]]:
     """Yield (id, split, example) of distinct problems, of each split as many as the config asks for.
 
     Those of a dataset with folds are test problems, of which each is mined, too: their splits are train and validation.
@@ -70,9 +73,7 @@ def draw_problems(task: Task, dataset: Mapping[str, Any], seed: int) -> Iterator
     short = [f"{counts[split]} {split} ({count} too many)" for split, count in missing.items() if count]
     remedy = "ask for fewer or give more rows"
     if "train" not in origins and not folds:
-        remedy = (
-            "it has no training problems: give `problems: {test: N}` and `folds: 5`, and each problem is tested once"
-        )
+        remedy = "it has no training problems: give `problems: {test: N}` and `folds: 5` (docs/judge.md)"
     raise InputError(
         f"config key `datasets.*.problems`: asks for more problems than the dataset's splits hold: {', '.join(short)}; "
         f"{remedy}"
@@ -85,13 +86,13 @@ def _check_folds(folds: Sequence[str], drawn: Mapping[str, str]) -> None:
         splits = {split_in(fold, problem_id, split) for problem_id, split in drawn.items()}
         if lacking := sorted({"train", "validation", "test"} - splits):
             raise InputError(
-                f"config key `datasets.*.folds`: of {len(drawn)} problems, dealt out by a hash, fold {fold} has none for "
-                f"{lacking[0]}; ask for more problems (`problems.test`) or fewer folds"
+                f"config key `datasets.*.folds`: of {len(drawn)} problems, dealt out by a hash, fold {fold} has none "
+                f"for {lacking[0]}; ask for more problems (`problems.test`) or fewer folds"
             )
 
 
 def prepare_problems(
-    task: Task,
+    task: Task | ProgramTask,
     dataset: Mapping[str, Any],
     tokenizer: PreTrainedTokenizerBase,
     context: int,
@@ -135,6 +136,7 @@ def prepare_problems(
                 f"{dataset['max_new_tokens']} new ones exceed the models' context of {context}; "
                 + ("lower max_new_tokens" if len(prompt) < context else "drop that row")
             )
-        row = {"problem_id": problem_id, "question": example.question, "gold": example.gold}
-        rows.append(row | {"prompt_tokens": prompt, "split": split})
+        tests = None if example.tests is None else digest_tests(dump_tests(example.tests))
+        row: dict[str, Any] = {"problem_id": problem_id, "question": example.question, "gold": example.gold}
+        rows.append(row | {"prompt_tokens": prompt, "split": split, "tests": tests})
     return rows

@@ -7,7 +7,7 @@ _NAMES = (  # of tags round a thought, alone or as a part: <scratch_pad>, <chain
     "cot|draft|internal|brainstorm|brainstorming|deliberation|rationale|critique|details"
 )
 _NAME = rf"(?:\w+[:_-])*?(?:{_NAMES})(?:[_-]\w+)*"
-_THOUGHT = re.compile(  # a tag that opens a thought, or one that closes it
+THOUGHT = re.compile(  # a tag that opens a thought, or one that closes it
     rf"(?P<opens>(?:<|&lt;)\s?{_NAME}(?:\s[^<>]*?)?\s?(?:>|&gt;)|\[(?:BEGIN_)?(?:THINK|REASONING)\]|◁think▷|"
     rf"<\|(?:begin_of_|start_)?(?:{_NAMES})(?:_start)?\|>|<unused94>(?:thought)?|"
     r"<\|channel\|?>\s*(?:analysis|commentary|thought)\b)|"
@@ -16,10 +16,10 @@ _THOUGHT = re.compile(  # a tag that opens a thought, or one that closes it
     r"<\|channel\|>\s*final[^<]*(?:<\|message\|>)?|assistantfinal(?![a-z])",
     re.IGNORECASE,
 )
-_FENCED_THOUGHT = re.compile(  # ended by what elsewhere ends no thought
+FENCED_THOUGHT = re.compile(  # ended by what elsewhere ends no thought
     rf"```(?:{_NAMES})\s*\n.*?(?:```|\Z)|^\s*thinking\.\.\.\s*\n.*?(?:done thinking\.?|\Z)", re.IGNORECASE | re.DOTALL
 )
-_TURN = re.compile(  # what a chat template writes round turns, or a role at a line's start
+TURN = re.compile(  # what a chat template writes round turns, or a role at a line's start
     r"<[|｜](?!end_header_id|\w*(?:solution|box))(?:im_|eo[mst]|end|return|call|start|begin|header_start|user|human|system|"
     r"assistant|bot|tool|observation|turn|role)[\w▁]*[|｜]>|</s>|<eos>|<(?:start|end)_of_turn>|<end_of_utterance>|"
     r"<\|turn>|<turn\|>|\[/?INST\]|<<SYS>>|\[\|\w+\|\]|<extra_id_\d>|"
@@ -31,14 +31,14 @@ _TURN = re.compile(  # what a chat template writes round turns, or a role at a l
 
 def final_turn(text: str) -> str:
     """Return a response's own final turn; nothing where its thoughts do not end."""
-    text = _without_thoughts(_FENCED_THOUGHT.sub("", text))
-    ends = (found.start() for found in _TURN.finditer(text))
+    text = _without_thoughts(FENCED_THOUGHT.sub("", text))
+    ends = (found.start() for found in TURN.finditer(text))
     return text[: next((end for end in ends if text[:end].strip()), len(text))]
 
 
 def _without_thoughts(text: str) -> str:
     kept, start, thinks = [], 0, False
-    for tag in _THOUGHT.finditer(text):
+    for tag in THOUGHT.finditer(text):
         if tag["opens"]:
             kept += [] if thinks else [text[start : tag.start()]]
             thinks = True

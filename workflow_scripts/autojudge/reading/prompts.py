@@ -4,7 +4,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,12 +38,15 @@ class Prompt:
         Texts that end a response, as an end token does.
     shots : tuple of (str, str)
         Worked examples, question and answer, that may come before as turns of the same chat.
+    parts : mapping of str to str
+        Other wording of which the task makes a problem's text.
     """
 
     question: str = "{question}"
     system: str | None = None
     stop: tuple[str, ...] = ()
     shots: tuple[tuple[str, str], ...] = ()
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
     def load(module: str | Path) -> "Prompt":
@@ -62,7 +65,7 @@ class Prompt:
             raise InputError(f"{path}: no readable YAML file ({reason}); a task's wording belongs there") from fault
         _check_wording(data, path)
         shots = tuple((shot["question"], shot["answer"]) for shot in data.get("shots", ()))
-        return Prompt(data["question"], data["system"], tuple(data["stop"]), shots)
+        return Prompt(data["question"], data["system"], tuple(data["stop"]), shots, data.get("parts", {}))
 
     def messages(self, question: str, shots: int = 0) -> list[dict[str, str]]:
         """Return the chat that asks a question after the first `shots` worked examples."""
@@ -86,13 +89,17 @@ def _check_wording(data: Any, path: Path) -> None:
         "question": (lambda value: isinstance(value, str) and "{question}" in value, "a text with {question} in it"),
         "stop": (_are_texts, "a list of texts, [] for none"),
         "shots": (_are_shots, "a list of mappings with the texts `question` and `answer`; put quotes round yes and no"),
+        "parts": (_are_parts, "a mapping of names to texts"),
     }
+    optional = ("shots", "parts")
     if not isinstance(data, Mapping):
-        raise InputError(f"{path}: is no mapping; it needs the keys {', '.join(wanted)} (shots may be left out)")
+        raise InputError(
+            f"{path}: is no mapping; it needs the keys {', '.join(wanted)} ({' and '.join(optional)} may be left out)"
+        )
     for key in data.keys() - wanted.keys():
         raise InputError(f"{path}: unknown key `{key}`; known are {', '.join(wanted)}")
     for key, (right, what) in wanted.items():
-        if key not in data and key != "shots":
+        if key not in data and key not in optional:
             raise InputError(f"{path}: has no key `{key}`; add it: {what}")
         if key in data and not right(value := data[key]):
             wrong = next(item for item in value if not right([item])) if isinstance(value, list) else value
@@ -108,6 +115,10 @@ def _are_shots(value: Any) -> bool:
         isinstance(shot, Mapping) and shot.keys() == {"question", "answer"} and _are_texts(list(shot.values()))
         for shot in value
     )
+
+
+def _are_parts(value: Any) -> bool:
+    return isinstance(value, Mapping) and _are_texts([*value, *value.values()])
 
 
 def encode_chat(

@@ -12,11 +12,15 @@ import pyarrow.parquet as pq
 
 from autojudge.errors import InputError, refuse_pointer
 
-KINDS = {str: "text", bool: "true or false", int: "whole number", float: "number"}  # what a column may hold
+KINDS = {  # what a column may hold
+    str: "text", bool: "true or false", int: "whole number", float: "number", list: "list of texts"
+}  # fmt: skip
+SPLITS = {"train": "train", "test": "test"}  # of a hub dataset, by part of the source
 
 
 UNREADABLE: list[Any] = []  # stands for a JSON value that Python does not take, which is right for no column
 LONGEST_NUMBER = 4000  # digits
+LONGEST_LINE = 2**30  # characters
 # What files of other kinds begin with, and what makes lines of them.
 OTHERS = {
     b"\x1f\x8b": "packed by gzip; unpack it (`gunzip -c FILE > ROWS.jsonl`)",
@@ -32,53 +36,90 @@ _BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]')
 
 
 def load_rows(
-    source: Any, columns: Mapping[str, type], hub_config: str = "default", optional: Collection[str] = ()
+    source: Any,
+    columns: Mapping[str, type],
+    hub_config: str = "default",
+    optional: Collection[str] = (),
+    splits: Mapping[str, str] = SPLITS,
+    settings: Collection[str] = (),
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield (origin, place, row); origin is "train" or "test", place names file and row for messages.
 
     Parameters
     ----------
     source : str or mapping
-        A hub dataset, or {"train": part, "test": part}, of which train may be absent; a part is a local .jsonl or .parquet file, or a mapping with
-        `hub`, and maybe `config`, `split` and `revision`.
+        A hub dataset, or {"train": part, "test": part}; a part is a local .jsonl or .parquet file, or a mapping with
+        `hub`, and maybe `config`, `split` and `revision`, or a list of such.
     columns : mapping of str to type
-        Columns that every row must have, and what they hold: str (a text that is not blank), bool, int, or float
-        (any number).
+        Columns that every row must have, and what they hold: str (a text that is not blank), bool, int, float (any
+        number), or list (of texts, one or more).
     hub_config : str
         The hub dataset's configuration where none is named.
     optional : collection of str
         Columns that a row may have, whatever they hold. Others are not read.
+    splits : mapping of str to str
+        The parts that the task has, "train" or "test" or both, and the split that is each on the hub where none is
+        named.
+    settings : collection of str
+        Other keys that the source may have.
 
     Raises
     ------
     InputError
-        A file is missing, empty or unreadable, a row lacks a column, the hub cannot be reached, or it has no such
-        dataset, configuration or split.
+        The source lacks a part or has a key that the task does not read, a file is missing, empty or unreadable, a row
+        lacks a column, the hub cannot be reached, or it has no such dataset, configuration or split.
     """
+    for origin, part in _parts(source, splits, settings):
+        for place, row in read_part(part, columns, hub_config, optional, splits[origin]):
+            yield origin, place, row
+
+
+def read_part(
+    part: Any, columns: Mapping[str, type], hub_config: str = "default", optional: Collection[str] = (), split: str = ""
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (place, row) of a part of a source, or of each in a list of parts. See `load_rows`."""
+    for single in part if isinstance(part, list) else [part]:
+        yield from _read_single(single, columns, hub_config, optional, split)
+
+
+def _parts(source: Any, splits: Mapping[str, str], settings: Collection[str]) -> list[tuple[str, Any]]:
     if not source:
         raise InputError("config key `source` of the dataset is missing; give a hub dataset or local files")
+    if not isinstance(source, Mapping):
+        return [(origin, {"hub": source}) for origin in splits]
+    for key, value in source.items():
+        if value is not None and key not in splits and key not in settings:
+            known = ", ".join([*splits, *settings])
+            raise InputError(
+                f"config key `source` of the dataset: its task reads no `{key}`, but {known}; leave it out"
+            )
+    for origin in splits:
+        if not source.get(origin):
+            raise InputError(f"config key `source.{origin}` of the dataset is missing; name a file or part of the hub")
+    return [(origin, source[origin]) for origin in splits]
+
+
+def _read_single(
+    part: Any, columns: Mapping[str, type], hub_config: str, optional: Collection[str], split: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
     wanted = [*columns, *optional]
-    for origin in ("train", "test"):
-        part = source.get(origin) if isinstance(source, Mapping) else {"hub": source}
-        if part is None:
-            continue
-        if isinstance(part, Mapping):
-            config, split = part.get("config") or hub_config, part.get("split") or origin
-            rows = _read_hub(part["hub"], config, split, part.get("revision"), wanted)
-            numbered: Iterator[tuple[int, Any]] = enumerate(rows, 1)
-            name = f"{part['hub']} ({config}, {split})"
-        else:
-            numbered, name = _read_file(part, wanted), part
-        empty = True
-        for number, row in numbered:
-            place = f"{name}: row {number}"
-            _check_row(row, columns, place)
-            kept = {column: row[column] for column in wanted if column in row}
-            _check_texts(kept, place)
-            empty = False
-            yield origin, place, kept
-        if empty:
-            raise InputError(f"{name}: holds no rows; check the file and the config key `source`")
+    if isinstance(part, Mapping):
+        config, split = part.get("config") or hub_config, part.get("split") or split
+        rows = _read_hub(part["hub"], config, split, part.get("revision"), wanted)
+        numbered: Iterator[tuple[int, Any]] = enumerate(rows, 1)
+        name = f"{part['hub']} ({config}, {split})"
+    else:
+        numbered, name = _read_file(part, wanted), part
+    empty = True
+    for number, row in numbered:
+        place = f"{name}: row {number}"
+        _check_row(row, columns, place)
+        kept = {column: row[column] for column in wanted if column in row}
+        _check_texts(kept, place)
+        empty = False
+        yield place, kept
+    if empty:
+        raise InputError(f"{name}: holds no rows; check the file and the config key `source`")
 
 
 def _check_row(row: Any, columns: Mapping[str, type], where: str) -> None:
@@ -92,7 +133,8 @@ def _check_row(row: Any, columns: Mapping[str, type], where: str) -> None:
 
 def _check_texts(row: Mapping[str, Any], where: str) -> None:
     for column, value in row.items():
-        if isinstance(value, str) and not _is_unicode(value):
+        texts = value if isinstance(value, list) else [value]
+        if not all(_is_unicode(text) for text in texts if isinstance(text, str)):
             raise InputError(
                 f"{where} has half a character (a lone surrogate) or bytes that are no UTF-8 in column `{column}`; fix "
                 "or drop that row"
@@ -102,6 +144,8 @@ def _check_texts(row: Mapping[str, Any], where: str) -> None:
 def _holds(value: Any, kind: type) -> bool:
     if kind is str:
         return isinstance(value, str) and bool(value.strip())
+    if kind is list:
+        return isinstance(value, list) and bool(value) and all(_holds(item, str) for item in value)
     if kind is float and type(value) is float:
         return math.isfinite(value)
     return type(value) is kind or (kind is float and type(value) is int)  # not isinstance: a bool is an int
@@ -149,7 +193,9 @@ def _read_lines(path: Path) -> Iterator[tuple[int, Any]]:
     _check_kind(path)
     first = True
     with path.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(iter(lambda: lines.readline(LONGEST_LINE), ""), 1):
+            if len(line) == LONGEST_LINE:
+                raise InputError(f"{path}: line {number} has {LONGEST_LINE} characters or more; drop that row")
             if not line.strip():
                 continue
             try:

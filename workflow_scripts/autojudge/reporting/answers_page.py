@@ -1,19 +1,22 @@
-"""How answers were read from responses: in which form, how many not at all, how many responses were cut off."""
+"""How answers were read from responses: in which form, or why programs failed; how many responses were cut off."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
 
-from autojudge.reading.answers import FORMS, STATED
+from autojudge.reading.answers import STATED
+from autojudge.scoring.scorer import FORMS, FOUND, Scorer
 from autojudge.tables.files import records
-from autojudge.tasks import Task
 
-FOUND, NONE = "found", "none"  # the form where a task does not tell, and where there is no answer
-EXAMPLES = 3  # of each form that is not the stated one
-TAIL = 240  # characters of a response's end that an example shows
+PASSED = "passed"  # the reason of verdicts on programs that pass
+# Reasons of the others, in the order in which they are told; a task may have more.
+FAILED = ("no code block", "unfinished block", "error", "wrong value", "time", "memory", "output", "killed")
+EXAMPLES = 3  # of each form that is not the usual one
+TAIL, PROGRAM = 240, 1200  # characters of a response's end that an example shows
 WHO = {"target": "target, mined problems", "draft": "draft alone, mined problems", "mined": "mined response"}
 
 
@@ -39,7 +42,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Example:
-    """The end of a response that gave its answer in another form than the stated one."""
+    """The end of a response that gave its answer in another form than the usual one."""
 
     problem_id: str
     form: str
@@ -49,9 +52,9 @@ class Example:
 
 
 def build_page(
-    task: Task,
+    scorer: Scorer,
     title: str,
-    golds: dict[str, str],
+    problems: Mapping[str, Mapping[str, Any]],
     responses: pd.DataFrame | None,
     sweep: pd.DataFrame,
     decode: Callable[[list[int]], str],
@@ -60,39 +63,40 @@ def build_page(
 
     Parameters
     ----------
-    golds : dict of str to str
-        Problem to the dataset's answer.
+    problems : mapping of str to mapping
+        Rows of problems.parquet by problem.
     responses, sweep : DataFrame
         The tables of those names; responses is None where nothing was mined.
     decode : callable
         Turns tokens into text.
     """
     groups, examples = [], dict[str, list[Example]]()
+    shown_characters = PROGRAM if scorer.checked_by else TAIL
     for name, rows in _list_responses(responses, sweep):
-        group = Group(name)
-        for problem_id, tokens, cut_off in rows:
-            text = decode(list(tokens))
-            form, answer = read_form(task, text)
+        group, texts = Group(name), [decode(list(tokens)) for _, tokens, _ in rows]
+        read = _read_forms(scorer, texts, [problems[problem_id] for problem_id, _, _ in rows])
+        for (problem_id, _, cut_off), text, (form, answer) in zip(rows, texts, read, strict=True):
             group.counts[form] = group.counts.get(form, 0) + 1
             group.cut_off += bool(cut_off)
             shown = examples.setdefault(form, [])
             if (
-                form not in (STATED, FOUND)
+                form not in (STATED, FOUND, PASSED)
                 and len(shown) < EXAMPLES
                 and problem_id not in {e.problem_id for e in shown}
             ):
-                shown.append(Example(problem_id, form, answer, golds[problem_id], text[-TAIL:]))
+                shown.append(Example(problem_id, form, answer, problems[problem_id]["gold"], text[-shown_characters:]))
         groups.append(group)
-    return _format_page(title, groups, [example for form in (*FORMS, NONE) for example in examples.get(form, [])])
+    known = (PASSED, *FAILED) if scorer.checked_by else FORMS
+    forms = [*known, *(form for form in examples if form not in known)]
+    return _format_page(title, groups, forms, [e for form in forms for e in examples.get(form, [])], scorer.checked_by)
 
 
-def read_form(task: Task, text: str) -> tuple[str, str | None]:
-    """Return the form in which a response gave its answer, and the answer."""
-    if read := getattr(task, "read_answer", None):
-        reading = read(text)
-        return (reading.form, reading.answer) if reading else (NONE, None)
-    answer = task.extract_answer(text)
-    return (NONE if answer is None else FOUND), answer
+def _read_forms(
+    scorer: Scorer, texts: Sequence[str], problems: Sequence[Mapping[str, Any]]
+) -> list[tuple[str, str | None]]:
+    """Return what `Scorer.form` tells of each response."""
+    with ThreadPoolExecutor(max(scorer.threads, 1)) as threads:
+        return list(threads.map(scorer.form, texts, problems))
 
 
 def _list_responses(
@@ -108,9 +112,11 @@ def _list_responses(
         yield f"decoded: {rule}", [(problem, tokens, c) for (problem, tokens), c in distinct.items()]
 
 
-def _format_page(title: str, groups: Sequence[Group], examples: Sequence[Example]) -> str:
-    """Return the table of groups, a share for each form, and the examples."""
-    forms = [form for form in (*FORMS, FOUND, NONE) if any(form in group.counts for group in groups)]
+def _format_page(
+    title: str, groups: Sequence[Group], known: Sequence[str], examples: Sequence[Example], checked_by: str | None
+) -> str:
+    """Return the table of groups, a share for each known form that there is, and the examples."""
+    forms = [form for form in known if any(form in group.counts for group in groups)]
     rows = [
         [group.name, group.size, *(_share(group.counts.get(form, 0), group.size) for form in forms)]
         + [_share(group.cut_off, group.size)]
@@ -118,24 +124,35 @@ def _format_page(title: str, groups: Sequence[Group], examples: Sequence[Example
     ]
     table = tabulate(rows, ["responses", "number", *forms, "cut off"], "github", disable_numparse=True)
     shown = [
-        f"**{e.form}**, problem {e.problem_id}: read {e.answer}, gold {e.gold}\n\n```text\n{e.tail}\n```"
+        f"**{e.form}**, problem {e.problem_id}{'' if checked_by else f': read {e.answer}, gold {e.gold}'}\n\n"
+        f"````text\n{e.tail}\n````"
         for e in examples
     ]
     return (
         "\n\n".join(
             [
-                f"# {title}: how answers were read",
+                f"# {title}: {'how programs fared' if checked_by else 'how answers were read'}",
                 table,
-                "Responses by the form in which they gave their answer, the first that is there being taken; decoded "
-                "ones are all distinct responses of a rule over all thresholds. Cut off: the response ends at the "
-                "token limit, so that its answer is noise; the miner tells it of the target's responses, and of single "
-                "labels in `labels.parquet`. `judge.exclude_cut_off` leaves such labels out of the judge's training.",
+                f"{_explain(checked_by)} Decoded ones are all distinct responses of a rule over all thresholds. Cut "
+                "off: the response ends at the token limit, so that its answer is noise; the miner tells it of the "
+                "target's responses, and of single labels in `labels.parquet`. `judge.exclude_cut_off` leaves such "
+                "labels out of the judge's training.",
                 *_warnings(groups),
                 "## Examples",
-                *(shown or ["Every answer was stated in the form that was asked for."]),
+                *(shown or [f"Every {'program passed' if checked_by else 'answer was stated in the form asked for'}."]),
             ]
         )
         + "\n"
+    )
+
+
+def _explain(checked_by: str | None) -> str:
+    if checked_by is None:
+        return "Responses by the form in which they gave their answer, the first that is there being taken."
+    return (
+        f"Responses by what became of their programs, which ran in a sandbox ({checked_by}): passed all tests; had no "
+        "code block, or one that does not end; raised an error or lack what the tests call; gave a wrong value; or "
+        "went beyond a limit of time, memory or output, or were killed."
     )
 
 

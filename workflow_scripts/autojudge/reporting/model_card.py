@@ -18,8 +18,8 @@ Trained without human labels by AutoJudge (arXiv 2504.20039) on `{dataset}` ({ta
 | on validation | AUC {auc} of {mismatches} mismatches, {problems} problems |
 | commit | {commit} |
 
-{notes}The validation split chose this judge, so its figures are optimistic; `../judges.md` has those of the test split, if
-that was mined.
+{notes}The validation split chose this judge, so its figures are optimistic; `../judges.md` has those of the test
+split, if that was mined.
 Probabilities are calibrated on validation (Platt). Meant for these two models at these revisions and for problems like
 those it was trained on; hidden states are those after the final norm, of a model in {dtype}.
 
@@ -73,7 +73,7 @@ def _describe_folds(folds: int, held_out: str | None) -> str:
     if held_out:
         return f"The judge of fold {held_out}: no problem of that fold was part of its training or choice."
     return (
-        f"Trained and chosen on problems of all folds, to be served. Accuracies in the dataset's figure are not of this "
-        f"judge but of the {folds} in `../folds/`, each of which decodes only problems that were no part of its training "
-        "or choice."
+        "Trained and chosen on problems of all folds, to be served. Accuracies in the dataset's figure are not of this "
+        f"judge but of the {folds} in `../folds/`, each of which decodes only problems that were no part of its "
+        "training or choice."
     )

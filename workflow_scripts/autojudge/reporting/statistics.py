@@ -400,9 +400,8 @@ def best_choices(validation: Sequence[pd.DataFrame]) -> list[Choice]:
 
 def _lost_at(curves: pd.DataFrame, points: Sequence[Point]) -> NDArray[np.float64]:  # (points,)
     """Return how much less accurate a rule is at some points than at its best."""
-    by_window = dict(iter(curves.groupby("window")))
-    accuracies = np.array([_at_threshold(by_window[p.window], p.threshold)["accuracy"] for p in points], dtype=float)
-    return curves["accuracy"].max() - accuracies
+    by_window, best = dict(iter(curves.groupby("window"))), float(curves["accuracy"].max())
+    return np.array([best - _at_threshold(by_window[p.window], p.threshold)["accuracy"] for p in points], dtype=float)
 
 
 def envelope_of(curve: pd.DataFrame, rule: str) -> pd.DataFrame:
@@ -474,7 +473,7 @@ class Comparison:
 
 
 class ValidationSplit:
-    """The validation problems of each fold in a pair's sweep, by which points are chosen; without folds one set of them.
+    """The validation problems of a pair's sweep, by which points are chosen: those of each fold, without folds one set.
 
     Parameters
     ----------
@@ -500,7 +499,7 @@ class ValidationSplit:
         return [curves[rule] for curves in self._of_rule]
 
     def choose(self, rule: str, cost: float, window: int | None = None) -> Choice:
-        """Return each fold's recommended point of a rule, at a window or at the best one; see `Comparison.recommend`."""
+        """Return each fold's recommended point of a rule, at a window or at its best; see `Comparison.recommend`."""
         model, choice = truncated_by(rule) or rule, []
         for curves, size in zip(self.of_rule(model), self._sizes, strict=True):
             found = curves if window is None or model != rule else curves[curves["window"] == window]

@@ -195,8 +195,9 @@ def _describe(summary: pd.DataFrame, tolerance: float) -> str:
     cut = summary["rule"].map(truncated_by).notna().any()
     truncated = "; a truncated target (target, RULE) at the given threshold that stands for its rule's" if cut else ""
     return (
-        f"Test problems: {sizes}{again}. {_describe_folds(folds)}Each rule at the fastest window and threshold that lose at most {tolerance:g} "
-        f"points on validation{truncated}; on test it may be more. Accuracy with its {interval}; drop "
+        f"Test problems: {sizes}{again}.{_describe_folds(folds)} Each rule at the fastest window and threshold that "
+        f"lose at most {tolerance:g} points on validation{truncated}; on test it may be more. Accuracy with its "
+        f"{interval}; drop "
         "against and share kept (retention) of lossless at the same window (of the target alone: at the smallest) with "
         "paired bootstrap intervals: one that "
         "covers 0 (100 %) is a tie with lossless; against the best training-free rule one that covers 1 (speed-up) or "
@@ -218,8 +219,7 @@ def _describe_folds(folds: int) -> str:
     if folds == 1:
         return ""
     return (
-        f"They lie in {folds} folds, and each is decoded by the judge of its fold, at that fold's windows and thresholds, "
-        "all of which were trained and chosen on problems of the other folds alone; the numbers are of all folds "
-        "together, and windows and thresholds are the folds' medians (a row beside those of its window, where folds chose "
-        "different ones). "
+        f" They lie in {folds} folds; each is decoded by its fold's judge at its fold's windows and thresholds, trained and "
+        "chosen on problems of the other folds alone. The numbers are of all folds together, windows and thresholds the "
+        "folds' medians (a second row of that window where folds chose different ones)."
     )

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from autojudge.tables.mining import PROBLEM_ID
+from autojudge.tables.mining import CHECKED_BY, PROBLEM_ID
 from autojudge.tables.table import TOKENS, Column, Table
 
 COUNTS = {
@@ -25,7 +25,7 @@ SWEEP = Table(
         ),
         "fold": Column(
             pa.string(),
-            doc="fold whose judge decodes the problem, which is the fold's own or of its validation; null without folds",
+            doc="fold whose judge decodes the problem, the fold's own or one of its validation; null without folds",
         ),
         "split": Column(pa.string(), doc="validation or test, in the fold"),
         "rule": Column(
@@ -47,6 +47,7 @@ SWEEP = Table(
         "window": Column(pa.int32(), doc="tokens the draft proposes per cycle; 0 for the target alone"),
         "correct": Column(pa.bool_(), doc="the answer is the gold answer"),
         "answer": Column(pa.string(), doc="answer of the response; null: none found"),
+        "checked_by": CHECKED_BY,
         "cut_off": Column(pa.bool_(), doc="the response ends at the token limit"),
         "differs": Column(pa.bool_(), doc="the response is not lossless decoding's at that window"),
         "loops": Column(pa.bool_(), doc="cut off while it repeats the same tokens, three times or more"),

@@ -2,11 +2,11 @@
 
 from autojudge.tables.decoding import SWEEP
 from autojudge.tables.judging import GRID, SCORES
-from autojudge.tables.mining import FEATURES, LABELS, PROBLEMS, RESPONSES
+from autojudge.tables.mining import FEATURES, LABELS, PROBLEMS, RESPONSES, TESTS
 from autojudge.tables.reporting import CURVE, JUDGES, LEARNING_CURVE, PARETO, SPEED, SUMMARY, TRANSFER, WINDOWS
 from autojudge.tables.table import Table
 
-OF_MINING = (PROBLEMS, RESPONSES, LABELS, FEATURES)
+OF_MINING = (PROBLEMS, TESTS, RESPONSES, LABELS, FEATURES)
 OF_REPORTING = (JUDGES, LEARNING_CURVE, TRANSFER, PARETO, CURVE, SUMMARY, WINDOWS, SPEED)
 TABLES = {table.name: table for table in (*OF_MINING, GRID, SCORES, SWEEP, *OF_REPORTING)}
 

@@ -26,7 +26,7 @@ def write_table(table: Table, rows: Iterable[Mapping[str, Any]] | pd.DataFrame |
         A row lacks a column of the table or has one that it does not know.
     """
     arrow = _to_arrow(table, rows)
-    with _write_aside(Path(path)) as partial:
+    with write_aside(Path(path)) as partial:
         if Path(path).suffix == ".csv":
             arrow.to_pandas().to_csv(partial, index=False)
         else:
@@ -53,7 +53,7 @@ def _check_columns(table: Table, names: Iterable[str]) -> None:
 
 
 @contextmanager
-def _write_aside(path: Path) -> Iterator[Path]:
+def write_aside(path: Path) -> Iterator[Path]:
     """Give a path to write to, which becomes `path` where no error is raised meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
@@ -112,7 +112,7 @@ def gather_shards(table: Table, shards: Sequence[str], path: str | Path) -> None
         A shard is missing, damaged, or not of the table's schema; it is named.
     """
     with (
-        _write_aside(Path(path)) as partial,
+        write_aside(Path(path)) as partial,
         pq.ParquetWriter(partial, table.schema, compression="zstd") as writer,
     ):
         waiting: list[pa.Table] = []

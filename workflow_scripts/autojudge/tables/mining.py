@@ -13,6 +13,10 @@ KEY = {
 }
 MINED_SPLIT = Column(pa.string(), doc="train, validation, or test where a swept rule reads labels")
 
+CHECKED_BY = Column(
+    pa.string(), doc="what ran the responses' programs: the sandbox's means and Python; null where answers are read"
+)
+
 PROBLEMS = Table(
     "problems",
     {
@@ -21,8 +25,19 @@ PROBLEMS = Table(
         "gold": Column(pa.string(), doc="the dataset's answer"),
         "prompt_tokens": Column(TOKENS, doc="the prompt, chat template applied"),
         "split": Column(pa.string(), doc="train, validation or test, by a hash of the problem"),
+        "tests": Column(pa.string(), doc="digest of the problem's row of table `tests`; null where answers are read"),
     },
     doc="One row per problem.",
+)
+
+TESTS = Table(
+    "tests",
+    {
+        "problem_id": PROBLEM_ID,
+        "digest": Column(pa.string(), doc="16 hex digits of the SHA-256 of `tests`"),
+        "tests": Column(pa.string(), doc="what the task tests programs by, as JSON"),
+    },
+    doc="One row per problem of a task whose responses are programs, each in a row group of its own.",
 )
 
 RESPONSES = Table(
@@ -37,6 +52,7 @@ RESPONSES = Table(
         "draft_answer": Column(pa.string(), doc="answer of the draft's response"),
         "mined_answer": Column(pa.string(), doc="answer of the mined response"),
         "correct": Column(pa.bool_(), doc="the target's answer is the gold answer"),
+        "checked_by": CHECKED_BY,
         "cut_off": Column(pa.bool_(), doc="the target's response ends at the token limit, so that its answer is noise"),
         "least_margin": Column(
             pa.float32(), doc="least distance of best and second best logit in the target's response"

@@ -159,8 +159,8 @@ CURVE = Table(
         "draft_calls": Column(pa.float64(), doc="forward passes of the draft by one of the target alone"),
         "speedup": SPEEDUP,
     },
-    doc="One row per pair, split, rule, window and breakpoint: the exact curve, and the envelope that the figure draws, "
-    "results/{dataset}_curve.parquet.",
+    doc="One row per pair, split, rule, window and breakpoint: the exact curve, and the envelope that the figure "
+    "draws, results/{dataset}_curve.parquet.",
 )
 
 SUMMARY = Table(

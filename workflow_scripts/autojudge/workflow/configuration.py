@@ -11,6 +11,7 @@ from autojudge.judging.classifiers import check_classifier
 from autojudge.rules import RULES, modifiers_of, module_of, rule_needs
 from autojudge.tables.feature_names import BLOCKS
 from autojudge.tasks import check_task
+from autojudge.workflow.fingerprints import PARTS
 from autojudge.workflow.schema import check_schema, remedy
 
 KNOWN_ONLY_TO_MINING = {"draft_at_target", "target_at_target"}  # a decoder has not placed the target's token
@@ -140,14 +141,8 @@ def _check_splits(dataset: Mapping[str, Any], key: str) -> None:
         )
     if not dataset.get("folds") and len(train) < 2:
         raise InputError(
-            f"config key `{key}.problems`: a judge wants `train` and `validation` problems; give both numbers, or where "
-            f"the dataset has test problems alone, `folds: 5` in `{key}`"
-        )
-    source = dataset.get("source")
-    if not dataset.get("folds") and isinstance(source, Mapping) and not source.get("train"):
-        raise InputError(
-            f"config key `{key}.source`: `train` is missing; name what to mine and validate on, or where there is none, "
-            "`folds: 5` beside it"
+            f"config key `{key}.problems`: a judge wants `train` and `validation` problems; give both numbers, or "
+            f"where the dataset has test problems alone, `folds: 5` in `{key}`"
         )
 
 
@@ -258,13 +253,13 @@ def _check_files(dataset: Mapping[str, Any], key: str) -> None:
     if isinstance(source, str) and (expand_path(source).is_file() or Path(source).suffix in (".jsonl", ".parquet")):
         raise InputError(f"config key `{key}`: {source} is a file; give `source: {{train: FILE, test: FILE}}`")
     for origin, part in source.items() if isinstance(source, Mapping) else ():
-        if not isinstance(part, str):
-            continue
-        if not expand_path(part).is_file():
-            raise InputError(
-                f"config key `{key}.{origin}`: no such file {part} in {Path.cwd()}; put it there or name another"
-            )
-        refuse_pointer(expand_path(part))
+        files = part if isinstance(part, list) else [part] if origin in PARTS else []
+        for file in (file for file in files if isinstance(file, str)):
+            if not expand_path(file).is_file():
+                raise InputError(
+                    f"config key `{key}.{origin}`: no such file {file} in {Path.cwd()}; put it there or name another"
+                )
+            refuse_pointer(expand_path(file))
 
 
 def _check_member(check: Callable[[str], object], name: str, key: str) -> None:

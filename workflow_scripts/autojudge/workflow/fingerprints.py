@@ -20,8 +20,10 @@ from autojudge.errors import InputError
 from autojudge.jobs.store import piece_key
 from autojudge.registry import LIBRARY
 
-MEANINGLESS = ("jobs", "workflow")  # rooms that tell how a job runs, never what it computes
+MEANINGLESS = ("jobs", "sandbox", "workflow")  # rooms that tell how a job runs, never what it computes (a
+# verdict of the sandbox that changes has another VERSION)
 DATA = {".yaml", ".json", ".jsonl", ".csv", ".txt", ".jinja"}  # beside a module; not what editors leave there
+PARTS = ("train", "test", "plus")  # of a dataset's source, which may be files
 SMALL = 2**24  # bytes; smaller files are read whole
 SAMPLES, SAMPLE = 64, 2**16  # of larger ones: how many, of how many bytes
 LARGEST_HEADER = 10**8  # bytes; safetensors refuses longer ones
@@ -32,8 +34,8 @@ REMEMBERED = Path(".snakemake/autojudge/digests.json")  # of files, by path, siz
 def code_digest(script: Path, members: tuple[Path, ...] = ()) -> str:
     """Return a digest of the meaning of a script, and of all in the library that it reaches by imports.
 
-    Names and places of modules do not count, so moving one changes nothing. Left out are the rooms `jobs` and
-    `workflow`, and what `describe_meaning` leaves out.
+    Names and places of modules do not count, so moving one changes nothing. Left out are the rooms `jobs`,
+    `sandbox` and `workflow`, and what `describe_meaning` leaves out.
 
     Parameters
     ----------
@@ -229,7 +231,9 @@ def folder_digest(folder: Path) -> str:
 def identify_source(source: Any) -> Any:
     """Return what a dataset's config entry `source` stands for; local files count by contents in place of paths."""
     if isinstance(source, Mapping):
-        return {key: identify_source(part) if key in ("train", "test") else part for key, part in source.items()}
+        return {key: identify_source(part) if key in PARTS else part for key, part in source.items()}
+    if isinstance(source, list):
+        return [identify_source(part) for part in source]
     if isinstance(source, str) and Path(source).expanduser().is_file():
         return {"contents": file_digest(Path(source).expanduser())}
     return source

@@ -28,7 +28,8 @@ from autojudge.jobs.store import describe_bytes
 from autojudge.mining.problems import check_shots, draw_problems
 from autojudge.reading.prompts import encode_chat
 from autojudge.reading.turns import describe_ends
-from autojudge.tasks import load_task, prompt_of
+from autojudge.sandbox import Sandbox
+from autojudge.tasks import load_task, prompt_of, runs_programs
 from autojudge.workflow.configuration import pairs_of, uses_judge, uses_labels
 
 OK, NOTE, FAULT = "ok", "note", "FAULT"  # from the least to the worst
@@ -71,6 +72,7 @@ def check_all(config: Mapping[str, Any], results: Path, gpus: int | None) -> Ite
     for dataset in _datasets(config):
         yield _check_dataset(config["datasets"][dataset], dataset, config["seed"])
         yield from _check_shards(config, dataset)
+        yield from _check_sandbox(config["datasets"][dataset]["task"], dataset)
     for dataset, pair in _selected(config):
         yield from _check_pair(config, dataset, pair)
         yield _check_gpus(config["pairs"][pair], pair, gpus)
@@ -157,6 +159,17 @@ def _check_dataset(entry: Mapping[str, Any], name: str, seed: int) -> Finding:
         return ", ".join(f"{count} {split}" for split, count in splits.items()) + " problems"
 
     return _attempt(f"dataset {name}", check)
+
+
+def _check_sandbox(task: str, dataset: str) -> Iterator[Finding]:
+    """Check that the programs of a dataset's responses can be run, on this machine at least."""
+
+    def check() -> str:
+        with Sandbox(1) as sandbox:
+            return sandbox.description
+
+    if runs_programs(task):
+        yield _attempt(f"sandbox for {dataset}", check)
 
 
 def _check_gpus(pair: Mapping[str, Any], name: str, gpus: int | None) -> Finding:
@@ -248,9 +261,7 @@ def plan(config: Mapping[str, Any], benchmarks: Path) -> str:
     for dataset, pair in _selected(config):
         problems, settings = mined_problems(config, dataset), config["pairs"][pair]
         seconds, basis = mining_seconds(benchmarks / "mine_labels" / dataset / pair, config, problems, settings["gpus"])
-        fits = (
-            1 + config["judge"]["folds"] + (config["datasets"][dataset].get("folds") or 0) if uses_judge(config) else 0
-        )
+        folds = config["judge"]["folds"] + (config["datasets"][dataset].get("folds") or 0)
         unit = "GPU-hours" if settings["gpus"] else "core-hours"
         hours = seconds and problems * seconds * (settings["gpus"] or settings["threads"]) / 3600
         rows.append(
@@ -259,7 +270,7 @@ def plan(config: Mapping[str, Any], benchmarks: Path) -> str:
                 "pair": pair,
                 "mining jobs": config["mining"]["shards"] if problems else 0,
                 "problems mined": problems,
-                "fits": fits * len(config["judge"]["feature_sets"]),
+                "fits": len(config["judge"]["feature_sets"]) * (1 + folds) if uses_judge(config) else 0,
                 "sweep jobs": config["decoding"]["shards"],
                 "mining": "unknown" if hours is None else f"{hours:,.1f} {unit}",
                 "by": basis,

@@ -1,6 +1,7 @@
 """What mining and sweeping consist of under a config: the same for the jobs, and for who asks what the store is for."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from autojudge.decoding.thresholds import expand_thresholds
@@ -13,7 +14,8 @@ from autojudge.judging.artifact import Judge
 from autojudge.judging.classifiers import CLASSIFIERS
 from autojudge.registry import LIBRARY
 from autojudge.rules import RULES, Settings, modifiers_of, module_of, rule_needs
-from autojudge.tasks import TASKS
+from autojudge.sandbox import VERSION
+from autojudge.tasks import TASKS, runs_programs
 from autojudge.workflow.fingerprints import code_digest
 
 
@@ -29,7 +31,7 @@ def mining_work(task: str, max_new_tokens: int, models: Models) -> MiningWork:
     models : mapping
         `identify_models` of the pair.
     """
-    return MiningWork(code_digest(LIBRARY / "mining/miner.py", (TASKS.path(task),)), max_new_tokens, models)
+    return MiningWork(_scored(LIBRARY / "mining/miner.py", task), max_new_tokens, models)
 
 
 def sweep_work(
@@ -60,7 +62,7 @@ def sweep_work(
     cutting = [name for name in rules if decoding["truncated"] and truncates(name, rules[name])]
     cut = code_digest(LIBRARY / "decoding/truncated_sampling.py")
     return SweepWork(
-        code=code_digest(LIBRARY / "decoding/sweep.py", (TASKS.path(task),)),
+        code=_scored(LIBRARY / "decoding/sweep.py", task),
         max_new_tokens=decoding["max_new_tokens"],
         models=models,
         sampling={key: decoding[key] for key in ("temperature", "top_p")},
@@ -73,6 +75,12 @@ def sweep_work(
         repeats=decoding["repeats"],
         truncated={name: piece_key({"rule": digests[name], "code": cut}) for name in cutting},
     )
+
+
+def _scored(module: Path, task: str) -> str:
+    """Return a digest of a module's code with a task's, and where responses are programs, of how verdicts are made."""
+    code = code_digest(module, (TASKS.path(task),))
+    return piece_key({"code": code, "sandbox": VERSION}) if runs_programs(task) else code
 
 
 def _rule_digest(name: str, settings: Settings, judge: Judge | None) -> str:

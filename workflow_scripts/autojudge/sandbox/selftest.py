@@ -1,0 +1,93 @@
+"""The proof, at every start and through the real path, that a program is held."""
+
+import json
+import os
+import socket
+import tempfile
+from pathlib import Path
+
+from autojudge.sandbox.trial import Limits, Pair, check_program, run_program
+
+LIMITS = Limits(cpu_s=5, wall_s=60, memory_mb=1024, output_bytes=2**16)
+RIGHT, WRONG = "def double(x):\n    return 2 * x\n", "def double(x):\n    return x\n"
+TEST = "assert double(21) == 42"
+PROBES = """
+import json, os, socket
+
+def connect():
+    socket.create_connection(("127.0.0.1", PORT), 2)
+
+def read():
+    open(PLANTED).read()
+
+def write():
+    for folder in FOLDERS:
+        try:
+            open(folder + "/left", "w")
+        except OSError:
+            continue
+        return
+    raise OSError
+
+def fork():
+    if os.fork() == 0:
+        os._exit(0)
+
+def allocate():
+    bytearray(MEMORY)
+
+def held(probe):
+    try:
+        probe()
+    except (OSError, MemoryError):
+        return True
+    return False
+
+print(json.dumps({probe.__name__: held(probe) for probe in (connect, read, write, fork, allocate)}))
+"""
+FAULTS = {
+    "connect": "a program reaches the network",
+    "read": "a program reads files outside",
+    "write": "a program writes files",
+    "fork": "a program starts processes",
+    "allocate": "a program takes more memory than it may",
+}
+
+
+class NotHeld(Exception):  # noqa: N818 - a finding
+    """The self-test failed; the message says in what."""
+
+
+def self_test(pair: Pair) -> None:
+    """Raise NotHeld where a program is not held, a right one fails or a wrong one passes."""
+    with tempfile.TemporaryDirectory(prefix="autojudge-") as folder, socket.create_server(("127.0.0.1", 0)) as server:
+        os.chmod(folder, 0o777)
+        planted = Path(folder, "planted")
+        planted.write_text("secret")
+        found = run_program(pair, _probes(server.getsockname()[1], planted), b"", LIMITS)
+        left = sorted(file.name for file in Path(folder).iterdir())
+    try:
+        held = json.loads(found.stdout)
+    except ValueError as fault:
+        raise NotHeld(f"a program of the self-test ended with {found.ended!r} and told nothing") from fault
+    faults = [words for name, words in FAULTS.items() if held.get(name) is not True]
+    if left != ["planted"]:
+        faults.append("a program left a file")
+    if faults:
+        raise NotHeld("; ".join(faults))
+    _test_verdicts(pair)
+
+
+def _probes(port: int, planted: Path) -> str:
+    folders = ["/tmp", "/var/tmp", "/dev/shm", "/", ".", os.fspath(planted.parent), os.fspath(Path(__file__).parent)]
+    values = {"PORT": port, "PLANTED": os.fspath(planted), "FOLDERS": folders, "MEMORY": 2 * LIMITS.memory_mb * 2**20}
+    return "\n".join(f"{name} = {value!r}" for name, value in values.items()) + PROBES
+
+
+def _test_verdicts(pair: Pair) -> None:
+    right = check_program(pair, RIGHT, TEST, ["double"], LIMITS)
+    if not right.passed:
+        raise NotHeld(f"a right program fails: {right.reason}")
+    wrong = check_program(pair, WRONG, TEST, ["double"], LIMITS)
+    if wrong.reason != "wrong value":
+        raise NotHeld(f"a wrong program gets the verdict {wrong.reason!r}")
