@@ -219,7 +219,7 @@ def _describe_folds(folds: int) -> str:
     if folds == 1:
         return ""
     return (
-        f" They lie in {folds} folds; each is decoded by its fold's judge at its fold's windows and thresholds, trained and "
-        "chosen on problems of the other folds alone. The numbers are of all folds together, windows and thresholds the "
-        "folds' medians (a second row of that window where folds chose different ones)."
+        f" They lie in {folds} folds, each decoded by its fold's judge at its fold's windows and thresholds, trained "
+        "and chosen on problems of the other folds alone. The numbers are of all folds together, windows and "
+        "thresholds the folds' medians (a second row of that window where folds chose different ones)."
     )
