@@ -1,6 +1,5 @@
 """Rule prepare_tests: the tests of a dataset's problems, each tried on the dataset's own solution where it has one."""
 
-import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -13,7 +12,6 @@ from autojudge.sandbox import Sandbox
 from autojudge.tables.tests import write_tests
 from autojudge.tasks import Example, ProgramTask, load_program_task
 
-logger = logging.getLogger("autojudge")
 Tested = tuple[str, dict[str, Any]]
 
 
@@ -22,7 +20,6 @@ def prepare_tests(dataset: dict[str, Any], seed: int, workers: int, output: str)
     task, total = load_program_task(dataset["task"]), sum(filter(None, dataset["problems"].values()))
     progress = Progress(total, "problem")
     with Sandbox(workers) as sandbox, ThreadPoolExecutor(workers) as threads:
-        logger.info("programs run in a sandbox: %s", sandbox.description)
 
         def check(drawn: tuple[str, str, Example]) -> Tested:
             return check_example(task, drawn[2], drawn[0], sandbox)

@@ -1,16 +1,13 @@
 """What a job scores responses with: the task, and for programs the sandbox, before any model is loaded."""
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from autojudge.sandbox import Sandbox
 from autojudge.scoring.scorer import Scorer
 from autojudge.scoring.verdicts import VerdictScorer
-from autojudge.tables.tests import Tests
+from autojudge.tables.tests import ProblemTests
 from autojudge.tasks import load_program_task, load_task, runs_programs
-
-logger = logging.getLogger("autojudge")
 
 
 @contextmanager
@@ -35,5 +32,4 @@ def open_scorer(task: str, tests: Sequence[str], workers: int) -> Iterator[Score
         yield Scorer(load_task(task))
         return
     with Sandbox(workers) as sandbox:
-        logger.info("programs run in a sandbox: %s", sandbox.description)
-        yield VerdictScorer(load_program_task(task), Tests(tests[0]), sandbox)
+        yield VerdictScorer(load_program_task(task), ProblemTests(tests[0]), sandbox)

@@ -7,7 +7,7 @@ from typing import Any
 from autojudge.reading.prompts import Prompt
 from autojudge.sandbox import Sandbox, Verdict
 from autojudge.scoring.scorer import Scorer
-from autojudge.tables.tests import Tests
+from autojudge.tables.tests import ProblemTests
 from autojudge.tasks import ProgramTask, prompt_of
 
 PASS, FAIL = "pass", "fail"
@@ -20,13 +20,13 @@ class VerdictScorer(Scorer):
     ----------
     task : ProgramTask
         The module.
-    tests : Tests
+    tests : ProblemTests
         Of the dataset.
     sandbox : Sandbox
         Open; as many responses are scored at a time as it has workers.
     """
 
-    def __init__(self, task: ProgramTask, tests: Tests, sandbox: Sandbox) -> None:
+    def __init__(self, task: ProgramTask, tests: ProblemTests, sandbox: Sandbox) -> None:
         self._task, self._tests, self._sandbox = task, tests, sandbox
         self._verdicts: dict[tuple[str, str], Verdict] = {}
         self._lock = Lock()

@@ -16,8 +16,8 @@ from autojudge.tables.mining import TESTS
 
 
 def dump_tests(tests: Mapping[str, Any]) -> str:
-    """Return tests, JSON-like values, as they are stored."""
-    return json.dumps(tests, sort_keys=True)
+    """Return tests, JSON-like values by name, as they are stored."""
+    return json.dumps(dict(tests), sort_keys=True)
 
 
 def digest_tests(dumped: str) -> str:
@@ -34,7 +34,7 @@ def write_tests(rows: Iterable[tuple[str, Mapping[str, Any]]], path: str | Path)
             writer.write_table(pa.Table.from_pylist([row], TESTS.schema))
 
 
-class Tests:
+class ProblemTests:
     """The tests of each problem, read from table `tests` when they are asked for.
 
     Raises
