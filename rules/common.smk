@@ -19,7 +19,7 @@ config = source["with_defaults"](config, REPOSITORY, arguments or ())
 from autojudge.workflow.configuration import check_config, datasets_of, left_in, pairs_of, uses_judge, uses_labels
 from autojudge.judging.classifiers import CLASSIFIERS
 from autojudge.rules import RULES, module_of
-from autojudge.tables.folds import list_folds
+from autojudge.tables.folds import list_folds, list_parts
 from autojudge.tasks import TASKS, runs_programs
 from autojudge.workflow.fingerprints import code_digest, identify_models, identify_source
 from autojudge.errors import InputError
@@ -53,17 +53,12 @@ if Path(workflow.basedir).resolve() == WORKFLOW_SCRIPTS.resolve().parent:  # a m
     keep_records_with_results()
 
 
-def folds_of(dataset):
-    """Names of a dataset's folds, if it has any."""
-    return list_folds(config["datasets"][dataset]["folds"])
-
-
 wildcard_constraints:
     dataset="|".join(map(re.escape, config["datasets"])),
     pair="|".join(map(re.escape, config["pairs"])),
     feature_set="|".join(map(re.escape, config["judge"]["feature_sets"])),
     fold=r"validation|\d+-of-\d+",
-    part="|".join(["", *sorted({f"/folds/{fold}" for d in config["datasets"] for fold in folds_of(d)})]),
+    part="|".join(sorted({"", *(part for d in config["datasets"].values() for part in list_parts(d["folds"]))})),
 
 
 scattergather:
@@ -100,7 +95,7 @@ def decoding_settings(wildcards):
 def speed_settings(wildcards):
     """How speed is measured; not the time that it may take, so that another one leaves what was measured as it is."""
     kept = {key: value for key, value in config["speed"].items() if key != "minutes"}
-    limit, folds = config["datasets"][wildcards.dataset]["max_new_tokens"], folds_of(wildcards.dataset)
+    limit, folds = config["datasets"][wildcards.dataset]["max_new_tokens"], swept_folds(wildcards)
     kept |= {"fold": folds[0]} if folds else {}
     return kept | {"max_new_tokens": limit, "rules": swept_rules()}
 
@@ -208,7 +203,7 @@ def sweep_judges(wildcards):
     """Files of the judge that the sweep asks, or of each fold's, if it asks one."""
     if not uses_judge(config):
         return []
-    parts = [f"/folds/{fold}" for fold in folds_of(wildcards.dataset)] or [""]
+    parts = list_parts(dataset_value("folds")(wildcards))
     folders = expand("results/{dataset}/{pair}{part}/judge", **wildcards, part=parts)
     return [f"{folder}/{name}" for folder in folders for name in ("judge.json", "judge.safetensors")]
 
@@ -219,8 +214,8 @@ def timed_judge(wildcards):
 
 
 def swept_folds(wildcards):
-    """The dataset's folds."""
-    return folds_of(wildcards.dataset)
+    """The dataset's folds, if it has any."""
+    return list_folds(config["datasets"][wildcards.dataset]["folds"])
 
 
 def tracked_config(wildcards):

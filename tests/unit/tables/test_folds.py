@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from autojudge.tables.folds import list_folds, split_in
+from autojudge.tables.folds import list_folds, list_parts, split_in
 
 NAMES = [f"problem {i}" for i in range(1000)]
 
@@ -10,6 +10,7 @@ NAMES = [f"problem {i}" for i in range(1000)]
 def test_folds_are_named_by_number_and_count():
     assert list_folds(3) == ["1-of-3", "2-of-3", "3-of-3"]
     assert list_folds(None) == list_folds(0) == []
+    assert list_parts(2) == ["/folds/1-of-2", "/folds/2-of-2"] and list_parts(None) == [""]
 
 
 def test_each_problem_is_tested_in_one_fold_and_keeps_its_split_in_all_others():

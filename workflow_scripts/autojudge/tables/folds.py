@@ -12,6 +12,11 @@ def list_folds(count: int | None) -> list[str]:
     return [f"{number}-of-{count}" for number in range(1, (count or 0) + 1)]
 
 
+def list_parts(count: int | None) -> list[str]:
+    """Return what follows the pair in the paths of each fold's judge; for a dataset without folds of one, nothing."""
+    return [f"/folds/{fold}" for fold in list_folds(count)] or [""]
+
+
 def split_in(fold: str | None, problem_id: str, split: str) -> str:
     """Return the split of a problem in a fold: test for the fold's own, chosen by a hash of the name, else `split`.
 

@@ -17,7 +17,7 @@ from autojudge.jobs.store import Store, describe_bytes
 from autojudge.jobs.sweep_work import SweptProblem
 from autojudge.judging.artifact import load_judge
 from autojudge.tables.files import read_table, records
-from autojudge.tables.folds import list_folds
+from autojudge.tables.folds import list_parts
 from autojudge.tables.mining import PROBLEMS
 from autojudge.workflow.work import mining_work, sweep_work
 
@@ -79,8 +79,7 @@ def find_stocks(config: Mapping[str, Any], models: Mapping[str, Models], results
 def _used(config: Mapping[str, Any], dataset: str, models: Models, folder: Path) -> tuple[set[str] | None, str]:
     """Return the keys that a run uses, all acceptance rules of the config counted, or why that cannot be told."""
     made, entry = folder.parents[1], config["datasets"][dataset]
-    folds = list_folds(entry.get("folds"))
-    judges = [made / "folds" / fold / "judge" for fold in folds] or [made / "judge"]
+    judges = [Path(f"{made}{part}/judge") for part in list_parts(entry.get("folds"))]
     needed = [made / "problems.parquet"]
     if folder.name == "sweep":
         needed += [made / "labels.parquet", *(judge / "judge.json" for judge in judges)]
@@ -88,7 +87,7 @@ def _used(config: Mapping[str, Any], dataset: str, models: Models, folder: Path)
         return None, f"not told, as {', '.join(absent)} is not made yet"
     problems = records(read_table(PROBLEMS, needed[0]))
     wanted = {split: count for split, count in entry["problems"].items() if count}
-    if Counter("test" if folds else problem["split"] for problem in problems) != wanted:
+    if Counter("test" if entry.get("folds") else problem["split"] for problem in problems) != wanted:
         return None, f"not told, as {needed[0]} is of another config"
     if folder.name == "mining":
         mining = mining_work(entry["task"], entry["max_new_tokens"], models)
