@@ -19,6 +19,7 @@ config = source["with_defaults"](config, REPOSITORY, arguments or ())
 from autojudge.workflow.configuration import check_config, datasets_of, left_in, pairs_of, uses_judge, uses_labels
 from autojudge.judging.classifiers import CLASSIFIERS
 from autojudge.rules import RULES, module_of
+from autojudge.tables.folds import list_folds, list_parts
 from autojudge.tasks import TASKS, runs_programs
 from autojudge.workflow.fingerprints import code_digest, identify_models, identify_source
 from autojudge.errors import InputError
@@ -57,6 +58,7 @@ wildcard_constraints:
     pair="|".join(map(re.escape, config["pairs"])),
     feature_set="|".join(map(re.escape, config["judge"]["feature_sets"])),
     fold=r"validation|\d+-of-\d+",
+    part="|".join(sorted({"", *(part for d in config["datasets"].values() for part in list_parts(d["folds"]))})),
 
 
 scattergather:
@@ -93,7 +95,8 @@ def decoding_settings(wildcards):
 def speed_settings(wildcards):
     """How speed is measured; not the time that it may take, so that another one leaves what was measured as it is."""
     kept = {key: value for key, value in config["speed"].items() if key != "minutes"}
-    limit = config["datasets"][wildcards.dataset]["max_new_tokens"]
+    limit, folds = config["datasets"][wildcards.dataset]["max_new_tokens"], swept_folds(wildcards)
+    kept |= {"fold": folds[0]} if folds else {}
     return kept | {"max_new_tokens": limit, "rules": swept_rules()}
 
 
@@ -141,12 +144,14 @@ def described_dataset(wildcards):
     """A dataset's settings that its problems depend on; local files by their contents."""
     settings = config["datasets"][wildcards.dataset]
     kept = {key: settings[key] for key in ("task", "problems", "shots", "max_new_tokens")}
+    kept |= {"folds": settings["folds"]} if settings["folds"] else {}
     return kept | {"source": identify_source(settings["source"])}
 
 
 def described_tests(wildcards):
     """A dataset's settings that its tests depend on."""
-    return {key: value for key, value in described_dataset(wildcards).items() if key not in ("shots", "max_new_tokens")}
+    of_prompts = ("shots", "max_new_tokens", "folds")
+    return {key: value for key, value in described_dataset(wildcards).items() if key not in of_prompts}
 
 
 def tests_of_dataset(wildcards):
@@ -171,16 +176,22 @@ def mined_responses(wildcards):
     return [f"results/{wildcards.dataset}/{wildcards.pair}/responses.parquet"] if mines else []
 
 
-def used_mismatches():
-    """Which mismatches the judge is trained on, and how they are weighted."""
-    return {key: config["judge"][key] for key in ("exclude_cut_off", "near_tie_weight")}
+def used_mismatches(wildcards):
+    """Which mismatches a judge is trained on, and how they are weighted."""
+    kept = {key: config["judge"][key] for key in ("exclude_cut_off", "near_tie_weight")}
+    kept |= {"only_correct": True} if config["judge"]["only_correct"] else {}
+    part = wildcards.get("part")
+    return kept | ({"held_out": Path(part).name} if part else {})
 
 
 def of_each_fit(path):
-    """The path for every feature set and fold."""
-    count = config["judge"]["folds"]
-    folds = ["validation", *(f"{i}-of-{count}" for i in range(1, count + 1))]
-    return expand(path, feature_set=config["judge"]["feature_sets"], fold=folds)
+    """The path for every feature set and fold of the figures; the judge of a dataset's fold needs validation alone."""
+
+    def paths(wildcards):
+        folds = ["validation", *([] if wildcards.part else list_folds(config["judge"]["folds"]))]
+        return expand(path, **wildcards, feature_set=config["judge"]["feature_sets"], fold=folds)
+
+    return paths
 
 
 def of_each_dataset(path):
@@ -188,10 +199,23 @@ def of_each_dataset(path):
     return lambda wildcards: expand(path, dataset=datasets_of(config, wildcards.pair), pair=wildcards.pair)
 
 
-def judge_artifact(wildcards):
-    """Files of the judge that the sweep asks, if it asks one."""
-    folder = f"results/{wildcards.dataset}/{wildcards.pair}/judge"
-    return [f"{folder}/judge.json", f"{folder}/judge.safetensors"] if uses_judge(config) else []
+def sweep_judges(wildcards):
+    """Files of the judge that the sweep asks, or of each fold's, if it asks one."""
+    if not uses_judge(config):
+        return []
+    parts = list_parts(dataset_value("folds")(wildcards))
+    folders = expand("results/{dataset}/{pair}{part}/judge", **wildcards, part=parts)
+    return [f"{folder}/{name}" for folder in folders for name in ("judge.json", "judge.safetensors")]
+
+
+def timed_judge(wildcards):
+    """Files of the judge whose speed is measured, if there is one: of folds the first one's."""
+    return sweep_judges(wildcards)[:2]
+
+
+def swept_folds(wildcards):
+    """The dataset's folds, if it has any."""
+    return list_folds(config["datasets"][wildcards.dataset]["folds"])
 
 
 def tracked_config(wildcards):

@@ -3,7 +3,7 @@ rule sweep_thresholds:
     input:
         problems="results/{dataset}/{pair}/problems.parquet",
         tests=tests_of_dataset,
-        judge=judge_artifact,
+        judges=sweep_judges,
         labels=mined_labels,
     output:
         "results/{dataset}/{pair}/sweep/{scatteritem}.parquet",
@@ -24,6 +24,7 @@ rule sweep_thresholds:
         models=models_of_pair,
         rules=swept_rules(),
         decoding=decoding_settings,
+        folds=swept_folds,
     script:
         "../workflow_scripts/sweep_thresholds.py"
 
@@ -78,7 +79,7 @@ rule measure_speed:
         problems="results/{dataset}/{pair}/problems.parquet",
         summary="results/{dataset}_summary.csv",
         cost="results/{dataset}/{pair}/call_cost.json",
-        judge=judge_artifact,
+        judge=timed_judge,
     output:
         "results/{dataset}/{pair}/speed.csv",
     log:

@@ -4,12 +4,12 @@ rule train_judge:
         labels="results/{dataset}/{pair}/labels.parquet",
         features=ancient("results/{dataset}/{pair}/features.parquet"),
     output:
-        grid="results/{dataset}/{pair}/grid/{feature_set}/{fold}.parquet",
-        scores="results/{dataset}/{pair}/scores/{feature_set}/{fold}.parquet",
+        grid="results/{dataset}/{pair}{part}/grid/{feature_set}/{fold}.parquet",
+        scores="results/{dataset}/{pair}{part}/scores/{feature_set}/{fold}.parquet",
     log:
-        "logs/train_judge/{dataset}/{pair}/{feature_set}/{fold}.log",
+        "logs/train_judge/{dataset}/{pair}{part}/{feature_set}/{fold}.log",
     benchmark:
-        "benchmarks/train_judge/{dataset}/{pair}/{feature_set}/{fold}.tsv"
+        "benchmarks/train_judge/{dataset}/{pair}{part}/{feature_set}/{fold}.tsv"
     conda:
         "../envs/cpu.yaml"
     threads: config["judge"]["threads"]
@@ -18,7 +18,7 @@ rule train_judge:
         runtime=120,
     params:
         code=code("train_judge", classifier_members),
-        mismatches=used_mismatches(),
+        mismatches=used_mismatches,
         blocks=blocks_of_set,
         classifiers=config["judge"]["classifiers"],
         seed=config["seed"],
@@ -29,15 +29,15 @@ rule train_judge:
 rule gather_grid:
     """Gather the grid and its scores over feature sets and folds."""
     input:
-        grid=of_each_fit("results/{{dataset}}/{{pair}}/grid/{feature_set}/{fold}.parquet"),
-        scores=of_each_fit("results/{{dataset}}/{{pair}}/scores/{feature_set}/{fold}.parquet"),
+        grid=of_each_fit("results/{dataset}/{pair}{part}/grid/{feature_set}/{fold}.parquet"),
+        scores=of_each_fit("results/{dataset}/{pair}{part}/scores/{feature_set}/{fold}.parquet"),
     output:
-        grid="results/{dataset}/{pair}/grid.parquet",
-        scores="results/{dataset}/{pair}/scores.parquet",
+        grid="results/{dataset}/{pair}{part}/grid.parquet",
+        scores="results/{dataset}/{pair}{part}/scores.parquet",
     log:
-        "logs/gather_grid/{dataset}/{pair}.log",
+        "logs/gather_grid/{dataset}/{pair}{part}.log",
     benchmark:
-        "benchmarks/gather_grid/{dataset}/{pair}.tsv"
+        "benchmarks/gather_grid/{dataset}/{pair}{part}.tsv"
     conda:
         "../envs/cpu.yaml"
     threads: 1
@@ -53,17 +53,17 @@ rule gather_grid:
 rule select_judge:
     """Choose the judge on validation, calibrate it, recommend a threshold by recall, and write its artifact."""
     input:
-        grid="results/{dataset}/{pair}/grid.parquet",
-        scores="results/{dataset}/{pair}/scores.parquet",
+        grid="results/{dataset}/{pair}{part}/grid.parquet",
+        scores="results/{dataset}/{pair}{part}/scores.parquet",
         labels="results/{dataset}/{pair}/labels.parquet",
         features=ancient("results/{dataset}/{pair}/features.parquet"),
     output:
-        tensors="results/{dataset}/{pair}/judge/judge.safetensors",
-        record="results/{dataset}/{pair}/judge/judge.json",
+        tensors="results/{dataset}/{pair}{part}/judge/judge.safetensors",
+        record="results/{dataset}/{pair}{part}/judge/judge.json",
     log:
-        "logs/select_judge/{dataset}/{pair}.log",
+        "logs/select_judge/{dataset}/{pair}{part}.log",
     benchmark:
-        "benchmarks/select_judge/{dataset}/{pair}.tsv"
+        "benchmarks/select_judge/{dataset}/{pair}{part}.tsv"
     conda:
         "../envs/cpu.yaml"
     threads: config["judge"]["threads"]
@@ -72,7 +72,7 @@ rule select_judge:
         runtime=60,
     params:
         code=code("select_judge", task_member, classifier_members),
-        mismatches=used_mismatches(),
+        mismatches=used_mismatches,
         settings={key: config["judge"][key] for key in ("feature_sets", "select")},
         task=dataset_value("task"),
         models=models_of_pair,
@@ -84,13 +84,18 @@ rule select_judge:
 rule write_model_card:
     """Tell what the judge is, what it was chosen by and how to use it."""
     input:
-        judge=["results/{dataset}/{pair}/judge/judge.safetensors", "results/{dataset}/{pair}/judge/judge.json"],
+        labels="results/{dataset}/{pair}/labels.parquet",
+        features=ancient("results/{dataset}/{pair}/features.parquet"),
+        judge=[
+            "results/{dataset}/{pair}{part}/judge/judge.safetensors",
+            "results/{dataset}/{pair}{part}/judge/judge.json",
+        ],
     output:
-        "results/{dataset}/{pair}/judge/README.md",
+        "results/{dataset}/{pair}{part}/judge/README.md",
     log:
-        "logs/write_model_card/{dataset}/{pair}.log",
+        "logs/write_model_card/{dataset}/{pair}{part}.log",
     benchmark:
-        "benchmarks/write_model_card/{dataset}/{pair}.tsv"
+        "benchmarks/write_model_card/{dataset}/{pair}{part}.tsv"
     conda:
         "../envs/cpu.yaml"
     threads: 1
@@ -99,6 +104,8 @@ rule write_model_card:
         runtime=10,
     params:
         code=code("write_model_card"),
+        mismatches=used_mismatches,
+        folds=dataset_value("folds"),
     script:
         "../workflow_scripts/write_model_card.py"
 
@@ -108,16 +115,19 @@ rule report_judges:
     input:
         labels="results/{dataset}/{pair}/labels.parquet",
         features=ancient("results/{dataset}/{pair}/features.parquet"),
-        grid="results/{dataset}/{pair}/grid.parquet",
-        scores="results/{dataset}/{pair}/scores.parquet",
-        judge=["results/{dataset}/{pair}/judge/judge.safetensors", "results/{dataset}/{pair}/judge/judge.json"],
+        grid="results/{dataset}/{pair}{part}/grid.parquet",
+        scores="results/{dataset}/{pair}{part}/scores.parquet",
+        judge=[
+            "results/{dataset}/{pair}{part}/judge/judge.safetensors",
+            "results/{dataset}/{pair}{part}/judge/judge.json",
+        ],
     output:
-        markdown="results/{dataset}/{pair}/judges.md",
-        csv="results/{dataset}/{pair}/judges.csv",
+        markdown="results/{dataset}/{pair}{part}/judges.md",
+        csv="results/{dataset}/{pair}{part}/judges.csv",
     log:
-        "logs/report_judges/{dataset}/{pair}.log",
+        "logs/report_judges/{dataset}/{pair}{part}.log",
     benchmark:
-        "benchmarks/report_judges/{dataset}/{pair}.tsv"
+        "benchmarks/report_judges/{dataset}/{pair}{part}.tsv"
     conda:
         "../envs/cpu.yaml"
     threads: 1
@@ -128,8 +138,8 @@ rule report_judges:
         code=code("report_judges", classifier_members),
         feature_sets=config["judge"]["feature_sets"],
         recall=config["judge"]["select"]["recall"],
-        exclude_cut_off=config["judge"]["exclude_cut_off"],
-        title="{dataset}, {pair}",
+        mismatches=used_mismatches,
+        title="{dataset}, {pair}{part}",
         seed=config["seed"],
     script:
         "../workflow_scripts/report_judges.py"
@@ -140,16 +150,19 @@ rule plot_ablation:
     input:
         labels="results/{dataset}/{pair}/labels.parquet",
         features=ancient("results/{dataset}/{pair}/features.parquet"),
-        grid="results/{dataset}/{pair}/grid.parquet",
-        scores="results/{dataset}/{pair}/scores.parquet",
-        judge=["results/{dataset}/{pair}/judge/judge.safetensors", "results/{dataset}/{pair}/judge/judge.json"],
+        grid="results/{dataset}/{pair}{part}/grid.parquet",
+        scores="results/{dataset}/{pair}{part}/scores.parquet",
+        judge=[
+            "results/{dataset}/{pair}{part}/judge/judge.safetensors",
+            "results/{dataset}/{pair}{part}/judge/judge.json",
+        ],
     output:
-        pdf="results/{dataset}/{pair}/ablation.pdf",
-        png="results/{dataset}/{pair}/ablation.png",
+        pdf="results/{dataset}/{pair}{part}/ablation.pdf",
+        png="results/{dataset}/{pair}{part}/ablation.png",
     log:
-        "logs/plot_ablation/{dataset}/{pair}.log",
+        "logs/plot_ablation/{dataset}/{pair}{part}.log",
     benchmark:
-        "benchmarks/plot_ablation/{dataset}/{pair}.tsv"
+        "benchmarks/plot_ablation/{dataset}/{pair}{part}.tsv"
     conda:
         "../envs/cpu.yaml"
     threads: 1
@@ -159,8 +172,8 @@ rule plot_ablation:
     params:
         code=code("plot_ablation", classifier_members),
         feature_sets=config["judge"]["feature_sets"],
-        exclude_cut_off=config["judge"]["exclude_cut_off"],
-        title="{dataset}, {pair}",
+        mismatches=used_mismatches,
+        title="{dataset}, {pair}{part}",
         seed=config["seed"],
     script:
         "../workflow_scripts/plot_ablation.py"
@@ -171,14 +184,17 @@ rule measure_learning_curve:
     input:
         labels="results/{dataset}/{pair}/labels.parquet",
         features=ancient("results/{dataset}/{pair}/features.parquet"),
-        grid="results/{dataset}/{pair}/grid.parquet",
-        judge=["results/{dataset}/{pair}/judge/judge.safetensors", "results/{dataset}/{pair}/judge/judge.json"],
+        grid="results/{dataset}/{pair}{part}/grid.parquet",
+        judge=[
+            "results/{dataset}/{pair}{part}/judge/judge.safetensors",
+            "results/{dataset}/{pair}{part}/judge/judge.json",
+        ],
     output:
-        "results/{dataset}/{pair}/learning_curve.csv",
+        "results/{dataset}/{pair}{part}/learning_curve.csv",
     log:
-        "logs/measure_learning_curve/{dataset}/{pair}.log",
+        "logs/measure_learning_curve/{dataset}/{pair}{part}.log",
     benchmark:
-        "benchmarks/measure_learning_curve/{dataset}/{pair}.tsv"
+        "benchmarks/measure_learning_curve/{dataset}/{pair}{part}.tsv"
     conda:
         "../envs/cpu.yaml"
     threads: 1
@@ -187,7 +203,7 @@ rule measure_learning_curve:
         runtime=60,
     params:
         code=code("measure_learning_curve", classifier_members),
-        mismatches=used_mismatches(),
+        mismatches=used_mismatches,
         feature_sets=config["judge"]["feature_sets"],
         linear_set=config["judge"]["select"]["feature_sets"][0],
         seed=config["seed"],
@@ -198,14 +214,14 @@ rule measure_learning_curve:
 rule plot_learning_curve:
     """Draw how good the judge is with fewer mined problems."""
     input:
-        csv="results/{dataset}/{pair}/learning_curve.csv",
+        csv="results/{dataset}/{pair}{part}/learning_curve.csv",
     output:
-        pdf="results/{dataset}/{pair}/learning_curve.pdf",
-        png="results/{dataset}/{pair}/learning_curve.png",
+        pdf="results/{dataset}/{pair}{part}/learning_curve.pdf",
+        png="results/{dataset}/{pair}{part}/learning_curve.png",
     log:
-        "logs/plot_learning_curve/{dataset}/{pair}.log",
+        "logs/plot_learning_curve/{dataset}/{pair}{part}.log",
     benchmark:
-        "benchmarks/plot_learning_curve/{dataset}/{pair}.tsv"
+        "benchmarks/plot_learning_curve/{dataset}/{pair}{part}.tsv"
     conda:
         "../envs/cpu.yaml"
     threads: 1
@@ -214,7 +230,7 @@ rule plot_learning_curve:
         runtime=10,
     params:
         code=code("plot_learning_curve"),
-        title="{dataset}, {pair}",
+        title="{dataset}, {pair}{part}",
     script:
         "../workflow_scripts/plot_learning_curve.py"
 
@@ -240,7 +256,7 @@ rule measure_transfer:
         runtime=60,
     params:
         code=code("measure_transfer", classifier_members),
-        mismatches=used_mismatches(),
+        mismatches=used_mismatches,
         datasets=lambda wildcards: datasets_of(config, wildcards.pair),
         seed=config["seed"],
     script:

@@ -11,7 +11,8 @@ from autojudge.engine.models import load_pair
 from autojudge.engine.settings import Models
 from autojudge.jobs.gpus import claim_gpus
 from autojudge.judging.artifact import load_judge
-from autojudge.tables.files import read_table, write_table
+from autojudge.tables.files import read_table, records, write_table
+from autojudge.tables.folds import split_in
 from autojudge.tables.mining import PROBLEMS
 from autojudge.tables.reporting import SPEED, SUMMARY
 from autojudge.tasks import load_task, prompt_of
@@ -31,10 +32,12 @@ def measure_speed(
 ) -> None:
     """Time the methods of the pair of that name at every batch, each at its recommended window and threshold.
 
-    Decoding takes `minutes` of the settings at most, unless a round of one problem takes longer.
+    Decoding takes `minutes` of the settings at most, unless a round of one problem takes longer. Where the settings
+    name a `fold`, the judge is that fold's, and so are the problems.
     """
-    table, recommended = read_table(PROBLEMS, problems), read_table(SUMMARY, summary)
-    prompts = [list(p) for p in table.loc[table["split"] == "test", "prompt_tokens"].head(settings["problems"])]
+    rows, recommended = records(read_table(PROBLEMS, problems)), read_table(SUMMARY, summary)
+    tested = [row for row in rows if split_in(settings.get("fold"), row["problem_id"], row["split"]) == "test"]
+    prompts = [list(row["prompt_tokens"]) for row in tested[: settings["problems"]]]
     loaded, judge = load_pair(pair), load_judge(judge_folder) if judge_folder else None
     if judge:
         judge.check_pair(models, loaded.hidden_sizes)

@@ -39,7 +39,7 @@ if __name__ == "__main__":
     with job_log(snakemake.log[0]):
         inputs, params = snakemake.input, snakemake.params
         plot_ablation(
-            mismatches=Mismatches(inputs.labels, inputs.features, params.exclude_cut_off),
+            mismatches=Mismatches(inputs.labels, inputs.features, **params.mismatches),
             tables={"grid": inputs.grid, "scores": inputs.scores},
             judge=load_judge(Path(inputs.judge[0]).parent),
             feature_sets=params.feature_sets,

@@ -17,8 +17,8 @@ Tested = tuple[str, dict[str, Any]]
 
 def prepare_tests(dataset: dict[str, Any], seed: int, workers: int, output: str) -> None:
     """Write the tests of each problem, once its reference has passed them."""
-    task, counts = load_program_task(dataset["task"]), dataset["problems"]
-    progress = Progress(sum(counts.values()), "problem")
+    task, total = load_program_task(dataset["task"]), sum(filter(None, dataset["problems"].values()))
+    progress = Progress(total, "problem")
     with Sandbox(workers) as sandbox, ThreadPoolExecutor(workers) as threads:
 
         def check(drawn: tuple[str, str, Example]) -> Tested:

@@ -31,7 +31,8 @@ def report_judges(
     arrow = pa.Table.from_pandas(table, JUDGES.schema, preserve_index=False)
     write_table(JUDGES, arrow, outputs["csv"])
     near_ties = weigh_near_ties(mismatches, point, feature_sets[point["feature_set"]], part, seed)
-    Path(outputs["markdown"]).write_text(write_markdown(table, near_ties, title, recall), encoding="utf-8")
+    page = write_markdown(table, near_ties, mismatches.sources, title, recall)
+    Path(outputs["markdown"]).write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":
@@ -40,7 +41,7 @@ if __name__ == "__main__":
     with job_log(snakemake.log[0]):
         inputs, params = snakemake.input, snakemake.params
         report_judges(
-            mismatches=Mismatches(inputs.labels, inputs.features, params.exclude_cut_off),
+            mismatches=Mismatches(inputs.labels, inputs.features, **params.mismatches),
             tables={"grid": inputs.grid, "scores": inputs.scores},
             judge=load_judge(Path(inputs.judge[0]).parent),
             feature_sets=params.feature_sets,

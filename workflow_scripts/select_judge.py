@@ -22,6 +22,7 @@ def select_judge(
     pair: Mapping[str, Any],
     models: Mapping[str, Mapping[str, Any]],
     seed: int,
+    held_out: str | None,
     folder: Path,
 ) -> None:
     """Choose among the configured grid points, fit once more on the training split, and write judge/."""
@@ -30,7 +31,8 @@ def select_judge(
         "dataset": dataset,
         "task": describe_task(task),
         "models": {role: names | models[role] for role, names in describe_models(pair).items()},
-        "provenance": describe_run(seed, {"judge": settings, "models": models, "dataset": dataset}),
+        "provenance": describe_run(seed, {"judge": settings, "models": models, "dataset": dataset})
+        | ({"held_out": held_out} if held_out else {}),
     }
     point = choose_point(grid, scores, settings["select"], seed)
     fit_judge(mismatches, point, settings["feature_sets"], settings["select"], origin, seed).save(folder)
@@ -50,5 +52,6 @@ if __name__ == "__main__":
             pair=snakemake.config["pairs"][snakemake.wildcards.pair],
             models=params.models,
             seed=params.seed,
+            held_out=params.mismatches.get("held_out"),
             folder=Path(snakemake.output.record).parent,
         )

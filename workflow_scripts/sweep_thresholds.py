@@ -1,10 +1,13 @@
 """Rule sweep_thresholds: decode one shard of the problems with every rule at every threshold."""
 
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import torch
 
 from autojudge.decoding.sweep import open_decoders, read_labels
+from autojudge.engine.models import load_pair
 from autojudge.jobs.gpus import claim_gpus
 from autojudge.jobs.scoring import open_scorer
 from autojudge.jobs.shards import take_shard
@@ -14,6 +17,7 @@ from autojudge.judging.artifact import Judge, load_judge
 from autojudge.scoring.scorer import Scorer
 from autojudge.tables.decoding import SWEEP
 from autojudge.tables.files import read_table, records, write_table
+from autojudge.tables.folds import split_in
 from autojudge.tables.mining import PROBLEMS
 from autojudge.workflow.work import sweep_work
 
@@ -21,8 +25,7 @@ from autojudge.workflow.work import sweep_work
 def sweep_thresholds(
     problems: str,
     shard: str,
-    work: SweepWork,
-    judge: Judge | None,
+    works: Mapping[str | None, tuple[SweepWork, Judge | None]],
     scorer: Scorer,
     pair: dict,
     decoding: dict,
@@ -32,14 +35,20 @@ def sweep_thresholds(
 
     Parameters
     ----------
+    works : mapping of fold to SweepWork and Judge
+        By which each fold's validation and test problems are decoded; of a dataset without folds one, under None.
     decoding : dict
         `max_new_tokens`, `branches`, `temperature`, `top_p` and `batch`.
     """
-    table = read_table(PROBLEMS, problems)
-    rows = take_shard(records(table[table["split"] != "train"]), shard)
-    decoders = open_decoders(pair, work.models, judge, scorer, decoding)
-    with Store(Path(output).parents[1] / "store/sweep", shard) as store:
-        write_table(SWEEP, work.decode(rows, store, scorer, decoders), output)
+    table, load, swept = read_table(PROBLEMS, problems), cache(lambda: load_pair(pair)), []
+    rows = take_shard(records(table[table["split"] != "train"] if None in works else table), shard)
+    for fold, (work, judge) in works.items():
+        held = [row | {"split": split_in(fold, row["problem_id"], row["split"])} for row in rows]
+        decoders = open_decoders(load, work.models, judge, scorer, decoding)
+        with Store(Path(output).parents[1] / "store/sweep", shard) as store:  # has what the folds before have added
+            found = work.decode([row for row in held if row["split"] != "train"], store, scorer, decoders)
+        swept += [row | {"fold": fold} for row in found]
+    write_table(SWEEP, swept, output)
 
 
 if __name__ == "__main__":
@@ -52,13 +61,16 @@ if __name__ == "__main__":
         open_scorer(params.task, inputs.tests, snakemake.threads) as scorer,
     ):
         torch.set_num_threads(snakemake.threads)
-        judge = load_judge(Path(inputs.judge[0]).parent) if inputs.get("judge") else None
         labels = read_labels(inputs.labels[0]) if inputs.get("labels") else {}
+        folds, works = params.folds or [None], {}
+        judges = [load_judge(Path(record).parent) for record in inputs.get("judges", [])[::2]] or [None] * len(folds)
+        for fold, judge in zip(folds, judges, strict=True):
+            work = sweep_work(params.task, params.models, params.decoding, params.rules, judge, labels)
+            works[fold] = (work, judge)
         sweep_thresholds(
             problems=inputs.problems,
             shard=snakemake.wildcards.scatteritem,
-            work=sweep_work(params.task, params.models, params.decoding, params.rules, judge, labels),
-            judge=judge,
+            works=works,
             scorer=scorer,
             pair=config["pairs"][snakemake.wildcards.pair],
             decoding=params.decoding | {"batch": config["decoding"]["batch"]},

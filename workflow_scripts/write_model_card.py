@@ -3,16 +3,26 @@
 from pathlib import Path
 
 from autojudge.judging.artifact import Judge, load_judge
+from autojudge.judging.mismatches import Mismatches, Sources
 from autojudge.reporting.model_card import build_card
 
 
-def write_model_card(judge: Judge, output: str) -> None:
-    """Write the model card of a judge."""
-    Path(output).write_text(build_card(judge.record), encoding="utf-8")
+def write_model_card(
+    judge: Judge, sources: Sources | None, folds: int | None, held_out: str | None, output: str
+) -> None:
+    """Write the model card of a judge; `folds` is how many its dataset has, `held_out` which one it is the judge of."""
+    Path(output).write_text(build_card(judge.record, sources, folds, held_out), encoding="utf-8")
 
 
 if __name__ == "__main__":
     from autojudge.jobs.progress import job_log
 
     with job_log(snakemake.log[0]):
-        write_model_card(judge=load_judge(Path(snakemake.input.judge[0]).parent), output=snakemake.output[0])
+        inputs, params = snakemake.input, snakemake.params
+        write_model_card(
+            judge=load_judge(Path(inputs.judge[0]).parent),
+            sources=Mismatches(inputs.labels, inputs.features, **params.mismatches).sources,
+            folds=params.folds,
+            held_out=params.mismatches.get("held_out"),
+            output=snakemake.output[0],
+        )

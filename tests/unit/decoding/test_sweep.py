@@ -1,5 +1,7 @@
 """The sweep takes finished work from its store: nothing is decoded twice, and the table is that of one run."""
 
+from dataclasses import replace
+
 import pytest
 
 import sweep_thresholds as script
@@ -8,6 +10,7 @@ from autojudge.jobs import sweep_work
 from autojudge.scoring.scorer import Scorer
 from autojudge.tables.decoding import SWEEP
 from autojudge.tables.files import read_table, write_table
+from autojudge.tables.folds import split_in
 from autojudge.tables.mining import PROBLEMS
 from autojudge.tasks import load_task
 from autojudge.workflow.work import sweep_work as describe_work
@@ -25,7 +28,17 @@ def run(tmp_path, problems, pair_settings, caplog):
     """Runs a sweep in a folder; returns its table and how many pieces it took and computed."""
     write_table(PROBLEMS, [p for p in problems if p["split"] == "test"][:N], tmp_path / "problems.parquet")
 
-    def run(folder, thresholds=None, limit=160, branches=512, shard="1-of-1", rules=None, windows=(8,), **sampling):
+    def run(
+        folder,
+        thresholds=None,
+        limit=160,
+        branches=512,
+        shard="1-of-1",
+        rules=None,
+        windows=(8,),
+        judges=None,
+        **sampling,
+    ):
         output = tmp_path / folder / "sweep" / f"{shard}.parquet"
         caplog.clear()
         decoding = {
@@ -44,15 +57,17 @@ def run(tmp_path, problems, pair_settings, caplog):
             script.sweep_thresholds(
                 problems=str(tmp_path / "problems.parquet"),
                 shard=shard,
-                work=describe_work("arith", models, decoding, entries, None, {}),
-                judge=None,
+                works={
+                    fold: (describe_work("arith", models, decoding, entries, judge, {}), judge)
+                    for fold, judge in (judges or {None: None}).items()
+                },
                 scorer=Scorer(load_task("arith")),
                 pair=pair_settings,
                 decoding=decoding,
                 output=str(output),
             )
-        (counts,) = [record.args for record in caplog.records if record.msg.startswith("store: ")]
-        return read_table(SWEEP, output), counts
+        counts = [record.args for record in caplog.records if record.msg.startswith("store: ")]
+        return read_table(SWEEP, output), tuple(map(sum, zip(*counts, strict=True)))
 
     return run
 
@@ -96,6 +111,29 @@ def test_one_more_rule_is_decoded_alone_and_gives_what_it_gives_beside_others(ru
     assert counts == (3 * N, 2 * N)
     together, _ = run("together", LOSSLESS | {"top_k": [4], "fly": [0.799]})
     agree(more, together)
+
+
+def test_each_fold_is_decoded_by_its_own_judge_and_what_asks_none_once(run, tmp_path, problems, judge):
+    chosen = [p | {"split": ("train", "validation")[i % 2]} for i, p in enumerate(problems[:N])]
+    write_table(PROBLEMS, chosen, tmp_path / "problems.parquet")
+    other = replace(judge, tensors={name: -tensor for name, tensor in judge.tensors.items()})
+    judges, rules = {"1-of-2": judge, "2-of-2": other}, {"lossless": [0], "judge": [0.4, 0.6]}
+    table, (_, computed) = run("folds", rules, judges=judges)
+    for fold, of_fold in table.groupby("fold"):
+        splits = {p["problem_id"]: split_in(fold, p["problem_id"], p["split"]) for p in chosen}
+        assert dict(zip(of_fold["problem_id"], of_fold["split"], strict=True)) == {
+            name: split for name, split in splits.items() if split != "train"
+        }
+    assert sorted(table.loc[table["split"] == "test"].drop_duplicates(["fold", "problem_id"])["problem_id"]) == sorted(
+        p["problem_id"] for p in chosen
+    )
+    decoded = table.drop_duplicates(["fold", "problem_id"])
+    assert len(decoded) > N and computed == 2 * N + len(decoded), "target and lossless once, the judge in each fold"
+    write_table(PROBLEMS, [p | {"split": "test"} for p in chosen], tmp_path / "problems.parquet")
+    for fold, own in judges.items():
+        alone, _ = run(f"alone {fold}", rules, judges={None: own})
+        held = table[table["fold"] == fold].drop(columns=["fold", "split"])
+        agree(held, alone[alone["problem_id"].isin(held["problem_id"])].drop(columns=["fold", "split"]))
 
 
 def test_given_thresholds_cost_nothing_on_exact_curves(run):

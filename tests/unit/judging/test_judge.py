@@ -37,13 +37,14 @@ from autojudge.judging.learning_curve import learning_curve
 from autojudge.judging.linear import line_tensors
 from autojudge.judging.logistic import LogisticPath
 from autojudge.judging.metrics import compare, draw_weights, estimate, measure
-from autojudge.judging.mismatches import Mismatches, fold_of, load_features
+from autojudge.judging.mismatches import Mismatches, Sources, fold_of, load_features
 from autojudge.reporting.model_card import build_card
 from autojudge.tables import judging as tables_of_judging
 from autojudge.tables.feature_names import BLOCKS, SCALARS, expand_blocks
 from autojudge.tables.files import read_table, write_table
-from autojudge.tables.mining import FEATURES, LABELS
-from conftest import ROOT
+from autojudge.tables.folds import split_in
+from autojudge.tables.mining import FEATURES, LABELS, RESPONSES
+from conftest import ROOT, make_record
 from train_judge import train_judge
 
 SETS = {"all": ["draft_at_draft", "target_at_draft", "scalars"], "blocks": ["draft_at_draft", "target_at_draft"]}
@@ -348,7 +349,17 @@ def test_an_artifact_predicts_what_was_chosen(tables, tmp_path, classifier):
     assert record.recall_at_thresholds[place] == record.validation.recall >= 0.9
     assert (found[validation.important] >= record.threshold).mean() == record.validation.recall
     assert record.validation.auc.low < record.validation.auc.value < record.validation.auc.high
-    assert record.models["target"]["model"] in build_card(record)
+    assert record.models["target"]["model"] in build_card(record, None, None, None)
+
+
+def test_a_card_tells_of_folds_and_of_failing_targets():
+    record = make_record(models=MODELS)
+    sources = Sources(90, 30, 4, 20, 3, left_out=True)
+    own, served = (build_card(record, sources, 5, fold) for fold in ("2-of-5", None))
+    assert "The judge of fold 2-of-5: no problem of that fold" in own
+    assert "to be served. Accuracies in the dataset's figure are not of this judge but of the 5 in" in served
+    assert "20 (3 important) of 90 mismatches (30 important)" in own and "these are left out" in own
+    assert "fold" not in build_card(record, sources, None, None)
 
 
 @pytest.fixture(scope="session")
@@ -511,6 +522,73 @@ def test_labels_of_cut_off_responses_can_be_left_out(tables):
     cut_off = np.array([i % 10 == 0 for i in range(900) if i // 5 % 4 < 2])
     assert len(part) == len(whole) - cut_off.sum() > 0
     np.testing.assert_array_equal(part.features(COLUMNS), whole.features(COLUMNS)[~cut_off])
+
+
+def write_responses(folder, fails):
+    row = {"split": "train", "target_tokens": [1], "draft_tokens": [2], "mined_tokens": [1], "target_answer": "1"}
+    row |= {"draft_answer": None, "mined_answer": "1", "cut_off": False, "least_margin": 1.0, "seconds": 1.0}
+    row |= {"target_evaluated": 1, "draft_evaluated": 1, "checked_by": None}
+    rows = [row | {"problem_id": f"p{i}", "correct": not fails(i)} for i in range(180)]
+    write_table(RESPONSES, rows, folder / "responses.parquet")
+
+
+def test_labels_of_failing_targets_are_told_and_can_be_left_out(tables, tmp_path):
+    paths = tables(lambda i: i % 3 == 0)
+    assert Mismatches(*paths).sources is None, "imported labels have no responses"
+    with pytest.raises(InputError, match=r"responses.parquet: is not there, and `judge.only_correct` needs it"):
+        Mismatches(*paths, only_correct=True)
+    write_responses(tmp_path, fails=lambda problem: problem % 3 == 1)
+    whole, part = (Mismatches(*paths, only_correct=only) for only in (False, True))
+    mined = [i for i in range(900) if i // 5 % 4 < 3]  # of train and validation
+    failing = [i for i in mined if i // 5 % 3 == 1]
+    counts = [len(mined), sum(i % 3 == 0 for i in mined), len({i // 5 for i in failing})]
+    counts += [len(failing), sum(i % 3 == 0 for i in failing)]
+    assert list(vars(whole.sources).values()) == [*counts, False]
+    assert list(vars(part.sources).values()) == [*counts, True]
+    for split in ("train", "validation", "test"):
+        kept = np.array([int(name[1:]) % 3 != 1 for name in whole.of_split(split).problem_id])
+        np.testing.assert_array_equal(part.of_split(split).problem_id, whole.of_split(split).problem_id[kept])
+        np.testing.assert_array_equal(
+            part.of_split(split).features(COLUMNS), whole.of_split(split).features(COLUMNS)[kept]
+        )
+
+
+def test_no_judge_sees_its_own_fold(tables):
+    """Whatever labels a fold's own problems have, its grid, choice, calibration and thresholds stay the same."""
+    grid = {"logistic_regression": GRID["logistic_regression"], "boosting": GRID["boosting"]}
+
+    def train(held_out, important_of):
+        data = Mismatches(*tables(important_of), held_out=held_out)
+        rows, scores = measure_grid(data, "all", SETS["all"], grid, "validation", seed=0)
+        found = scores.to_pandas()
+        point = choose_point(pd.DataFrame(rows), found, SELECT, seed=0)
+        judge = fit_judge(data, point, SETS, SELECT, ORIGIN, seed=0)
+        chosen_on = found[found["split"] == "validation"]
+        return judge.digest(), judge.record, chosen_on.to_dict("list"), {row["value"]: row["auc"] for row in rows}
+
+    plain = np.random.default_rng(1).random(900) < 0.3
+
+    def own(fold):
+        return lambda i: bool(plain[i] ^ (split_in(fold, f"p{i // 5}", "train") == "test"))  # labels turned round
+
+    def as_mined(i):
+        return bool(plain[i])
+
+    for held_out in ("1-of-3", "3-of-3"):
+        assert train(held_out, own(held_out)) == train(held_out, as_mined)
+    assert train("1-of-3", own("2-of-3"))[0] != train("1-of-3", as_mined)[0]
+    assert train(None, own("1-of-3"))[0] != train(None, as_mined)[0]
+
+
+def test_a_fold_is_tested_on_its_own_problems_and_trained_by_problem(tables):
+    paths = tables()
+    for held_out in ("1-of-3", "2-of-3", "3-of-3"):
+        data = Mismatches(*paths, held_out=held_out)
+        of = {split: set(data.of_split(split).problem_id) for split in ("train", "validation", "test")}
+        assert {name for name in of["test"] if name in {f"p{i}" for i in range(180) if i % 4 < 3}} == {
+            f"p{i}" for i in range(180) if i % 4 < 3 and split_in(held_out, f"p{i}", "train") == "test"
+        }
+        assert not of["train"] & of["validation"] and not (of["train"] | of["validation"]) & of["test"]
 
 
 def test_near_ties_can_be_weighted_down_and_left_out_of_a_fit(tables):

@@ -64,3 +64,37 @@ def test_an_unknown_task_is_refused_with_the_known_ones():
     with pytest.raises(InputError, match="task `algebra` is unknown.*; known are arith, "):
         load_task("algebra")
     assert {"arith", "arith_long", "gsm8k", "math500"} <= set(TASKS.names())
+
+
+class TestOnly:
+    """A task with 30 test problems and a training problem that folds have no use for."""
+
+    trains = True
+
+    @classmethod
+    def load_examples(cls, source, counts, seed):
+        yield from [Example("a training problem", "1", "train")] * cls.trains
+        yield from (Example(f"question {i}", "1", "test") for i in range(30))
+
+
+def folded(count, folds, **others):
+    return {"source": None, "problems": {"train": None, "test": count}, "folds": folds, "max_new_tokens": 5} | others
+
+
+def test_problems_of_folds_are_test_problems_and_each_may_be_mined(pair):
+    rows = prepare_problems(TestOnly, folded(30, 3), pair.tokenizer, 512, seed=0)
+    assert {row["question"] for row in rows} == {f"question {i}" for i in range(30)}
+    assert {row["split"] for row in rows} == {"train", "validation"}
+    assert all(row["split"] == choose_split(row["problem_id"], "train") for row in rows)
+
+
+def test_a_fold_without_problems_of_some_split_is_refused(pair):
+    with pytest.raises(InputError, match=r"`datasets.\*.folds`: of 6 .* fold \d-of-6 has none for \w+; ask for"):
+        prepare_problems(TestOnly, folded(6, 6), pair.tokenizer, 512, seed=0)
+
+
+def test_a_dataset_without_training_problems_is_told_of_folds(pair, monkeypatch):
+    monkeypatch.setattr(TestOnly, "trains", False)
+    dataset = {"source": None, "problems": {"train": 2, "validation": 2, "test": 4}, "max_new_tokens": 5}
+    with pytest.raises(InputError, match=r"2 train .*no training problems: give `problems: {test: N}` and `folds: 5`"):
+        prepare_problems(TestOnly, dataset, pair.tokenizer, 512, seed=0)

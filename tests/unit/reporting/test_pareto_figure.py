@@ -14,7 +14,7 @@ from toy import toy_tables
 
 from autojudge.reporting.names import front_rules
 from autojudge.reporting.pareto_figure import draw_column, draw_pareto
-from autojudge.reporting.statistics import trace_envelope
+from autojudge.reporting.statistics import envelope_of
 from autojudge.reporting.style import TICK_SIZE, save_figure
 
 WINDOWS = (4, 8, 16)
@@ -79,7 +79,7 @@ def test_a_large_panel_shows_the_envelopes_of_judge_and_best_rule_against_the_sp
     (axes,) = large(draw(tables))
     front = front_rules(tables["summary"])
     for rule in (front["judge"], front["best"]):
-        line = trace_envelope(tables["curve"], rule, "test").sort_values("speedup")
+        line = envelope_of(tables["curve"], rule).sort_values("speedup")
         assert drawn(axes, line["speedup"], line["accuracy"])
     assert line["window"].nunique() > 1, "a curve of one window would not show that it is an envelope"
     assert "speed-up" in axes.get_xlabel() and "0.1 of a target call, measured" in axes.get_xlabel()
@@ -133,8 +133,8 @@ def test_recommended_points_have_rings_and_their_window_and_threshold(tables):
 
 def test_labels_stand_at_points_of_that_window_and_threshold(tables):
     known: dict[str, list[tuple[float, float]]] = {}
-    test = tables["curve"][tables["curve"]["split"] == "test"]
-    for row in pd.concat([test, tables["summary"]]).itertuples():
+    envelopes = tables["curve"][tables["curve"]["split"] == "envelope"]
+    for row in pd.concat([envelopes, tables["summary"]]).itertuples():
         for text in (f"w={row.window}, t={row.threshold:.2g}", f"w={row.window}"):
             known.setdefault(text, []).append((row.speedup, 100 * row.accuracy))
     (axes,) = large(draw(tables))
@@ -168,7 +168,7 @@ def test_every_training_free_rule_has_a_small_panel_with_its_area_and_envelope_o
         row = tables["summary"].set_index("rule").loc[rule]
         assert f"area {100 * row['area']:.1f}" in [text.get_text() for text in panels[name].texts]
         for shown in ("judge", rule):
-            line = trace_envelope(tables["curve"], shown, "test").sort_values("speedup")
+            line = envelope_of(tables["curve"], shown).sort_values("speedup")
             assert drawn(panels[name], line["speedup"], line["accuracy"])
 
 

@@ -12,8 +12,10 @@ from autojudge.reporting.statistics import (
     Comparison,
     Point,
     accuracy_interval,
+    best_choices,
     best_points,
     compare_points,
+    envelope_of,
     list_drops,
     mcnemar_p,
     measure_area,
@@ -23,7 +25,6 @@ from autojudge.reporting.statistics import (
     retention,
     summarise_sweep,
     trace_curve,
-    trace_envelope,
     wilson_interval,
 )
 from autojudge.tables.dictionary import TABLES
@@ -41,6 +42,7 @@ def decode(rule, low, high, correct, cycles, split="test", window=8, problems=No
         {
             "problem_id": problems or [f"{split[0]}{i}" for i in range(n)],
             "repeat": 0,
+            "fold": None,
             "split": split,
             "rule": rule,
             "threshold_low": float(low),
@@ -189,7 +191,7 @@ def test_the_window_is_recommended_with_the_threshold_by_what_a_draft_call_costs
     assert project_speedup(0.4, 1.0, 1.0, 0.05) == pytest.approx(1 / 0.45)
 
 
-def test_a_rule_at_its_best_windows_is_chosen_on_validation_and_measured_on_test():
+def test_the_best_points_are_those_that_no_other_is_both_faster_and_more_accurate_than():
     chosen = pd.concat(
         [
             curve_of([(0.1, 0.9, 2.0, 0), (0.2, 0.7, 2.5, 0)], window=4, split="validation", rule="kl"),
@@ -197,14 +199,80 @@ def test_a_rule_at_its_best_windows_is_chosen_on_validation_and_measured_on_test
         ]
     )
     assert best_points(chosen) == [Point(8, 0.1), Point(4, 0.1)], "each other one is slower and no better"
-    test = pd.concat(
-        [
-            curve_of([(0.05, 0.95, 1.5, 0), (0.3, 0.6, 1.9, 0)], window=4, split="test", rule="kl"),
-            curve_of([(0.1, 0.5, 2.8, 0), (0.4, 0.99, 9.0, 0)], window=8, split="test", rule="kl"),
+
+
+def test_points_of_folds_that_lose_equally_much_on_validation_stand_together():
+    one = curve_of([(0.1, 0.9, 2.0, 0), (0.2, 0.7, 3.0, 0)], rule="kl", split="validation")
+    other = curve_of([(0.3, 1.0, 2.5, 0), (0.4, 0.9, 4.0, 0)], window=4, rule="kl", split="validation")
+    assert best_choices([one]) == [(Point(8, 0.2),), (Point(8, 0.1),)]
+    assert best_choices([one, other]) == [
+        (Point(8, 0.2), Point(4, 0.4)),  # one loses 0.2, the other 0.1
+        (Point(8, 0.1), Point(4, 0.4)),  # 0.1: the first one has no point that loses it
+        (Point(8, 0.1), Point(4, 0.3)),
+    ]
+
+
+def of_fold(fold: str, good: bool) -> pd.DataFrame:
+    """Return a fold's rows: above 0.5 its judge is faster, and if not good, wrong on validation and once."""
+    parts = []
+    for split, fast in (("validation", [good, good]), ("test", [good, True])):
+        rows = [
+            ("judge", -INFINITY, 0.5, [True, True], [2, 2]),
+            ("judge", 0.5, INFINITY, fast, [1, 1]),
+            ("lossless", -INFINITY, INFINITY, [True, True], [4, 4]),
+            ("target", -INFINITY, INFINITY, [True, True], [0, 0]),
         ]
-    )
-    found = trace_envelope(pd.concat([chosen, test]), "kl", "test")
-    assert found[["window", "accuracy", "speedup"]].to_numpy().tolist() == [[8, 0.5, 2.8], [4, 0.6, 1.9]]
+        names = ["v0", "v1"] if split == "validation" else [f"{fold} a", f"{fold} b"]
+        for rule, low, high, correct, cycles in rows:
+            parts.append(decode(rule, low, high, correct, cycles, split, 8 if cycles[0] else 0, names))
+    return pd.concat(parts).assign(fold=fold)
+
+
+@pytest.fixture
+def folded() -> pd.DataFrame:
+    """Two folds of two test problems each; the first one's validation allows its judge every threshold."""
+    return pd.concat([of_fold("1-of-2", True), of_fold("2-of-2", False)]).sample(frac=1, random_state=1)
+
+
+def test_folds_choose_for_themselves_and_are_measured_together(folded):
+    summary = summarise(folded, given={"judge": [0.3]})["summary"].set_index("rule")
+    row = summary.loc["judge"]
+    # Fold 1 takes infinity, at which both of its problems are solved in a cycle; fold 2 takes 0.5: both in two cycles.
+    assert row["problems"] == 4 and row["folds"] == 2
+    assert row["accuracy"] == 1 and row["drop"] == 0
+    assert (row["accuracy_low"], row["accuracy_high"]) == pytest.approx(wilson_interval(4, 4))
+    assert row["accepted_per_cycle"] == pytest.approx(40 / 6)
+    assert row["target_calls_per_token"] == pytest.approx((2 + 2 + 3 + 3) / 48)
+    assert row["speedup"] == pytest.approx(48 / (10 + 0.25 * 8 * 6))
+    assert row["window"] == 8 and row["threshold"] == 0.5, "the lower median"
+    both = summarise(folded, tolerance=100, given={"judge": [0.3]})["summary"].set_index("rule").loc["judge"]
+    assert both["threshold"] == INFINITY and both["accuracy"] == 3 / 4 and both["drop"] == 25
+    assert both["speedup"] == pytest.approx(48 / (8 + 0.25 * 8 * 4))
+
+
+def test_given_thresholds_of_folds_are_measured_together(folded):
+    pareto = summarise(folded, given={"judge": [0.3, 0.9]})["pareto"].query("rule == 'judge'")
+    rows = pareto[~pareto["recommended"]].set_index("threshold")
+    assert rows["accuracy"].to_dict() == {0.3: 1, 0.9: 0.75} and set(rows["problems"]) == {4}
+    curve = summarise(folded)["curve"]
+    test = curve[(curve["rule"] == "judge") & (curve["split"] == "test")].set_index("threshold")
+    assert test["accuracy"].to_dict() == {0.5: 1, INFINITY: 0.75}
+    assert not (curve["split"] == "validation").any()
+
+
+def test_the_envelope_of_folds_is_of_their_own_points(folded):
+    envelope = envelope_of(summarise(folded)["curve"], "judge")
+    # Nothing lost on validation: infinity in fold 1, 0.5 in fold 2; all lost: infinity in both.
+    assert envelope["accuracy"].tolist() == [0.75, 1.0]
+    assert envelope["speedup"].tolist() == pytest.approx([48 / (8 + 8), 48 / (10 + 12)])
+
+
+def test_the_test_problems_of_a_fold_choose_nothing_in_it(folded):
+    of_judge = (folded["split"] == "test") & (folded["rule"] == "judge")
+    damaged = folded.assign(correct=folded["correct"] & ~of_judge)
+    once, again = (summarise(rows)["summary"].set_index("rule") for rows in (folded, damaged))
+    assert once["threshold"].equals(again["threshold"]) and once["speedup"].equals(again["speedup"])
+    assert once.loc["judge", "accuracy"] == 1 and again.loc["judge", "accuracy"] == 0
 
 
 def test_the_area_is_the_mean_of_the_best_accuracy_at_or_above_a_speed():

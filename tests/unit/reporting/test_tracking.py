@@ -48,7 +48,7 @@ def sweep_rows() -> list[dict[str, Any]]:
     numbers = dict.fromkeys(COUNTS, 7)
     return [
         {"problem_id": problem, "rule": rule, "threshold": threshold, "window": 8, "correct": answer == "4"}
-        | {"repeat": 0, "split": "test", "threshold_low": -float("inf"), "exact": True}
+        | {"repeat": 0, "fold": None, "split": "test", "threshold_low": -float("inf"), "exact": True}
         | {"answer": answer, "response": [1, 2, 3], "cut_off": False, "differs": True, "loops": False, **numbers}
         | {"kept_at": [3, 2]}
         for rule, thresholds in THRESHOLDS.items()

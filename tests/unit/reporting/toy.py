@@ -37,7 +37,7 @@ def toy_sweep(
         places = np.flatnonzero(rng.random(length) < 0.15)
         important = rng.random(len(places)) < 0.2
         solved, harm = bool(rng.random() < 0.95), rng.random(len(places)) < 0.5
-        base = {"problem_id": f"p{number}", "repeat": 0, "split": split, "exact": True}
+        base = {"problem_id": f"p{number}", "repeat": 0, "fold": None, "split": split, "exact": True}
         base |= {"cut_off": False, "loops": False}
         alone = {"tokens": length, "cycles": 0, "accepted": 0, "emitted": 0, "kept_at": []}
         alone |= {"target_calls": length, "draft_calls": 0, "differs": False, "correct": solved}

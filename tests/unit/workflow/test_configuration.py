@@ -224,6 +224,28 @@ def test_a_judge_is_trained_whenever_a_swept_rule_asks_one(config):
     assert not uses_judge(changed(config, "decoding.rules", ["lossless", "top_k"]))
 
 
+@pytest.mark.parametrize(
+    "folds, problems, message",
+    [
+        (5, {"test": 9, "train": 3}, r"`datasets.arith.problems`: with `folds` every .* leave out `train`, or"),
+        (5, {"test": 9, "train": 3, "validation": 3}, r"leave out `train` and `validation`, or the folds"),
+        (None, {"test": 9}, r"`datasets.arith.problems`: a judge wants .* `folds: 5` in `datasets.arith`"),
+        (None, {"test": 9, "train": 3, "validation": None}, r"`datasets.arith.problems`: a judge wants"),
+        (5, {"train": 3}, r"`datasets.arith.problems`: .*'test' is a required property"),
+        (1, {"test": 9}, r"`datasets.arith.folds`: 1 is less than the minimum of 2"),
+    ],
+)
+def test_problems_are_of_three_splits_or_of_test_alone_in_folds(config, folds, problems, message):
+    def check(folds, problems):
+        entry = config["datasets"]["arith"] | {"folds": folds, "problems": problems}
+        check_config(changed(config, "datasets.arith", entry), SCHEMA)
+
+    check(5, {"test": 9})
+    check(5, {"test": 9, "train": None, "validation": None})
+    with pytest.raises(InputError, match=message):
+        check(folds, problems)
+
+
 def incomplete_keys(node, path):
     """Yield schema keys that lack a description or, where they may be left out, a default."""
     for name, child in node.get("properties", {}).items():

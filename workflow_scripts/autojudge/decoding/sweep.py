@@ -10,7 +10,7 @@ import numpy as np
 from autojudge.decoding.branches import Decoded, Job
 from autojudge.decoding.decoder import Decoder, needs_of
 from autojudge.decoding.thresholds import INFINITY, Interval, Points, Thresholds
-from autojudge.engine.models import Pair, load_pair
+from autojudge.engine.models import Pair
 from autojudge.engine.sampling import Sampling
 from autojudge.engine.settings import Models
 from autojudge.judging.artifact import Judge
@@ -116,12 +116,14 @@ def _held(window: int, thresholds: Interval | float) -> dict[str, Any]:
 
 
 def open_decoders(
-    pair: Mapping[str, Any], models: Models, judge: Judge | None, scorer: Scorer, decoding: Mapping[str, Any]
+    load: Callable[[], Pair], models: Models, judge: Judge | None, scorer: Scorer, decoding: Mapping[str, Any]
 ) -> Callable[[int], Decoder]:
-    """Return a function that returns the decoder of a window; it loads the models of a `pairs` entry when first asked.
+    """Return a function that returns the decoder of a window; it loads the models when first asked.
 
     Parameters
     ----------
+    load : callable
+        Returns the pair.
     models : mapping
         What identifies the models; a judge has to be trained for these.
     decoding : mapping
@@ -134,14 +136,14 @@ def open_decoders(
     """
 
     @cache
-    def load() -> Pair:
-        loaded = load_pair(pair)
+    def load_checked() -> Pair:
+        loaded = load()
         if judge:
             judge.check_pair(models, loaded.hidden_sizes)
         return loaded
 
     return lambda window: Decoder(
-        pair=load(),
+        pair=load_checked(),
         judge=judge,
         window=window,
         max_new_tokens=decoding["max_new_tokens"],

@@ -1,6 +1,7 @@
 """Mined mismatches as matrices: read by column and split, in single precision, without a second copy."""
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,33 @@ from autojudge.errors import InputError
 from autojudge.judging.shortage import find_remedy
 from autojudge.tables.feature_names import BLOCKS
 from autojudge.tables.files import read_table
-from autojudge.tables.mining import FEATURES, LABELS
+from autojudge.tables.folds import split_in
+from autojudge.tables.mining import FEATURES, LABELS, RESPONSES
 
 READ_ROWS = 4096  # rows of features that are decoded at a time
 VALIDATION = "validation"  # the fold that is fitted on train
+
+
+@dataclass(frozen=True)
+class Sources:
+    """From where the labels of train and validation come.
+
+    Attributes
+    ----------
+    mismatches, important : int
+        Of all problems.
+    failing_problems, failing_mismatches, failing_important : int
+        Of problems whose target's response has a wrong answer.
+    left_out : bool
+        Whether the latter are left out of the judge's training and choice.
+    """
+
+    mismatches: int
+    important: int
+    failing_problems: int
+    failing_mismatches: int
+    failing_important: int
+    left_out: bool
 
 
 class Mismatches:
@@ -26,19 +50,35 @@ class Mismatches:
     ----------
     labels_path, features_path : str
         labels.parquet and features.parquet; their rows must agree.
+    held_out : str or None
+        A fold of a dataset with folds, whose own problems are the test split.
     exclude_cut_off : bool
         Leave out labels whose answers rest on a response that ends at the token limit.
     near_tie_weight : float
         Weight of labels that rest on a near tie in a fit; 0 leaves them out of it.
+    only_correct : bool
+        Leave out labels of problems whose target's response has a wrong answer, by the responses.parquet beside the
+        features.
+
+    Attributes
+    ----------
+    sources : Sources or None
+        None for imported labels, which have no responses.
 
     Raises
     ------
     InputError
-        The tables do not belong together.
+        The tables do not belong together, or there are no responses to tell correct ones by.
     """
 
     def __init__(
-        self, labels_path: str, features_path: str, exclude_cut_off: bool = False, near_tie_weight: float = 1.0
+        self,
+        labels_path: str,
+        features_path: str,
+        held_out: str | None = None,
+        exclude_cut_off: bool = False,
+        near_tie_weight: float = 1.0,
+        only_correct: bool = False,
     ) -> None:
         columns = ["problem_id", "position", "split", "important", "cut_off", "near_tie"]
         labels = read_table(LABELS, labels_path, columns)
@@ -46,8 +86,32 @@ class Mismatches:
         if not keys.equals(labels[["problem_id", "position"]]):
             raise InputError(f"{features_path}: rows are not those of {labels_path}; run gather_labels again")
         self.labels_path, self.features_path = labels_path, features_path
-        self.rows = labels[~(labels["cut_off"] & exclude_cut_off)].reset_index(names="place")
+        names = zip(labels["problem_id"], labels["split"], strict=True)
+        labels["split"] = [split_in(held_out, problem_id, split) for problem_id, split in names]
+        fails = self._find_failing(labels, only_correct)
+        left_out = (labels["cut_off"] & exclude_cut_off) | (fails & only_correct)
+        self.rows = labels[~left_out].reset_index(names="place")
         self.weight = np.where(self.rows["near_tie"], near_tie_weight, 1.0)
+
+    def _find_failing(self, labels: pd.DataFrame, only_correct: bool) -> pd.Series:
+        """Tell which labels are of problems whose target's response has a wrong answer, and keep their numbers."""
+        path = Path(self.features_path).parent / "responses.parquet"
+        self.sources: Sources | None = None
+        if not path.is_file():
+            if only_correct:
+                raise InputError(
+                    f"{path}: is not there, and `judge.only_correct` needs it; mine the labels, or leave the key out"
+                )
+            return pd.Series(False, index=labels.index)
+        responses = read_table(RESPONSES, path, ["problem_id", "correct"])
+        fails = labels["problem_id"].isin(responses.loc[~responses["correct"], "problem_id"])
+        used = labels[labels["split"] != "test"]
+        failing = used[fails[used.index]]
+        counts = (len(failing), int(failing["important"].sum()))
+        self.sources = Sources(
+            len(used), int(used["important"].sum()), failing["problem_id"].nunique(), *counts, only_correct
+        )
+        return fails
 
     def of_split(self, split: str) -> "Part":
         """Return the mismatches of a split. Raises InputError like `Part.check`."""

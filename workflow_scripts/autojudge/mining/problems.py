@@ -1,13 +1,14 @@
 """Draw the problems of an experiment, split them by a hash of their text, and build their prompts."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from autojudge.errors import InputError
 from autojudge.reading.prompts import Prompt, encode_chat
+from autojudge.tables.folds import list_folds, split_in
 from autojudge.tables.tests import digest_tests, dump_tests
 from autojudge.tasks import Example, ProgramTask, Task, prompt_of
 
@@ -40,6 +41,8 @@ def draw_problems(
 ) -> Iterator[tuple[str, str, Example]]:
     """Yield (id, split, example) of distinct problems, of each split as many as the config asks for.
 
+    Those of a dataset with folds are test problems, of which each is mined, too: their splits are train and validation.
+
     Parameters
     ----------
     task : Task
@@ -52,23 +55,40 @@ def draw_problems(
     Raises
     ------
     InputError
-        After the last problem: a split comes out short or empty.
+        After the last problem: a split, or a split of a fold, comes out short or empty.
     """
-    missing, drawn = dict(dataset["problems"]), set[str]()
-    for example in task.load_examples(dataset["source"], dataset["problems"], seed):
+    counts = {split: count for split, count in dataset["problems"].items() if count}
+    missing, folds = dict(counts), list_folds(dataset.get("folds"))
+    drawn, origins = dict[str, str](), set[str]()
+    for example in task.load_examples(dataset["source"], counts, seed):
+        origins.add(example.origin)
         problem_id = problem_hash(example.question)
         split = choose_split(problem_id, example.origin)
-        if missing[split] and problem_id not in drawn:
+        if missing.get(split) and problem_id not in drawn:
             missing[split] -= 1
-            drawn.add(problem_id)
-            yield problem_id, split, example
+            drawn[problem_id] = choose_split(problem_id, "train") if folds else split
+            yield problem_id, drawn[problem_id], example
         if not any(missing.values()):
-            return
-    short = [f"{dataset['problems'][split]} {split} ({count} too many)" for split, count in missing.items() if count]
+            return _check_folds(folds, drawn)
+    short = [f"{counts[split]} {split} ({count} too many)" for split, count in missing.items() if count]
+    remedy = "ask for fewer or give more rows"
+    if "train" not in origins and not folds:
+        remedy = "it has no training problems: give `problems: {test: N}` and `folds: 5` (docs/judge.md)"
     raise InputError(
         f"config key `datasets.*.problems`: asks for more problems than the dataset's splits hold: {', '.join(short)}; "
-        "ask for fewer or give more rows"
+        f"{remedy}"
     )
+
+
+def _check_folds(folds: Sequence[str], drawn: Mapping[str, str]) -> None:
+    """Raise InputError where a fold has no problem of some split, given the split in the tables of each problem."""
+    for fold in folds:
+        splits = {split_in(fold, problem_id, split) for problem_id, split in drawn.items()}
+        if lacking := sorted({"train", "validation", "test"} - splits):
+            raise InputError(
+                f"config key `datasets.*.folds`: of {len(drawn)} problems, dealt out by a hash, fold {fold} has none "
+                f"for {lacking[0]}; ask for more problems (`problems.test`) or fewer folds"
+            )
 
 
 def prepare_problems(

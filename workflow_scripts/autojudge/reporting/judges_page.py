@@ -7,14 +7,17 @@ import pandas as pd
 from tabulate import tabulate
 
 from autojudge.judging.comparison import RULE
+from autojudge.judging.mismatches import Sources
 from autojudge.tables.files import records
 
 HEADER = ["judge", "reads", "on validation: accepted, AUC", "AUC, folds", "AUC", "average precision"]
 HEADER += ["accepted at 90 %", "minus KL", "accepted at 95 %"]
 
 
-def write_markdown(table: pd.DataFrame, near_ties: pd.DataFrame, title: str, recall: float) -> str:
-    """Return the comparison as Markdown."""
+def write_markdown(
+    table: pd.DataFrame, near_ties: pd.DataFrame, sources: Sources | None, title: str, recall: float
+) -> str:
+    """Return the comparison as Markdown, with where the labels come from, if that is known."""
     split, rows = table["split"].iloc[0], []
     for row in records(table):
         rows.append(
@@ -41,11 +44,27 @@ def write_markdown(table: pd.DataFrame, near_ties: pd.DataFrame, title: str, rec
         "problems. Reads: numbers of a mismatch that the judge reads. Selected: of those within one standard error of "
         "the best on validation, in acceptance and in AUC, the one that reads fewest."
     )
+    origin = f"## Labels\n\n{describe_sources(sources)}\n\n" if sources else ""
     ties = tabulate(near_ties.to_dict("records"), "keys", "github", disable_numparse=True)
     return (
         f"# {title}: judges compared\n\n{tabulate(rows, HEADER, 'github', disable_numparse=True)}\n\n{note}\n\n"
-        "## Near ties\n\nThe selected judge fitted with labels that rest on a near tie weighted down "
+        f"{origin}## Near ties\n\nThe selected judge fitted with labels that rest on a near tie weighted down "
         f"(`judge.near_tie_weight`), and left out:\n\n{ties}\n"
+    )
+
+
+def describe_sources(sources: Sources) -> str:
+    """Return a sentence on how many labels come from problems that the target fails."""
+    use = (
+        "these are left out of training and choice (`judge.only_correct`)"
+        if sources.left_out
+        else "these are used like any other (`judge.only_correct: true` leaves them out)"
+    )
+    return (
+        f"{sources.failing_mismatches} ({sources.failing_important} important) of {sources.mismatches} mismatches "
+        f"({sources.important} important) of training and validation problems come from the {sources.failing_problems} "
+        f"problems whose target's answer is wrong; {use}. Two wrong answers may be equal for no reason, as failing "
+        "programs are, and the label then says unimportant."
     )
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from autojudge.decoding.sweep import TARGET
 from autojudge.reporting.label_placement import NEAR, Label, choose_points, place_labels, trace_line
 from autojudge.reporting.names import front_rules, name_rule
-from autojudge.reporting.statistics import MEASURED_COST, trace_envelope
+from autojudge.reporting.statistics import MEASURED_COST, envelope_of
 from autojudge.reporting.style import (
     COLUMN_WIDTH,
     GRID_COLOUR,
@@ -109,7 +109,7 @@ def draw_pareto(curve: pd.DataFrame, summary: pd.DataFrame, windows: pd.DataFram
     Parameters
     ----------
     curve, summary, windows : DataFrame
-        The tables of those names; of `curve` both splits, for windows are chosen on validation.
+        The tables of those names.
     title : str
         Title over all panels.
 
@@ -215,7 +215,7 @@ def _draw_large_panel(axes: Axes, tables: Tables, styles: Mapping[str, Style]) -
     front = list(front_rules(summary).values())
     points = _in_percent(summary[summary["rule"].isin([*front, TARGET])])
     curves = [rule for rule in front if styles[rule].curve]
-    lines = {r: _in_percent(trace_envelope(tables.curve, r, "test")).sort_values("speedup") for r in curves}
+    lines = {r: _in_percent(envelope_of(tables.curve, r)).sort_values("speedup") for r in curves}
     panel = Panel(axes, points, lines)
     _draw_target(axes, points)
     alone = points[points["rule"] == TARGET]
@@ -291,6 +291,7 @@ def _draw_windows(
 ) -> None:
     """Draw the rules in front at each window against accepted tokens per cycle, on the large panel's accuracies."""
     windows = windows[(windows["cost"] == MEASURED_COST) & windows["rule"].isin(large.points["rule"])]
+    windows = windows.drop_duplicates(["rule", "window"])  # without those of folds that chose different ones
     sizes = sorted(windows.loc[windows["window"] > 0, "window"].unique())
     columns, lowest = _count_columns(sizes), large.axes.get_ylim()[0]
     grid = place.subgridspec(-(-len(sizes) // columns), columns)
@@ -324,7 +325,7 @@ def _draw_small_panels(part: SubFigure, tables: Tables, block: Block) -> None:
     columns = max(LEAST_SMALL_COLUMNS, -(-len(block.rules) // rows))
     rules = [rule for rule in block.rules if rule in set(summary["rule"])]
     judge = front_rules(summary).get("judge")
-    envelopes = {rule: trace_envelope(tables.curve, rule, "test") for rule in (judge, *rules) if rule}
+    envelopes = {rule: envelope_of(tables.curve, rule) for rule in (judge, *rules) if rule}
     grid = part.add_gridspec(rows, columns)
     for number, rule in enumerate(rules):
         axes = part.add_subplot(grid[divmod(number, columns)], sharex=first, sharey=first)
@@ -360,10 +361,11 @@ def _draw_small_panel(axes: Axes, points: pd.DataFrame, envelopes: Mapping[str, 
 
 def _describe_sizes(summary: pd.DataFrame) -> str:
     """Return of how many problems the numbers are."""
-    counts = summary.groupby("pair", sort=False)["problems"].first()
+    counts, folds = summary.groupby("pair", sort=False)["problems"].first(), int(summary["folds"].max())
+    each = f", each decoded in one of {folds} folds, at points chosen in the others (w, t: medians)" * (folds > 1)
     if counts.nunique() == 1:
-        return f"n = {counts.iloc[0]} test problems."
-    return "Test problems: " + ", ".join(f"n = {n} ({pair})" for pair, n in counts.items()) + "."
+        return f"n = {counts.iloc[0]} test problems{each}."
+    return "Test problems: " + ", ".join(f"n = {n} ({pair})" for pair, n in counts.items()) + f"{each}."
 
 
 def _describe_page(summary: pd.DataFrame, panels: Sequence[Panel], small: bool, by_window: bool) -> str:

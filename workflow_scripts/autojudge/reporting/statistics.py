@@ -2,8 +2,9 @@
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
-from typing import Any
+from dataclasses import dataclass
+from statistics import fmean, median_low
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ RATIOS = {  # sums over sums: the mean over cycles and tokens, not over problems
     "draft_calls_per_token": ("draft_calls", "tokens"),
 }
 SHARES = {"differing": "differs", "cut_off": "cut_off", "looping": "loops"}  # of responses, by column of `sweep`
-SPLITS = ("validation", "test")
+ENVELOPE = "envelope"  # rows of `curve` of each rule at its own best window
 DECODED = ["problem_id", "repeat"]  # a decoding of a problem
 MEASURED_COST = "measured"  # name of the pair's own cost ratio, beside those that the config names
 
@@ -322,12 +323,14 @@ def _ratio(counts: ArrayLike, per: ArrayLike) -> NDArray[np.float64]:
     return ratios
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """A window and a threshold of a rule."""
 
     window: int
     threshold: float
+
+
+Choice = tuple[Point, ...]  # a point for each fold; of a dataset without folds one point
 
 
 def recommend_point(curve: pd.DataFrame, cost: float, problems: int, tolerance: float) -> Point:
@@ -373,25 +376,37 @@ def best_points(validation: pd.DataFrame) -> list[Point]:
     return [Point(int(window), float(t)) for window, t in zip(best["window"], best["threshold"], strict=True)]
 
 
-def trace_envelope(curve: pd.DataFrame, rule: str, split: str) -> pd.DataFrame:
-    """Return a rule at its own best window: its rows on a split at the points that are best on validation.
+def best_choices(validation: Sequence[pd.DataFrame]) -> list[Choice]:
+    """Return `best_points`, of folds those that lose equally much on validation together, the fastest first.
 
     Parameters
     ----------
-    curve : DataFrame
-        Table `curve` of a pair.
+    validation : sequence of DataFrame
+        A rule's curves at every window on each fold's validation problems.
 
     Returns
     -------
-    DataFrame
-        Rows of `curve`, the fastest first.
+    list of Choice
+        For each loss of accuracy, against the rule's best on the fold, that one of the folds has a point of: of each
+        fold the fastest point that loses no more.
     """
-    of_rule = curve[curve["rule"] == rule]
-    on_split, rows = of_rule[of_rule["split"] == split], []
-    parts = {window: on_split[on_split["window"] == window] for window in on_split["window"].unique()}
-    for point in best_points(of_rule[of_rule["split"] == "validation"]):
-        rows.append(_at_threshold(parts[point.window], point.threshold))
-    return pd.DataFrame(rows).reset_index(drop=True)
+    points = [best_points(curves) for curves in validation]
+    losses = [_lost_at(curves, best) for curves, best in zip(validation, points, strict=True)]
+    return [
+        tuple(best[int(np.argmax(lost <= level))] for best, lost in zip(points, losses, strict=True))
+        for level in np.unique(np.concatenate(losses))[::-1]
+    ]
+
+
+def _lost_at(curves: pd.DataFrame, points: Sequence[Point]) -> NDArray[np.float64]:  # (points,)
+    """Return how much less accurate a rule is at some points than at its best."""
+    by_window, best = dict(iter(curves.groupby("window"))), float(curves["accuracy"].max())
+    return np.array([best - _at_threshold(by_window[p.window], p.threshold)["accuracy"] for p in points], dtype=float)
+
+
+def envelope_of(curve: pd.DataFrame, rule: str) -> pd.DataFrame:
+    """Return the rows of table `curve` of a rule at its own best window, the fastest on validation first."""
+    return curve[(curve["split"] == ENVELOPE) & (curve["rule"] == rule)]
 
 
 def measure_area(envelope: pd.DataFrame, slowest: float, fastest: pd.Series) -> float:
@@ -457,6 +472,48 @@ class Comparison:
         return recommend_point(curve.assign(threshold=top), cost, problems, np.inf)
 
 
+class ValidationSplit:
+    """The validation problems of a pair's sweep, by which points are chosen: those of each fold, without folds one set.
+
+    Parameters
+    ----------
+    sweep : DataFrame
+        Table `sweep` of the pair.
+    pair : str
+        Its name.
+
+    Attributes
+    ----------
+    curves : sequence of DataFrame
+        Of every rule at every window, by fold.
+    """
+
+    def __init__(self, sweep: pd.DataFrame, pair: str, comparison: Comparison) -> None:
+        folds = [part[part["split"] == "validation"] for _, part in sweep.groupby("fold", dropna=False)]
+        self._comparison, self._sizes = comparison, [part["problem_id"].nunique() for part in folds]
+        self.curves = [_trace_split(part, pair, "validation", comparison.costs[MEASURED_COST]) for part in folds]
+        self._of_rule = [dict(iter(curves.groupby("rule", sort=False))) for curves in self.curves]
+
+    def of_rule(self, rule: str) -> list[pd.DataFrame]:
+        """Return a rule's curves at every window, by fold."""
+        return [curves[rule] for curves in self._of_rule]
+
+    def choose(self, rule: str, cost: float, window: int | None = None) -> Choice:
+        """Return each fold's recommended point of a rule, at a window or at its best; see `Comparison.recommend`."""
+        model, choice = truncated_by(rule) or rule, []
+        for curves, size in zip(self.of_rule(model), self._sizes, strict=True):
+            found = curves if window is None or model != rule else curves[curves["window"] == window]
+            choice.append(self._comparison.recommend(rule, found, cost, size))
+        return tuple(choice)
+
+    def speed(self, rule: str, choice: Choice) -> float:
+        """Return the projected speed-up of a rule at a choice, the mean of the folds."""
+        rows = []
+        for curves, point in zip(self.of_rule(rule), choice, strict=True):
+            rows.append(_at_threshold(curves[curves["window"] == point.window], point.threshold))
+        return fmean(row["speedup"] for row in rows)
+
+
 def summarise_sweep(sweep: pd.DataFrame, pair: str, comparison: Comparison) -> dict[str, pd.DataFrame]:
     """Return a pair's tables `pareto`, `curve`, `summary` and `windows`, by name.
 
@@ -472,29 +529,32 @@ def summarise_sweep(sweep: pd.DataFrame, pair: str, comparison: Comparison) -> d
     InputError
         There are no lossless rows, or a rule's problems are not those of lossless.
     """
-    own, n = comparison.costs[MEASURED_COST], sweep.loc[sweep["split"] == "validation", "problem_id"].nunique()
-    curve = pd.concat([_trace_split(sweep, pair, split, own) for split in SPLITS], ignore_index=True)
-    test = TestSplit(sweep[sweep["split"] == "test"], comparison.seed)
-    pareto, windows = [], []
-    chosen_by = dict(iter(curve[curve["split"] == "validation"].groupby("rule", sort=False)))
-    for rule, found in chosen_by.items():
-        name, model = str(rule), chosen_by[truncated_by(str(rule)) or rule]
+    own, pareto, windows = comparison.costs[MEASURED_COST], [], []
+    validation, tested = ValidationSplit(sweep, pair, comparison), sweep[sweep["split"] == "test"]
+    curve, test = _trace_split(tested, pair, "test", own), TestSplit(tested, comparison.seed)
+    chosen, envelopes = dict[str, Choice](), dict[str, pd.DataFrame]()
+    for name, found in curve.groupby("rule", sort=False):
+        rule, sizes = str(name), sorted(found["window"].unique())
+        envelopes[rule] = test.trace(rule, best_choices(validation.of_rule(rule)), own)
         for cost, ratio in comparison.costs.items():
-            best = comparison.recommend(name, model, ratio, n)
-            parts = [part for _, part in found.groupby("window")] if model is found else [model]
-            points = [comparison.recommend(name, part, ratio, n) for part in parts]
-            rows = test.measure(name, points, ratio).assign(cost=cost)
-            windows.append(rows.assign(best=rows["window"] == best.window, kind=comparison.kinds[name]))
+            best = validation.choose(rule, ratio)
+            choices = list(dict.fromkeys([*(validation.choose(rule, ratio, window) for window in sizes), best]))
+            rows = test.measure(rule, choices, ratio).assign(cost=cost, best=[choice == best for choice in choices])
+            windows.append(rows.assign(kind=comparison.kinds[rule]))
             if cost == MEASURED_COST:
-                given = comparison.thresholds.get(name, [0.0])
-                every = {*points, *(Point(window, t) for window in found["window"].unique() for t in given)}
-                rows = test.measure(name, sorted(every, key=astuple), ratio)
-                chosen = (rows["window"] == best.window) & (rows["threshold"] == best.threshold)
-                pareto.append(rows.assign(recommended=chosen))
+                chosen[rule] = best
+                points = [Point(window, t) for window in sizes for t in comparison.thresholds.get(rule, [0.0])]
+                every = sorted({*choices, *((point,) * len(best) for point in points)})
+                pareto.append(test.measure(rule, every, ratio).assign(recommended=[c == best for c in every]))
     of_windows = pd.concat(windows, ignore_index=True)
     summary = of_windows[of_windows["best"] & (of_windows["cost"] == MEASURED_COST)].reset_index(drop=True)
-    summary = summary.assign(area=_areas(summary, curve), best=_choose_best(summary, curve))
-    summary = summary.join(test.compare(summary, own))
+    free = [rule for rule in chosen if comparison.kinds[rule] == "training-free"]
+    best_free = max(free, key=lambda rule: validation.speed(rule, chosen[rule]), default=None)
+    summary = summary.assign(area=_areas(summary, envelopes), best=summary["rule"] == best_free)
+    summary = summary.assign(folds=len(validation.curves)).join(test.compare(chosen, best_free, own))
+    traced = pd.concat([rows.assign(rule=rule) for rule, rows in envelopes.items()]).assign(split=ENVELOPE)
+    of_validation = validation.curves if len(validation.curves) == 1 else []
+    curve = pd.concat([*of_validation, curve, traced])
     tables = [(PARETO, pd.concat(pareto)), (CURVE, curve), (SUMMARY, summary), (WINDOWS, of_windows)]
     return {table.name: rows.assign(pair=pair)[list(table.columns)].reset_index(drop=True) for table, rows in tables}
 
@@ -529,9 +589,8 @@ def _solved_by_lossless(sweep: pd.DataFrame) -> pd.Series:
     return solved
 
 
-def _areas(summary: pd.DataFrame, curve: pd.DataFrame) -> list[float]:
+def _areas(summary: pd.DataFrame, envelopes: Mapping[str, pd.DataFrame]) -> list[float]:
     """Return the area of each rule of a summary on test; nan for references."""
-    envelopes = {rule: trace_envelope(curve, str(rule), "test") for rule in summary["rule"]}
     slowest = envelopes[LOSSLESS]["speedup"].max()
     points = envelopes["always"] if "always" in envelopes else pd.concat(envelopes.values(), ignore_index=True)
     fastest = points.iloc[int(points["speedup"].argmax())]
@@ -541,17 +600,6 @@ def _areas(summary: pd.DataFrame, curve: pd.DataFrame) -> list[float]:
     ]
 
 
-def _choose_best(summary: pd.DataFrame, curve: pd.DataFrame) -> list[bool]:
-    """Tell which training-free rule of a summary is the fastest on validation at its recommended point."""
-    curves = dict(iter(curve[curve["split"] == "validation"].groupby(["rule", "window"])))
-    speeds = {
-        row["rule"]: _at_threshold(curves[row["rule"], row["window"]], row["threshold"])["speedup"]
-        for row in summary[summary["kind"] == "training-free"].to_dict("records")
-    }
-    best = max(speeds, key=lambda rule: speeds[rule], default=None)
-    return [rule == best for rule in summary["rule"]]
-
-
 def _at_threshold(curve: pd.DataFrame, threshold: float) -> pd.Series:
     """Return the row of a rule's curve at one window that holds at a threshold."""
     ends = curve["threshold"].to_numpy(dtype=float)  # ascending
@@ -559,7 +607,7 @@ def _at_threshold(curve: pd.DataFrame, threshold: float) -> pd.Series:
 
 
 class TestSplit:
-    """The test split of a pair's sweep, on which points chosen elsewhere are measured.
+    """The test split of a pair's sweep, of all folds together, on which points chosen elsewhere are measured.
 
     Parameters
     ----------
@@ -571,50 +619,68 @@ class TestSplit:
 
     def __init__(self, rows: pd.DataFrame, seed: int) -> None:
         self._seed, self._alone = seed, float(rows.loc[rows["rule"] == TARGET, "target_calls"].sum())
-        self._rows: dict[Any, pd.DataFrame] = dict(iter(rows.groupby(["rule", "window"])))
+        folds = rows.groupby("fold", dropna=False)
+        self._rows: list[dict[Any, pd.DataFrame]] = [dict(iter(part.groupby(["rule", "window"]))) for _, part in folds]
         self._windows = sorted(rows.loc[rows["window"] > 0, "window"].unique())
 
-    def measure(self, rule: str, points: Sequence[Point], cost: float) -> pd.DataFrame:
-        """Return the measured columns of a rule at some points, with the speed-up at a cost of a draft call."""
-        return pd.DataFrame([self._measure(rule, point, cost) for point in points])
+    def measure(self, rule: str, choices: Sequence[Choice], cost: float) -> pd.DataFrame:
+        """Return the measured columns of a rule at some choices, with the speed-up at a cost of a draft call.
 
-    def compare(self, summary: pd.DataFrame, cost: float) -> pd.DataFrame:
-        """Compare the rules of a summary with the best training-free one, each at its recommended point.
+        Of a choice of several folds, `window` and `threshold` are the medians.
+        """
+        return pd.DataFrame([self._measure(rule, choice, cost) for choice in choices])
+
+    def trace(self, rule: str, choices: Sequence[Choice], cost: float) -> pd.DataFrame:
+        """Return rows of `curve` of a rule at some choices."""
+        return pd.DataFrame([self._add_up(self._at(rule, choice), choice, cost) for choice in choices])
+
+    def compare(self, chosen: Mapping[str, Choice], best: str | None, cost: float) -> pd.DataFrame:
+        """Compare rules with the best training-free one, each at its recommended point.
 
         Returns
         -------
         DataFrame
-            Indexed like `summary`: `speed_ratio` and `accuracy_gain`, with the ends of their intervals by the paired
-            bootstrap over problems; nan where there is no training-free rule.
+            A row for each of `chosen`: `speed_ratio` and `accuracy_gain`, with the ends of their intervals by the
+            paired bootstrap over problems; nan where there is no training-free rule.
         """
-        groups = [self._at(row["rule"], Point(row["window"], row["threshold"])) for row in summary.to_dict("records")]
-        best = next((group for group, chosen in zip(groups, summary["best"], strict=True) if chosen), None)
-        rows = [{} if best is None else compare_points(group, best, cost, self._seed) for group in groups]
-        return pd.DataFrame(rows, index=summary.index, columns=GAINS)
+        if best is None:
+            return pd.DataFrame([{} for _ in chosen], columns=GAINS)
+        with_best = self._at(best, chosen[best])
+        groups = [self._at(rule, choice) for rule, choice in chosen.items()]
+        return pd.DataFrame([compare_points(group, with_best, cost, self._seed) for group in groups])
 
-    def _at(self, rule: str, point: Point) -> pd.DataFrame:
-        """Return the rows of a rule that hold at a point, by problem and repeat."""
-        rows = self._rows[rule, point.window]
-        held = (rows["threshold_low"] < point.threshold) & (point.threshold <= rows["threshold"])
-        return rows[held].set_index(DECODED)
+    def _at(self, rule: str, choice: Choice) -> pd.DataFrame:
+        """Return the rows of a rule that hold at each fold's point, by problem and repeat."""
+        parts = []
+        for of_fold, point in zip(self._rows, choice, strict=True):
+            rows = of_fold[rule, point.window]
+            parts.append(rows[(rows["threshold_low"] < point.threshold) & (point.threshold <= rows["threshold"])])
+        return pd.concat(parts).set_index(DECODED)
 
-    def _measure(self, rule: str, point: Point, cost: float) -> dict[str, Any]:
-        group = self._at(rule, point)
-        lossless = self._at(LOSSLESS, Point(point.window or self._windows[0], np.inf)).loc[group.index]
+    def _add_up(self, group: pd.DataFrame, choice: Choice, cost: float) -> dict[str, Any]:
+        """Return what accuracy, calls and tokens of some rows come to."""
+        sums = group[list(COUNTS)].sum()
+        row = {name: median_low(getattr(point, name) for point in choice) for name in Point._fields}
+        row |= {"accuracy": group["correct"].mean()}
+        row |= {ratio: float(_ratio(sums[a], sums[b])) for ratio, (a, b) in RATIOS.items()}
+        row |= {calls: float(_ratio(sums[calls], self._alone)) for calls in ("target_calls", "draft_calls")}
+        return row | {"speedup": float(project_speedup(sums["target_calls"], sums["draft_calls"], self._alone, cost))}
+
+    def _measure(self, rule: str, choice: Choice, cost: float) -> dict[str, Any]:
+        group = self._at(rule, choice)
+        lossless = self._at(LOSSLESS, tuple(Point(p.window or self._windows[0], np.inf) for p in choice))
+        lossless = lossless.loc[group.index]
         correct, wanted = (part["correct"].unstack().to_numpy(dtype=bool) for part in (group, lossless))
         low, high = accuracy_interval(correct, self._seed)
         problems, repeats = correct.shape
-        row = {"rule": rule, "window": point.window, "threshold": point.threshold, "problems": problems}
-        row |= {"repeats": repeats, "accuracy": correct.mean(), "accuracy_low": low, "accuracy_high": high}
+        row = {"rule": rule, "cost_ratio": cost, "problems": problems, "repeats": repeats}
+        row |= self._add_up(group, choice, cost) | {"accuracy_low": low, "accuracy_high": high}
         row |= paired_drop(correct, wanted, self._seed) | retention(correct, wanted, self._seed)
-        sums = group[list(COUNTS)].sum()
-        row |= {ratio: float(_ratio(sums[a], sums[b])) for ratio, (a, b) in RATIOS.items()}
         row |= {share: float(group[column].mean()) for share, column in SHARES.items()}
-        row["length_ratio"] = float(sums["tokens"] / lossless["tokens"].sum())
+        row["length_ratio"] = float(group["tokens"].sum() / lossless["tokens"].sum())
         row["kept_at"] = _kept_at(group)
-        speedup = float(project_speedup(sums["target_calls"], sums["draft_calls"], self._alone, cost))
         inexact = group.index[~group["exact"].to_numpy(dtype=bool)].get_level_values("problem_id").nunique()
-        return row | {"cost_ratio": cost, "speedup": speedup, "inexact": inexact}
+        return row | {"inexact": inexact}
 
 
 def _kept_at(group: pd.DataFrame) -> str:

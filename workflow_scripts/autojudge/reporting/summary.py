@@ -189,14 +189,15 @@ def _describe(summary: pd.DataFrame, tolerance: float) -> str:
     sizes = ", ".join(f"{row.problems} ({row.Index})" for row in first.itertuples())
     costs = ", ".join(f"{row.cost_ratio:.3g} ({row.Index})" for row in first.itertuples())
     free = summary.loc[summary["kind"] == "training-free", "rule"].nunique()
-    repeats = int(summary["repeats"].max())
+    repeats, folds = int(summary["repeats"].max()), int(summary["folds"].max())
     again = f", each decoded {repeats} times by other random numbers" if repeats > 1 else ""
     interval = "bootstrap interval (problems are resampled with all repeats)" if repeats > 1 else "Wilson interval"
     cut = summary["rule"].map(truncated_by).notna().any()
     truncated = "; a truncated target (target, RULE) at the given threshold that stands for its rule's" if cut else ""
     return (
-        f"Test problems: {sizes}{again}. Each rule at the fastest window and threshold that lose at most {tolerance:g} "
-        f"points on validation{truncated}; on test it may be more. Accuracy with its {interval}; drop "
+        f"Test problems: {sizes}{again}.{_describe_folds(folds)} Each rule at the fastest window and threshold that "
+        f"lose at most {tolerance:g} points on validation{truncated}; on test it may be more. Accuracy with its "
+        f"{interval}; drop "
         "against and share kept (retention) of lossless at the same window (of the target alone: at the smallest) with "
         "paired bootstrap intervals: one that "
         "covers 0 (100 %) is a tie with lossless; against the best training-free rule one that covers 1 (speed-up) or "
@@ -210,4 +211,15 @@ def _describe(summary: pd.DataFrame, tolerance: float) -> str:
         "from lossless to the draft alone, each at its best window. The oracle is one path of mined labels, which "
         f"other rules may pass. * of a rule: best of {free} training-free ones, the fastest at its point on "
         "validation; of a window: the rule's best, chosen on validation."
+    )
+
+
+def _describe_folds(folds: int) -> str:
+    """Return what was done with folds, if there are any."""
+    if folds == 1:
+        return ""
+    return (
+        f" They lie in {folds} folds, each decoded by its fold's judge at its fold's windows and thresholds, trained "
+        "and chosen on problems of the other folds alone. The numbers are of all folds together, windows and "
+        "thresholds the folds' medians (a second row of that window where folds chose different ones)."
     )

@@ -23,7 +23,11 @@ SWEEP = Table(
         "repeat": Column(
             pa.int32(), doc="number of the decoding of the problem (decoding.repeats), from 0; each draws other numbers"
         ),
-        "split": Column(pa.string(), doc="validation or test"),
+        "fold": Column(
+            pa.string(),
+            doc="fold whose judge decodes the problem, the fold's own or one of its validation; null without folds",
+        ),
+        "split": Column(pa.string(), doc="validation or test, in the fold"),
         "rule": Column(
             pa.string(),
             doc="acceptance rule; `target` is the target alone, `target_RULE` the target alone that samples from what "

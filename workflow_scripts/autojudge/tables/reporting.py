@@ -142,11 +142,16 @@ CURVE = Table(
     "curve",
     {
         "pair": PAIR,
-        "split": Column(pa.string(), doc="validation or test"),
+        "split": Column(
+            pa.string(),
+            doc="validation (not with folds) or test; `envelope`: test at the windows and thresholds that, on "
+            "validation, no other is both faster and more accurate than, in order",
+        ),
         "rule": RULE,
         "window": WINDOW,
         "threshold": Column(
-            pa.float64(), doc="the row holds from the rule's breakpoint before this one up to this one"
+            pa.float64(),
+            doc="the row holds from the rule's breakpoint before this one up to this one; of an envelope the point's",
         ),
         "accuracy": ACCURACY,
         **RATIOS,
@@ -154,7 +159,8 @@ CURVE = Table(
         "draft_calls": Column(pa.float64(), doc="forward passes of the draft by one of the target alone"),
         "speedup": SPEEDUP,
     },
-    doc="One row per pair, split, rule, window and breakpoint: the exact curve, results/{dataset}_curve.parquet.",
+    doc="One row per pair, split, rule, window and breakpoint: the exact curve, and the envelope that the figure "
+    "draws, results/{dataset}_curve.parquet.",
 )
 
 SUMMARY = Table(
@@ -165,6 +171,11 @@ SUMMARY = Table(
         "kind": Column(pa.string(), doc="reference, training-free, judge or oracle"),
         "best": Column(
             pa.bool_(), doc="of the training-free rules the one that is fastest on validation at its recommended point"
+        ),
+        "folds": Column(
+            pa.int64(),
+            doc="folds of the test problems, each with its own recommended window and threshold, of which here and in "
+            "`windows` and `pareto` the medians are told; 1 without folds",
         ),
         "window": WINDOW,
         "threshold": Column(
@@ -200,7 +211,8 @@ WINDOWS = Table(
         "threshold": Column(pa.float64(), doc="recommended at that window and cost ratio, on validation"),
         **MEASURED,
     },
-    doc="One row per pair, rule, cost ratio and window: what tuning the window gives, results/{dataset}_windows.csv.",
+    doc="One row per pair, rule, cost ratio and window: what tuning the window gives, results/{dataset}_windows.csv. "
+    "Where folds chose different windows, one more row for their choices together.",
 )
 
 SPEED = Table(

@@ -121,6 +121,7 @@ def _check_dataset(config: Mapping[str, Any], name: str) -> None:
     """Check a dataset's task, and the files of it and of its pairs if it is run on any."""
     dataset = config["datasets"][name]
     _check_member(check_task, dataset["task"], f"datasets.{name}.task")
+    _check_splits(dataset, f"datasets.{name}")
     default = dataset.get("default_pairs", [])
     _check_names(default, config["pairs"], f"datasets.{name}.default_pairs", "pairs")
     used = [pair for run in config["runs"] if run["dataset"] == name for pair in run["pairs"]] or default
@@ -128,6 +129,21 @@ def _check_dataset(config: Mapping[str, Any], name: str) -> None:
         _check_files(dataset, f"datasets.{name}.source")
     for pair in used:
         _check_pair(config, pair)
+
+
+def _check_splits(dataset: Mapping[str, Any], key: str) -> None:
+    """Check that a dataset's problems are of training, validation and test, or of test alone and in folds."""
+    train = [split for split in ("train", "validation") if dataset["problems"].get(split)]
+    if dataset.get("folds") and train:
+        raise InputError(
+            f"config key `{key}.problems`: with `folds` every problem is tested, and trains the judges of the other "
+            f"folds; leave out {' and '.join(f'`{split}`' for split in train)}, or the folds"
+        )
+    if not dataset.get("folds") and len(train) < 2:
+        raise InputError(
+            f"config key `{key}.problems`: a judge wants `train` and `validation` problems; give both numbers, or "
+            f"where the dataset has test problems alone, `folds: 5` in `{key}`"
+        )
 
 
 def _check_pair(config: Mapping[str, Any], name: str) -> None:

@@ -154,6 +154,8 @@ def _check_dataset(entry: Mapping[str, Any], name: str, seed: int) -> Finding:
 
     def check() -> str:
         splits = Counter(split for _, split, _ in draw_problems(load_task(entry["task"]), entry, seed))
+        if entry.get("folds"):
+            return f"{splits.total()} problems in {entry['folds']} folds"
         return ", ".join(f"{count} {split}" for split, count in splits.items()) + " problems"
 
     return _attempt(f"dataset {name}", check)
@@ -231,10 +233,14 @@ def _has_login(netrc: Path) -> bool:
 
 def mined_problems(config: Mapping[str, Any], dataset: str) -> int:
     """Return how many problems of a dataset are mined."""
-    counts = config["datasets"][dataset]["problems"]
-    if uses_labels(config):
-        return sum(counts.values())
-    return counts["train"] + counts["validation"] if uses_judge(config) else 0
+    entry = config["datasets"][dataset]
+    if uses_labels(config) or (uses_judge(config) and entry.get("folds")):
+        return _count_problems(entry)
+    return entry["problems"]["train"] + entry["problems"]["validation"] if uses_judge(config) else 0
+
+
+def _count_problems(entry: Mapping[str, Any]) -> int:
+    return sum(count for count in entry["problems"].values() if count)
 
 
 def estimate_bytes(config: Mapping[str, Any], dataset: str, pair: str) -> int | None:
@@ -245,7 +251,7 @@ def estimate_bytes(config: Mapping[str, Any], dataset: str, pair: str) -> int | 
         return None  # told by the check of the models
     store_shards_and_whole, blocks_of_a_model, bytes_of_a_number = 4 / 3 + 2, 3, 2  # the store is in base64
     features = round(MISMATCHES * widths * blocks_of_a_model * bytes_of_a_number * store_shards_and_whole)
-    problems: int = sum(config["datasets"][dataset]["problems"].values())
+    problems = _count_problems(config["datasets"][dataset])
     return mined_problems(config, dataset) * features + problems * OTHER_BYTES
 
 
@@ -255,7 +261,7 @@ def plan(config: Mapping[str, Any], benchmarks: Path) -> str:
     for dataset, pair in _selected(config):
         problems, settings = mined_problems(config, dataset), config["pairs"][pair]
         seconds, basis = mining_seconds(benchmarks / "mine_labels" / dataset / pair, config, problems, settings["gpus"])
-        fits = len(config["judge"]["feature_sets"]) * (1 + config["judge"]["folds"]) if uses_judge(config) else 0
+        folds = config["judge"]["folds"] + (config["datasets"][dataset].get("folds") or 0)
         unit = "GPU-hours" if settings["gpus"] else "core-hours"
         hours = seconds and problems * seconds * (settings["gpus"] or settings["threads"]) / 3600
         rows.append(
@@ -264,7 +270,7 @@ def plan(config: Mapping[str, Any], benchmarks: Path) -> str:
                 "pair": pair,
                 "mining jobs": config["mining"]["shards"] if problems else 0,
                 "problems mined": problems,
-                "fits": fits,
+                "fits": len(config["judge"]["feature_sets"]) * (1 + folds) if uses_judge(config) else 0,
                 "sweep jobs": config["decoding"]["shards"],
                 "mining": "unknown" if hours is None else f"{hours:,.1f} {unit}",
                 "by": basis,

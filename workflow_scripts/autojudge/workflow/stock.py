@@ -17,6 +17,7 @@ from autojudge.jobs.store import Store, describe_bytes
 from autojudge.jobs.sweep_work import SweptProblem
 from autojudge.judging.artifact import load_judge
 from autojudge.tables.files import read_table, records
+from autojudge.tables.folds import list_parts
 from autojudge.tables.mining import PROBLEMS
 from autojudge.workflow.work import mining_work, sweep_work
 
@@ -78,21 +79,25 @@ def find_stocks(config: Mapping[str, Any], models: Mapping[str, Models], results
 def _used(config: Mapping[str, Any], dataset: str, models: Models, folder: Path) -> tuple[set[str] | None, str]:
     """Return the keys that a run uses, all acceptance rules of the config counted, or why that cannot be told."""
     made, entry = folder.parents[1], config["datasets"][dataset]
+    judges = [Path(f"{made}{part}/judge") for part in list_parts(entry.get("folds"))]
     needed = [made / "problems.parquet"]
     if folder.name == "sweep":
-        needed += [made / "labels.parquet", made / "judge/judge.json"]
+        needed += [made / "labels.parquet", *(judge / "judge.json" for judge in judges)]
     if absent := [str(file) for file in needed if not file.is_file()]:
         return None, f"not told, as {', '.join(absent)} is not made yet"
     problems = records(read_table(PROBLEMS, needed[0]))
-    if Counter(problem["split"] for problem in problems) != entry["problems"]:
+    wanted = {split: count for split, count in entry["problems"].items() if count}
+    if Counter("test" if entry.get("folds") else problem["split"] for problem in problems) != wanted:
         return None, f"not told, as {needed[0]} is of another config"
     if folder.name == "mining":
         mining = mining_work(entry["task"], entry["max_new_tokens"], models)
         return {mining.key(problem) for problem in problems}, ""
-    judge = load_judge(made / "judge")
-    decoding = config["decoding"] | {"max_new_tokens": entry["max_new_tokens"]}
-    sweep = sweep_work(entry["task"], models, decoding, config["rules"], judge, read_labels(str(needed[1])))
-    return {key for problem in problems for key in SweptProblem(sweep, problem).all_keys()}, ""
+    decoding, labels = config["decoding"] | {"max_new_tokens": entry["max_new_tokens"]}, read_labels(str(needed[1]))
+    used: set[str] = set()
+    for judge in judges:
+        sweep = sweep_work(entry["task"], models, decoding, config["rules"], load_judge(judge), labels)
+        used |= {key for problem in problems for key in SweptProblem(sweep, problem).all_keys()}
+    return used, ""
 
 
 def describe_stocks(stocks: list[Stock]) -> str:
