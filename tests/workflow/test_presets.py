@@ -13,9 +13,18 @@ SHARDS = {
     "gsm8k_llama_8b_70b": (128, 32, 4),
     "gsm8k_8shot_llama_1b_8b": (32, 16, 1),
     "gsm8k_8shot_llama_8b_70b": (128, 32, 4),
+    "humaneval_qwen_coder": (4, 4, 1),
+    "livecodebench_llama_1b_8b": (64, 32, 1),
+    "livecodebench_llama_8b_70b": (220, 64, 4),
     "math500_llama_1b_8b": (64, 16, 1),
     "math500_qwen_0.5b_7b": (16, 16, 1),
+    "mbpp_cpu": (4, 4, 0),
     "testbed_full": (2, 2, 0),
+}
+DATA = {
+    "data": ["mbpp"],
+    "data/gsm8k": ["train", "test"],
+    "data/livecodebench": ["test", "test2", "test3", "test4", "test5"],
 }
 
 
@@ -29,9 +38,10 @@ def bare(tmp_path_factory):
         (folder / "config.json").write_text("{}", encoding="utf-8")
         for name in ("model.safetensors", "tokenizer.json"):
             (folder / name).touch()
-    (clone.folder / "data/gsm8k").mkdir(parents=True)
-    for split in ("train", "test"):
-        (clone.folder / f"data/gsm8k/{split}.jsonl").touch()
+    for folder, names in DATA.items():
+        (clone.folder / folder).mkdir(parents=True, exist_ok=True)
+        for name in names:
+            (clone.folder / folder / f"{name}.jsonl").touch()
     return clone
 
 
@@ -66,7 +76,12 @@ def test_a_preset_plans_its_jobs(bare, name):
     ones += ("measure_call_cost", "build_pareto", "plot_pareto")
     fits = len(yaml.safe_load((ROOT / "config/config.yaml").read_text())["judge"]["feature_sets"])
     fits *= 1 + preset.get("judge", {}).get("folds", 0)
-    assert counts == {"mine_labels": mine, "train_judge": fits, "sweep_thresholds": sweep} | dict.fromkeys(ones, 1)
+    counted = {"mine_labels": mine, "train_judge": fits, "sweep_thresholds": sweep} | dict.fromkeys(ones, 1)
+    if run["dataset"] in ("mbpp", "humaneval", "livecodebench"):
+        counted["prepare_tests"] = 1
+    if run["dataset"] in ("humaneval", "livecodebench"):  # a judge for each of five folds
+        counted |= dict.fromkeys(("gather_grid", "select_judge"), 5) | {"train_judge": 5 * fits}
+    assert counts == counted
     assert asked == {gpus}
 
 

@@ -51,12 +51,13 @@ def test_all_problems_are_for_testing_and_show_their_prompt(load):
     assert f"```python\n{ROW['prompt'].strip()}\n```" in asked and "nothing else" in asked
 
 
-def test_the_test_may_call_the_function_and_those_helpers_that_it_uses(load):
+def test_a_test_has_helpers_of_its_own(load, sandbox):
+    """A program that has others in their place judges nothing by them."""
     (example,) = load([ROW])
-    assert example.tests["names"] == ["count", "is_even"]
+    assert example.tests["name"] == "count"
     assert example.tests["before"].startswith("from typing") and "def count" not in example.tests["before"]
-    (example,) = load([ROW | {"test": "def check(candidate):\n    assert candidate([]) == 0\n"}])
-    assert example.tests["names"] == ["count"]
+    forged = "class Any:\n    __eq__ = lambda *_: True\n\ndef is_even(x):\n    return 7\n\ndef count(xs):\n    return 7"
+    assert not humaneval.check_response(f"```python\n{forged}\n```", example.tests, sandbox).passed
 
 
 @pytest.mark.parametrize(
@@ -146,7 +147,7 @@ def test_the_shared_responses_have_their_code_and_verdict(sandbox, load):
     wrong = []
     for case in cases["cases"]:
         tests = problems[case["problem"]].tests
-        program = humaneval.read_program(case["response"], tests["names"][:1], tests["prompt"])
+        program = humaneval.read_program(case["response"], [tests["name"]], tests["prompt"])
         code, whole = case["expected_code"], case["expected_program"]
         wanted = {trimmed(code)} if code else {None, trimmed(whole)}
         verdict = humaneval.check_response(case["response"], tests, sandbox)

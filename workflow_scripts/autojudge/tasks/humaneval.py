@@ -46,22 +46,23 @@ def load_examples(source: Any, _counts: Mapping[str, int], _seed: int) -> Iterat
 
 def check_response(response: str, tests: Mapping[str, Any], sandbox: "Sandbox") -> Verdict:
     """Tell whether a response's function, after the imports and helpers of its prompt, passes the problem's tests."""
-    names = tests["names"]
-    program = read_program(PROMPT.cut(response), names[:1], stub=tests["prompt"])
+    name = tests["name"]
+    program = read_program(PROMPT.cut(response), [name], stub=tests["prompt"])
     if program.code is None:
         return Verdict(False, NONE)
     code = put_before(tests["before"], program.code)
-    verdict = sandbox.check(code, _call(tests["test"], names[0]), names=names)
+    verdict = sandbox.check(code, _test(tests, "test"), names=[name])
     if not verdict.passed:
         return verdict if program.form != UNFINISHED else Verdict(False, UNFINISHED)
     if "plus" in tests:
-        plus = sandbox.check(code, _call(tests["plus"], names[0]), names=names, cpu_s=PLUS_CPU_S)
+        plus = sandbox.check(code, _test(tests, "plus"), names=[name], cpu_s=PLUS_CPU_S)
         return plus if plus.passed else Verdict(False, ONLY_BASE)
     return verdict
 
 
-def _call(test: str, name: str) -> str:
-    return f"{test}\n\ncheck({name})\n"
+def _test(tests: Mapping[str, Any], kind: str) -> str:
+    """Return a test with its prompt's helpers, as a program's own would have a part in its verdict."""
+    return f"{tests['before']}\n\n{tests[kind]}\n\ncheck({tests['name']})\n"
 
 
 def _read_plus(part: Any) -> dict[str, tuple[str, str]]:
@@ -71,7 +72,7 @@ def _read_plus(part: Any) -> dict[str, tuple[str, str]]:
 
 
 def _read_tests(row: Mapping[str, Any], named: str) -> dict[str, Any]:
-    """Return the tests of a row; their names begin with the function's, its prompt's helpers that are tested by follow.
+    """Return the function's name, what its prompt has before it, the prompt, and the test.
 
     Raises
     ------
@@ -80,7 +81,7 @@ def _read_tests(row: Mapping[str, Any], named: str) -> dict[str, Any]:
     """
     prompt, test = (parse_source(row[column], f"{named}: its `{column}`") for column in ("prompt", "test"))
     functions = {node.name: node for node in prompt.body if isinstance(node, ast.FunctionDef)}
-    asked = functions.pop(row["entry_point"], None)
+    asked = functions.get(row["entry_point"])
     if asked is None:
         raise InputError(
             f"{named}: its `prompt` has no function {row['entry_point']!r}, its `entry_point`; drop that row"
@@ -89,10 +90,9 @@ def _read_tests(row: Mapping[str, Any], named: str) -> dict[str, Any]:
         raise InputError(
             f"{named}: its `test` defines no function `check`, so that nothing would be tested; drop that row"
         )
-    called = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}
     first = min([asked.lineno, *(node.lineno for node in asked.decorator_list)])
     return {
-        "names": [row["entry_point"], *(name for name in functions if name in called)],
+        "name": row["entry_point"],
         "before": "\n".join(row["prompt"].split("\n")[: first - 1]),
         "prompt": row["prompt"],
         "test": row["test"],
