@@ -15,7 +15,8 @@ SAME = "the draft wrote the target's own response to each of 4 problems: if they
 def response(i, draft=(9,), answer="1", cut_off=False):
     row = {"problem_id": str(i), "split": "train", "target_tokens": [i, 1], "draft_tokens": [i, *draft]}
     row |= {"mined_tokens": [i], "target_answer": answer, "draft_answer": None, "mined_answer": None, "correct": True}
-    return row | {"cut_off": cut_off, "least_margin": 1.0, "seconds": 1.0, "target_evaluated": 1, "draft_evaluated": 1}
+    row |= {"checked_by": None, "cut_off": cut_off}
+    return row | {"least_margin": 1.0, "seconds": 1.0, "target_evaluated": 1, "draft_evaluated": 1}
 
 
 def write_mined(folder, responses, labels):

@@ -50,7 +50,7 @@ def sweep_rows() -> list[dict[str, Any]]:
         {"problem_id": problem, "rule": rule, "threshold": threshold, "window": 8, "correct": answer == "4"}
         | {"repeat": 0, "fold": None, "split": "test", "threshold_low": -float("inf"), "exact": True}
         | {"answer": answer, "response": [1, 2, 3], "cut_off": False, "differs": True, "loops": False, **numbers}
-        | {"kept_at": [3, 2]}
+        | {"kept_at": [3, 2], "checked_by": None}
         for rule, thresholds in THRESHOLDS.items()
         for threshold in thresholds
         for problem, answer in (("p1", "4"), ("p2", None))

@@ -78,6 +78,10 @@ class SweepWork:
     repeats: int = 1
     truncated: Mapping[str, str] = field(default_factory=dict)
 
+    def swept(self, problems: Sequence[Mapping[str, Any]]) -> list["SweptProblem"]:
+        """Return what is decoded of some problems, rows of problems.parquet: each in every repeat."""
+        return [SweptProblem(self, problem, repeat) for problem in problems for repeat in range(self.repeats)]
+
     @property
     def cuts(self) -> list[Cut]:
         """Every rule and given threshold by which the target is truncated."""
@@ -99,7 +103,7 @@ class SweepWork:
         open_decoder : callable
             Returns the decoder of a window; called where something has to be decoded.
         """
-        swept = [SweptProblem(self, problem, repeat) for problem in problems for repeat in range(self.repeats)]
+        swept = self.swept(problems)
         pieces = store.take_all(key for problem in swept for key in problem.all_keys())
         missing: dict[int | Cut, list[tuple[SweptProblem, Job]]] = {
             **{w: [(p, job) for p in swept for job in p.missing_jobs(pieces, w)] for w in self.windows},

@@ -14,7 +14,6 @@ from tabulate import tabulate
 from autojudge.decoding.sweep import read_labels
 from autojudge.engine.settings import Models
 from autojudge.jobs.store import Store, describe_bytes
-from autojudge.jobs.sweep_work import SweptProblem
 from autojudge.judging.artifact import load_judge
 from autojudge.tables.files import read_table, records
 from autojudge.tables.folds import list_parts
@@ -96,7 +95,7 @@ def _used(config: Mapping[str, Any], dataset: str, models: Models, folder: Path)
     used: set[str] = set()
     for judge in judges:
         sweep = sweep_work(entry["task"], models, decoding, config["rules"], load_judge(judge), labels)
-        used |= {key for problem in problems for key in SweptProblem(sweep, problem).all_keys()}
+        used |= {key for problem in sweep.swept(problems) for key in problem.all_keys()}
     return used, ""
 
 
