@@ -79,8 +79,8 @@ def test_a_preset_plans_its_jobs(bare, name):
     counted = {"mine_labels": mine, "train_judge": fits, "sweep_thresholds": sweep} | dict.fromkeys(ones, 1)
     if run["dataset"] in ("mbpp", "humaneval", "livecodebench"):
         counted["prepare_tests"] = 1
-    if run["dataset"] in ("humaneval", "livecodebench"):  # a judge for each of five folds
-        counted |= dict.fromkeys(("gather_grid", "select_judge"), 5) | {"train_judge": 5 * fits}
+    if run["dataset"] in ("humaneval", "livecodebench"):  # a judge for each of five folds, and one to serve
+        counted |= dict.fromkeys(("gather_grid", "select_judge"), 6) | {"train_judge": 6 * fits}
     assert counts == counted
     assert asked == {gpus}
 
