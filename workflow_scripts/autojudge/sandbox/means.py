@@ -97,7 +97,9 @@ def find_means(name: str) -> Means:
     program = shutil.which("bwrap")
     if program is None:
         raise LookupError("not installed (Debian and Ubuntu: apt install bubblewrap)")
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, stdin=subprocess.DEVNULL).stdout
+    said = subprocess.run(
+        [program, "--version"], capture_output=True, encoding="utf-8", stdin=subprocess.DEVNULL
+    ).stdout
     return Means(BUBBLEWRAP, "".join(re.findall(r"[\d.]+", said)[:1]))
 
 
@@ -122,14 +124,16 @@ def _packages() -> list[str]:
 def _uid(index: int) -> int | None:
     """Return a user for the programs of a worker, None where there is no such user in this process's namespace."""
     uid = FIRST_UID + (os.getpid() * 16 + index) % UIDS
-    ranges = [list(map(int, line.split())) for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    ranges = [
+        list(map(int, line.split())) for line in Path("/proc/self/uid_map").read_text(encoding="utf-8").splitlines()
+    ]
     mapped = any(first <= uid < first + count for first, _, count in ranges)
     return uid if mapped else None
 
 
 def _may(*capabilities: int) -> bool:
     """Whether this process has all of these capabilities."""
-    words = Path("/proc/self/status").read_text().split()
+    words = Path("/proc/self/status").read_text(encoding="utf-8").split()
     bits = int(words[words.index("CapEff:") + 1], 16)
     return all(bits >> number & 1 for number in capabilities)
 

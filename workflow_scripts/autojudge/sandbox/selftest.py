@@ -63,7 +63,7 @@ def self_test(pair: Pair) -> None:
     with tempfile.TemporaryDirectory(prefix="autojudge-") as folder, socket.create_server(("127.0.0.1", 0)) as server:
         os.chmod(folder, 0o777)
         planted = Path(folder, "planted")
-        planted.write_text("secret")
+        planted.write_text("secret", encoding="utf-8")
         found = run_program(pair, _probes(server.getsockname()[1], planted), b"", LIMITS)
         left = sorted(file.name for file in Path(folder).iterdir())
     try:
