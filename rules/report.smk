@@ -124,7 +124,7 @@ rule report_answers:
         "../envs/cpu.yaml"
     threads: 2  # programs run side by side
     resources:
-        mem_mb=growing(4000),
+        mem_mb=growing(6000),
         runtime=30,
     params:
         code=code("report_answers", task_member),
