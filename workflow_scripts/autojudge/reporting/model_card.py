@@ -18,8 +18,7 @@ Trained without human labels by AutoJudge (arXiv 2504.20039) on `{dataset}` ({ta
 | on validation | AUC {auc} of {mismatches} mismatches, {problems} problems |
 | commit | {commit} |
 
-{notes}The validation split chose this judge, so its figures are optimistic; `../judges.md` has those of the test
-split, if that was mined.
+{notes}The validation split chose this judge, so its figures are optimistic{unbiased}.
 Probabilities are calibrated on validation (Platt). Meant for these two models at these revisions and for problems like
 those it was trained on; hidden states are those after the final norm, of a model in {dtype}.
 
@@ -62,6 +61,8 @@ def build_card(record: Record, sources: Sources | None, folds: int | None, held_
         auc=validation.auc,
         mismatches=validation.mismatches,
         problems=validation.problems,
+        # No problem is left that a judge of all folds' problems could be tested on.
+        unbiased="" if folds and not held_out else "; `../judges.md` has those of the test split, if that was mined",
         notes="".join(f"{note}\n\n" for note in notes),
         commit=record.provenance.get("commit"),
         dtype=models["target"]["dtype"],

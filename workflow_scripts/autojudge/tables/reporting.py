@@ -144,8 +144,8 @@ CURVE = Table(
         "pair": PAIR,
         "split": Column(
             pa.string(),
-            doc="validation (not with folds) or test; `envelope`: test at the windows and thresholds that, on "
-            "validation, no other is both faster and more accurate than, in order",
+            doc="validation (not with folds) or test; `envelope`: test, at those windows and thresholds that no other "
+            "beats on validation in both speed and accuracy, in order",
         ),
         "rule": RULE,
         "window": WINDOW,
