@@ -18,7 +18,7 @@ SHARDS = {
     "livecodebench_llama_8b_70b": (220, 64, 4),
     "math500_llama_1b_8b": (64, 16, 1),
     "math500_qwen_0.5b_7b": (16, 16, 1),
-    "mbpp_cpu": (4, 4, 0),
+    "mbpp_cpu": (1, 1, 0),
     "testbed_full": (2, 2, 0),
 }
 DATA = {
