@@ -1,6 +1,8 @@
 """What a sandbox answers: endings, verdicts, streams, values; and that workers come and go as they should."""
 
+import importlib.util
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -14,9 +16,10 @@ import pytest
 
 from autojudge.errors import InputError
 from autojudge.registry import LIBRARY
-from autojudge.sandbox import Sandbox, SandboxError
+from autojudge.sandbox import Run, Sandbox, SandboxError
 from autojudge.sandbox.inside import landlock
 from autojudge.sandbox.means import BUBBLEWRAP, LANDLOCK
+from autojudge.sandbox.supervisor import LEAST_MB, LEAST_S
 
 DOUBLE = "def double(x):\n    return 2 * x\n"
 
@@ -50,6 +53,25 @@ def test_standard_input_is_a_file(sandbox, program):
     assert ended(sandbox, program, "één\ntwo\n") == ("één\ntwo\n".encode(), "ok")
 
 
+@pytest.mark.parametrize("means", [BUBBLEWRAP, LANDLOCK])
+def test_a_program_finds_the_same_by_both_means(means):
+    reading = "print(open({name!r}).read(), end='')"
+    programs = [reading.format(name=name) for name in ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0", b"/dev/stdin")]
+    programs += [
+        "from pathlib import Path\nprint(Path('/dev/stdin').read_text(), file=open('/dev/stdout', 'w'), end='')"
+    ]
+    paths = "import zoneinfo\nprint(zoneinfo.TZPATH)"
+    with opened(means=means) as sandbox:
+        assert {sandbox.run(program, "one\ntwo\n") for program in programs} == {Run(b"one\ntwo\n", "ok")}
+        assert ended(sandbox, paths) == (b"()\n", "ok")
+        assert ended(sandbox, "open('/dev/stdin').close()\nprint(input())", "one") == (b"one\n", "ok")
+
+
+def test_asyncio(sandbox):
+    program = "import asyncio\nasync def main():\n    print(await asyncio.to_thread(sum, [1, 2]))\nasyncio.run(main())"
+    assert ended(sandbox, program) == (b"3\n", "ok")
+
+
 def test_much_input_and_output(sandbox):
     text = "0123456789\n" * 400_000
     assert ended(sandbox, "import sys\nprint(sys.stdin.read(), end='')", text) == (text.encode(), "ok")
@@ -66,6 +88,9 @@ def test_much_input_and_output(sandbox):
         ("from __future__ import annotations\ndef f(x: no_such_type): pass\nprint('x')", "ok"),
         ("import threading\nthreading.Thread(target=lambda: print('x')).start()", "ok"),
         ("import atexit\natexit.register(print, 'x')", "ok"),
+        ("\ufeffprint('x')", "ok"),
+        ("print('x')\nexit()\nprint('y')", "ok"),
+        ("print('x')\nquit(0)\nprint('y')", "ok"),
         ("import sys\nprint('x')\nsys.exit(3)", "error"),
         ("print('x')\nraise ValueError", "error"),
         ("print('x')\nraise MemoryError", "memory"),
@@ -74,6 +99,37 @@ def test_much_input_and_output(sandbox):
 )
 def test_endings(sandbox, program, ending):
     assert ended(sandbox, program) == (b"x\n", ending)
+
+
+@pytest.mark.parametrize(
+    ("program", "exited"),
+    [
+        ("exit(1)", True),
+        ("import sys\nsys.exit('words')", True),
+        ("import sys\nsys.exit(77)", True),
+        ("raise ValueError", False),
+        ("import sys\nsys.exit(0)", False),
+        ("import sys\ntry:\n    sys.exit(1)\nfinally:\n    1 / 0", False),
+    ],
+)
+def test_an_exit_code_is_told_from_an_exception(sandbox, program, exited):
+    run = sandbox.run(program)
+    assert (run.ended, run.exited) == ("ok" if "(0)" in program else "error", exited)
+
+
+@pytest.mark.parametrize(
+    "limit", [{"cpu_s": 0}, {"cpu_s": -1}, {"cpu_s": math.inf}, {"wall_s": 0}, {"memory_mb": 0}, {"output_bytes": -1}]
+)
+def test_limits_with_which_no_program_starts_are_refused(sandbox, limit):
+    with pytest.raises(InputError, match=f"{next(iter(limit))} is .*; give it a finite number from"):
+        sandbox.run("print('x')", **limit)
+    with pytest.raises(InputError):
+        sandbox.check(DOUBLE, "double(1)", ["double"], **limit)
+
+
+def test_the_smallest_limits_let_a_program_start(sandbox):
+    assert ended(sandbox, "print('x')", memory_mb=LEAST_MB) == (b"x\n", "ok")
+    assert ended(sandbox, "while True:\n    pass", cpu_s=LEAST_S)[1] == "time"
 
 
 def test_limits_are_the_callers(sandbox):
@@ -157,6 +213,7 @@ def test_a_method_gets_a_fresh_instance_each_time(sandbox):
 def test_values_cross_as_they_are(sandbox):
     test = """
 from collections import Counter, OrderedDict, deque
+from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
 values = [
@@ -164,6 +221,8 @@ values = [
     "", "é\\ud800\\U0001f600", "\\ud83d\\ude00", b"\\0\\xff", bytearray(b"a"),
     [], [1, [2.0, (3,)]], (), (1,), {1, 2}, frozenset({"a"}), {}, {1: "a", "1": 2, (1, 2): [3]},
     deque([1]), Counter("aab"), OrderedDict(a=1), Decimal("0.10"), Fraction(1, 3), range(1, 9, 2),
+    {2: 3, 1: 2}.keys(), {"a": [1]}.items(), date(2024, 2, 29), datetime(2024, 2, 29, 1, 2, 3, 4),
+    datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=-2))), time(1, 2), timedelta(-1, 2, 3), timedelta(5e8),
 ]
 for value in values:
     back = same(value)
@@ -178,7 +237,10 @@ assert str(same(float("nan"))) == "nan"
     [
         ("map(str, [1, 2])", "list(f()) == ['1', '2']"),
         ("(x for x in [1, 2])", "list(f()) == [1, 2]"),
-        ("{1: 2}.keys()", "set(f()) == {1}"),
+        ("{1: 2}.keys()", "f() == {1} and len(f()) == 1 and 1 in f()"),
+        ("{2: 3, 1: 2}.items()", "list(f()) == [(2, 3), (1, 2)] and f() == {(1, 2), (2, 3)}"),
+        ("{2: [3], 1: [2]}.values()", "list(f()) == [[3], [2]] and len(f()) == 2"),
+        ("__import__('collections').Counter('aab').keys()", "f() == {'a', 'b'}"),
         ("__import__('enum').IntEnum('E', 'a').a", "f() == 1"),
         ("__import__('collections').defaultdict(int, a=1)", "f() == {'a': 1}"),
         ("__import__('collections').namedtuple('P', 'x')(1)", "f() == (1,)"),
@@ -356,7 +418,12 @@ def test_a_closed_sandbox_runs_nothing():
 def test_the_means_are_told(sandbox, caplog):
     assert sandbox.means in (BUBBLEWRAP, LANDLOCK)
     assert sandbox.description.startswith(sandbox.means)
-    assert sandbox.description.endswith("Python " + sys.version.split()[0])
+    python = "Python " + sys.version.split()[0]
+    if not importlib.util.find_spec("numpy"):
+        assert sandbox.description.endswith(python)
+    else:
+        inside = sandbox.run("import numpy\nprint(numpy.__version__, end='')").stdout.decode()
+        assert sandbox.description.endswith(f"{python}, numpy {inside}")
     with caplog.at_level(logging.INFO, logger="autojudge"), opened() as other:
         assert f"programs run in {other.description}" in caplog.text
 

@@ -244,9 +244,12 @@ SCRIPTS = [
     (BYTES, "passed"),
     (GUARDED, "passed"),
     (BYTES + "\nsys.exit(0)", "passed"),
+    (BYTES + "\nsys.exit(1)", "passed"),
+    (BYTES + "\nquit('done')", "passed"),
+    (BYTES + "\nraise ValueError", "error"),
     (f"{HALF}print(0)", "wrong value"),
     ("print(input(", "error"),
-    ("raise SystemExit(1)", "error"),
+    ("raise SystemExit(1)", "wrong value"),
     ("pass", "wrong value"),
 ]
 

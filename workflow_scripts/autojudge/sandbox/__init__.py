@@ -9,4 +9,4 @@ from autojudge.sandbox.trial import Run, Verdict
 
 __all__ = ["VERSION", "Run", "Sandbox", "SandboxError", "Verdict"]
 
-VERSION = 1  # raised when a program's verdict may change
+VERSION = 2  # raised when a program's verdict may change

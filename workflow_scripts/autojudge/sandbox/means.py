@@ -1,6 +1,7 @@
 """How a worker is shut off from the machine: bubblewrap, or else Landlock; seccomp comes with both."""
 
 import functools
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -20,6 +21,7 @@ ENVIRONMENT = {
     "PYTHONUTF8": "1",
     "LC_ALL": "C.UTF-8",
     "TZ": "UTC",
+    "PYTHONTZPATH": "",  # time zones from the package tzdata alone: the machine's are not there by every means
     "MALLOC_ARENA_MAX": "1",  # else the address space that threads take depends on the number of cores
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
@@ -151,6 +153,7 @@ def _threads(process: Path) -> int:
 
 
 def describe(means: Means, hello: dict[str, Any]) -> str:
-    """Return means and Python version as results name them."""
+    """Return means and the versions of Python and numpy, if there is numpy, as results name them."""
     version = f" (Landlock {hello['landlock']})" if hello["landlock"] else ""
-    return f"{means.description}{version}, Python {hello['python']}"
+    numpy = f", numpy {importlib.metadata.version('numpy')}" if _packages() else ""
+    return f"{means.description}{version}, Python {hello['python']}{numpy}"

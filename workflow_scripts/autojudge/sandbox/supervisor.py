@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from autojudge.sandbox.worker import Worker, WorkerLost
 CPU_S = 10.0
 WALL_FACTOR = 10  # wall seconds for each CPU second, unless the caller says otherwise
 MEMORY_MB = 1024
+LEAST_S, LEAST_MB = 0.05, 64  # with less a program may not even start
 OUTPUT_BYTES = 2**24
 ATTEMPTS = 3
 WORKER_MB = 64  # a worker's own memory, besides its program's
@@ -123,8 +125,8 @@ class Sandbox:
     ) -> Run:
         """Run a program as a script; return what it wrote to its standard output and how it ended.
 
-        CPU time decides; `wall_s` (ten times `cpu_s` by default) ends a program that waits. SandboxError where the
-        sandbox itself fails.
+        CPU time decides; `wall_s` (ten times `cpu_s` by default) ends a program that waits. InputError where a limit
+        is too small, SandboxError where the sandbox itself fails.
         """
         limits = _limits(cpu_s, wall_s, memory_mb, output_bytes)
         given = stdin.encode("utf-8", "surrogatepass") if isinstance(stdin, str) else stdin
@@ -145,8 +147,8 @@ class Sandbox:
 
         The program is loaded as a module, the test runs in a process apart, where each of `names` is bound to a
         function that calls the program's ("Solution.method": of a fresh instance). Arguments and values cross as plain
-        data. It passes when the test ends without an exception and has called the program at least once. SandboxError
-        where the sandbox itself fails.
+        data. It passes when the test ends without an exception and has called the program at least once. InputError
+        where a limit is too small, SandboxError where the sandbox itself fails.
         """
         limits = _limits(cpu_s, wall_s, memory_mb, output_bytes)
         return self._attempt(lambda pair: check_program(pair, program, test, names, limits))
@@ -231,4 +233,8 @@ class Sandbox:
 
 
 def _limits(cpu_s: float, wall_s: float | None, memory_mb: int, output_bytes: int) -> Limits:
-    return Limits(cpu_s, WALL_FACTOR * cpu_s if wall_s is None else wall_s, memory_mb, output_bytes)
+    limits = Limits(cpu_s, WALL_FACTOR * cpu_s if wall_s is None else wall_s, memory_mb, output_bytes)
+    for name, least in {"cpu_s": LEAST_S, "wall_s": LEAST_S, "memory_mb": LEAST_MB, "output_bytes": 0}.items():
+        if not least <= getattr(limits, name) < math.inf:
+            raise InputError(f"a program's {name} is {getattr(limits, name)}; give it a finite number from {least} on")
+    return limits

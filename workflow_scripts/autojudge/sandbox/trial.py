@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autojudge.sandbox.inside.program import MEMORY
+from autojudge.sandbox.inside.program import EXITED, MEMORY
 from autojudge.sandbox.inside.tester import REASONS
 from autojudge.sandbox.worker import PATIENCE_S, Worker, WorkerLost
 
@@ -19,10 +19,14 @@ TEST_DELAY_S = 5  # the test's deadline comes after the program's, whose fault i
 
 @dataclass(frozen=True)
 class Run:
-    """What a program wrote, and how it ended: "ok", "error", "time", "memory", "output" or "killed"."""
+    """What a program wrote, and how it ended: "ok", "error", "time", "memory", "output" or "killed".
+
+    `exited`: the error is no more than an exit code, by `sys.exit` and the like.
+    """
 
     stdout: bytes
     ended: str
+    exited: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def run_program(pair: Pair, program: str, stdin: bytes, limits: Limits) -> Run:
         watch = Watch(limits, output)
         report = watch.wait(pair.program)
         ended = watch.ending(report)
-    return Run(bytes(watch.data[: limits.output_bytes]), ended)
+    return Run(bytes(watch.data[: limits.output_bytes]), ended, ended == "error" and report["code"] == EXITED)
 
 
 def check_program(pair: Pair, program: str, test: str, names: Sequence[str], limits: Limits) -> Verdict:

@@ -1,6 +1,10 @@
 """In a confined child: a program as a script, or as a module whose functions a test calls from outside."""
 
+import _sitebuiltins
 import atexit
+import builtins
+import io
+import os
 import random
 import sys
 import threading
@@ -11,14 +15,16 @@ from typing import Any
 from .frames import Closed, TooLarge, read_frame, write_frame
 from .values import decode, encode
 
-OK, ERROR, MEMORY = 0, 1, 77  # exit codes
+OK, ERROR, EXITED, MEMORY = 0, 1, 76, 77  # exit codes; EXITED: by `sys.exit`, with a code that is not 0
 CALLS, ANSWERS = 3, 4  # descriptors
 SEED = 0
+STREAMS = {f"{folder}/{number}": number for folder in ("/dev/fd", "/proc/self/fd") for number in range(3)}
+STREAMS |= {f"/dev/{name}": number for number, name in enumerate(("stdin", "stdout", "stderr"))}
 
 
 def run(request: Mapping[str, Any]) -> int:
     """Run a program as a script does; return its exit code."""
-    _open_streams()
+    _prepare()
     scope = _fresh_module("__main__")
     code = outcome(lambda: exec(_compiled(request["program"]), scope))
     ends = [outcome(end) for end in (threading._shutdown, atexit._run_exitfuncs, _flush)]  # type: ignore[attr-defined]
@@ -27,7 +33,7 @@ def run(request: Mapping[str, Any]) -> int:
 
 def serve(request: Mapping[str, Any]) -> int:
     """Load a program as a module and answer a test's calls of its functions until the test ends."""
-    _open_streams()
+    _prepare()
     scope = _fresh_module("program")
     code = outcome(lambda: exec(_compiled(request["program"]), scope), ended=ERROR)
     if code == OK:
@@ -55,10 +61,8 @@ def outcome(action: Callable[[], Any], ended: int | None = None) -> int:
 
 
 def exit_code(code: object) -> int:
-    """Return the exit code of a process that ends by `sys.exit(code)`."""
-    if code is None:
-        return OK
-    return int(code) & 0xFF if isinstance(code, int) else ERROR
+    """Return the exit code that tells of `sys.exit(code)`."""
+    return OK if code is None or isinstance(code, int) and code & 0xFF == 0 else EXITED
 
 
 def find(scope: Mapping[str, Any], name: str) -> Any:
@@ -105,7 +109,7 @@ def _name(code: int) -> str:
 
 
 def _compiled(source: str) -> types.CodeType:
-    return compile(source, "<program>", "exec", dont_inherit=True)
+    return compile(source.removeprefix("\ufeff"), "<program>", "exec", dont_inherit=True)
 
 
 def _fresh_module(name: str) -> dict[str, Any]:
@@ -114,6 +118,24 @@ def _fresh_module(name: str) -> dict[str, Any]:
     sys.modules[name] = module
     random.seed(SEED)
     return module.__dict__
+
+
+def _prepare() -> None:
+    """Give a program what scripts find in a Python that has `site` and a machine that has /dev/stdin."""
+    _open_streams()
+    builtins.open = io.open = _opening(builtins.open)
+    for name in ("exit", "quit"):
+        setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))
+
+
+def _opening(plain: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `open` which knows the standard streams by the names of their files, too."""
+
+    def open(file: Any, *arguments: Any, **keywords: Any) -> Any:
+        place = STREAMS.get(os.fsdecode(file)) if isinstance(file, str | bytes | os.PathLike) else None
+        return plain(file if place is None else os.dup(place), *arguments, **keywords)
+
+    return open
 
 
 def _open_streams() -> None:

@@ -39,7 +39,8 @@ CALLS: dict[str, tuple[int | None, int | None]] = {
 # Allowed for some arguments only (below), and those which the C library does without where the kernel lacks them.
 GUARDED: dict[str, tuple[int | None, int | None]] = {
     "clone": (56, 220), "kill": (62, 129), "tgkill": (234, 131), "fcntl": (72, 25), "ioctl": (16, 29),
-    "prctl": (157, 167), "prlimit64": (302, 261), "setrlimit": (160, 164),
+    "prctl": (157, 167), "prlimit64": (302, 261), "setrlimit": (160, 164), "socketpair": (53, 199), "sendto": (44, 206),
+    "recvfrom": (45, 207),
 }  # fmt: skip
 ABSENT: dict[str, tuple[int | None, int | None]] = {"clone3": (435, 435)}
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column of the tables, kernel's name
@@ -51,9 +52,11 @@ X32 = 0x40000000
 
 THREAD, NEW_NAMESPACES = 0x00010000, 0x7E020080  # flags of clone
 SIGKILL, SIGSTOP = 9, 19
+UNIX, STREAM = 1, 0x80001  # a socket's family and type (closed on exec)
 CPU, REALTIME = 0, 15  # limits whose signal would look like the supervisor's
 FCNTL = (0, 1, 2, 3, 4, 1030, 1032)  # duplicates, flags, the size of a pipe
-IOCTL = (0x5401, 0x5413, 0x541B, 0x5450, 0x5451)  # is it a terminal, its size, bytes waiting, close on exec
+# Is it a terminal, its size, bytes waiting, whether to wait for bytes, close on exec.
+IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 PRCTL = (15, 16, 0x53564D41)  # names of threads and of memory
 
 Test = tuple[int, str, int]  # 32-bit word of the arguments (two an argument), "is", "is not", "any" or "none", a number
@@ -70,6 +73,11 @@ def guards(process: int) -> dict[str, list[list[Test]]]:
         "fcntl": [[(2, "is", command)] for command in FCNTL],
         "ioctl": [[(2, "is", command)] for command in IOCTL],
         "prctl": [[(0, "is", option)] for option in PRCTL],
+        # What asyncio wakes itself with. Datagrams, an address or a message with descriptors could reach outside, and
+        # flags have had faults of the kernel's.
+        "socketpair": [[(0, "is", UNIX), (2, "is", STREAM)]],
+        "sendto": [[(6, "is", 0), (8, "is", 0), (9, "is", 0)]],
+        "recvfrom": [[(6, "is", 0)]],
         "setrlimit": [[(0, "is not", CPU), (0, "is not", REALTIME)]],
         "prlimit64": [[*who, (4, "is", 0), (5, "is", 0)] for who in own]
         + [[*who, (2, "is not", CPU), (2, "is not", REALTIME)] for who in own],

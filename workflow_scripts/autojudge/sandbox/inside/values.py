@@ -1,8 +1,8 @@
 """Values that cross between program and test: plain data by kind, nothing that carries code or an own equality."""
 
-import types
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -10,13 +10,17 @@ from typing import Any
 from .frames import Malformed
 
 SMALL = 2**63  # larger integers cross as text in base 16, which has no limit of digits
-ITERATORS: tuple[Any, ...] = (Iterator, types.GeneratorType, type({}.keys()), type({}.values()), type({}.items()))
+ITEMS: Any = type({}.items())
+TIMES: tuple[Any, ...] = (datetime, date, time)  # a datetime is a date, too
 SEQUENCES: tuple[tuple[Any, str], ...] = (
     (list, "list"),
     (tuple, "tuple"),
     (set, "set"),
     (frozenset, "frozenset"),
     (deque, "deque"),
+    (type({}.keys()), "keys"),
+    (type({}.values()), "values"),
+    (Iterator, "iterator"),
 )
 MAPPINGS: tuple[tuple[Any, str], ...] = (
     (OrderedDict, "OrderedDict"),
@@ -38,6 +42,13 @@ MAKERS: dict[str, Callable[..., Any]] = {
     "frozenset": lambda *items: frozenset(items),
     "deque": lambda *items: deque(items),
     "iterator": lambda *items: iter(items),
+    "keys": lambda *items: dict.fromkeys(items).keys(),
+    "values": lambda *items: dict(enumerate(items)).values(),
+    "items": lambda *items: dict(_pairs(items)).items(),
+    "datetime": lambda text: datetime.fromisoformat(text),
+    "date": lambda text: date.fromisoformat(text),
+    "time": lambda text: time.fromisoformat(text),
+    "timedelta": lambda *parts: timedelta(*parts),
     "dict": lambda *items: dict(_pairs(items)),
     "OrderedDict": lambda *items: OrderedDict(_pairs(items)),
     "Counter": lambda *items: Counter(dict(_pairs(items))),
@@ -78,6 +89,8 @@ def _encode_container(value: Any) -> list[Any] | None:
     for kind, name in SEQUENCES:
         if isinstance(value, kind):
             return [name, *map(encode, value)]
+    if isinstance(value, ITEMS):
+        return ["items", *(encode(part) for pair in value for part in pair)]
     for kind, name in MAPPINGS:
         if isinstance(value, kind):
             return [name, *(encode(part) for pair in value.items() for part in pair)]
@@ -95,8 +108,11 @@ def _encode_other(value: Any) -> Any:
         return ["Fraction", encode(value.numerator), encode(value.denominator)]
     if isinstance(value, range):
         return ["range", encode(value.start), encode(value.stop), encode(value.step)]
-    if isinstance(value, ITERATORS):
-        return ["iterator", *map(encode, value)]
+    if isinstance(value, timedelta):
+        return ["timedelta", value.days, value.seconds, value.microseconds]
+    for kind in TIMES:
+        if isinstance(value, kind):
+            return [kind.__name__, kind.isoformat(value)]
     if type(value).__module__ == "numpy" and getattr(value, "shape", None) == () and hasattr(value, "item"):
         return encode(value.item())
     return ["opaque"]
