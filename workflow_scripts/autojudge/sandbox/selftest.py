@@ -8,7 +8,7 @@ from pathlib import Path
 
 from autojudge.sandbox.trial import Limits, Pair, check_program, run_program
 
-LIMITS = Limits(cpu_s=5, wall_s=60, memory_mb=1024, output_bytes=2**16)
+LIMITS = Limits(cpu_s=10, wall_s=100, memory_mb=256, output_bytes=2**16)
 RIGHT, WRONG = "def double(x):\n    return 2 * x\n", "def double(x):\n    return x\n"
 TEST = "assert double(21) == 42"
 PROBES = """
