@@ -4,11 +4,13 @@ import json
 import os
 import socket
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from autojudge.sandbox.trial import Limits, Pair, check_program, run_program
 
-LIMITS = Limits(cpu_s=10, wall_s=100, memory_mb=256, output_bytes=2**16)
+LIMITS = Limits(cpu_s=10, wall_s=100, memory_mb=1024, output_bytes=2**16)
+PROBED = replace(LIMITS, memory_mb=256)  # little, as a program that is not held fills twice as much
 RIGHT, WRONG = "def double(x):\n    return 2 * x\n", "def double(x):\n    return x\n"
 TEST = "assert double(21) == 42"
 PROBES = """
@@ -64,7 +66,7 @@ def self_test(pair: Pair) -> None:
         os.chmod(folder, 0o777)
         planted = Path(folder, "planted")
         planted.write_text("secret", encoding="utf-8")
-        found = run_program(pair, _probes(server.getsockname()[1], planted), b"", LIMITS)
+        found = run_program(pair, _probes(server.getsockname()[1], planted), b"", PROBED)
         left = sorted(file.name for file in Path(folder).iterdir())
     try:
         held = json.loads(found.stdout)
@@ -80,7 +82,7 @@ def self_test(pair: Pair) -> None:
 
 def _probes(port: int, planted: Path) -> str:
     folders = ["/tmp", "/var/tmp", "/dev/shm", "/", ".", os.fspath(planted.parent), os.fspath(Path(__file__).parent)]
-    values = {"PORT": port, "PLANTED": os.fspath(planted), "FOLDERS": folders, "MEMORY": 2 * LIMITS.memory_mb * 2**20}
+    values = {"PORT": port, "PLANTED": os.fspath(planted), "FOLDERS": folders, "MEMORY": 2 * PROBED.memory_mb * 2**20}
     return "\n".join(f"{name} = {value!r}" for name, value in values.items()) + PROBES
 
 
