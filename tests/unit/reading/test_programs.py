@@ -45,6 +45,10 @@ SCRIPT = "n = int(input())\nprint(n)"
         (f"Here:\n\n{SCRIPT}\n\nThat's all.", SCRIPT),
         ("```cpp\nint main() { }\n```", "int main() { }"),
         ("```python\nprint(1\n```", "print(1"),
+        (f"```python\n{SCRIPT}\n```\nFor example:\n```python\nprint(solve(3))\n```", SCRIPT),
+        ("```python\n1()\n```\n```\nprint(open(0))\n```\n```python\nprint(2)\n```", "print(open(0))"),
+        ("```python\nprint(1)\n```\n```python\nprint(2)\n```", "print(2)"),
+        (f"<details>\n```python\n{SCRIPT}\n```\n</details>", SCRIPT),
         ("The answer is 6.", None),
     ],
 )
