@@ -88,7 +88,8 @@ def read_program(text: str, names: Sequence[str] = (), stub: str = "") -> Progra
             return _with_helpers(chosen, reading, stub)
         for body in reading.bodies() if stub else []:
             if (program := _complete(stub, body, names)) is not None:
-                return Program(program, BODY, _defined_name(_definitions(_parse(program)), names, whole=True))
+                name = _defined_name(_definitions(_parse(program)), names, whole=True)
+                return _with_helpers((_Found(program, BODY), name), reading, stub)
     for define in (_bindings, _definitions):
         for reading in readings:
             for found, name in _defining(reading.groups, names, define, whole=False):
@@ -196,10 +197,11 @@ def _with_helpers(chosen: tuple[_Found, str | None], reading: _Reading, stub: st
     """Return code as a program, after what it uses and neither it nor the stub defines, but other code does."""
     found, name = chosen
     uses, defines = _global_names(found.code)
-    others = [one.code for group in reading.groups for one in group if one is not found]
-    helpers = [helper for code in others for helper in _helpers(code) if not (helper.runs & (defines | OUTSIDE))]
     given = _global_names(f"{stub.rstrip()}\n    pass")[1] if stub else ()
-    waiting, known, taken = list(uses - BUILTINS), {*defines, *given}, set[int]()
+    known, taken = {*defines, *given}, set[int]()
+    waiting = list(uses - BUILTINS - known)
+    others = [one.code for group in reading.groups for one in group if one is not found] if waiting else []
+    helpers = [helper for code in others for helper in _helpers(code) if not (helper.runs & (defines | OUTSIDE))]
     while waiting:
         wanted = waiting.pop()
         if wanted in known:
@@ -228,20 +230,27 @@ class _Helper:
 @lru_cache(maxsize=16)
 def _helpers(code: str) -> list[_Helper]:
     """Return the imports, functions, classes and assignments at the top level of code."""
-    tree = _parse(code)
+    tree, lines = _parse(code), code.split("\n")
     found = []
     for node in tree.body if tree else []:
         imports, assigns = isinstance(node, ast.Import | ast.ImportFrom), isinstance(node, ast.Assign | ast.AnnAssign)
         defined = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not _is_stub(node)
         if _is_future(node) or not (imports or assigns or defined):
             continue
-        first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", []))])
-        source = ast.get_source_segment(code, node) or ""
-        if first < node.lineno:
-            source = "\n".join(code.split("\n")[first - 1 : node.end_lineno])
+        source = _source_of(node, lines)
         uses, defines = _global_names(source)
         found.append(_Helper(source, imports, defines, uses, uses if assigns else frozenset()))
     return found
+
+
+def _source_of(node: ast.stmt, lines: Sequence[str]) -> str:
+    """Return the source of a statement, decorators included, from the lines of the code that it is part of."""
+    first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", []))])
+    kept = [line.encode() for line in lines[first - 1 : node.end_lineno]]
+    kept[-1] = kept[-1][: node.end_col_offset]
+    if first == node.lineno:
+        kept[0] = kept[0][node.col_offset :]
+    return b"\n".join(kept).decode()
 
 
 @lru_cache(maxsize=64)
