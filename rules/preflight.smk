@@ -6,9 +6,9 @@ rule preflight:
     localrule: True
     conda:
         "../envs/cpu.yaml"
-    threads: 1
+    threads: 2  # programs run side by side
     resources:
-        mem_mb=growing(2000),
+        mem_mb=growing(6000),
         runtime=10,
     params:
         config={key: value for key, value in config.items() if key != "testbed"},

@@ -12,9 +12,15 @@ MORE = "mine more problems"
 SAME = "the draft wrote the target's own response to each of 4 problems: if they are one model"
 
 
-def response(i, draft=(9,), answer="1", cut_off=False):
+def response(i, draft=(9,), answer="1", cut_off=False, correct=True):
     row = {"problem_id": str(i), "split": "train", "target_tokens": [i, 1], "draft_tokens": [i, *draft]}
-    row |= {"mined_tokens": [i], "target_answer": answer, "draft_answer": None, "mined_answer": None, "correct": True}
+    row |= {
+        "mined_tokens": [i],
+        "target_answer": answer,
+        "draft_answer": None,
+        "mined_answer": None,
+        "correct": correct,
+    }
     row |= {"checked_by": None, "cut_off": cut_off}
     return row | {"least_margin": 1.0, "seconds": 1.0, "target_evaluated": 1, "draft_evaluated": 1}
 
@@ -56,6 +62,15 @@ CASES = {  # responses, labels, what is said, what is not
     "one model, cut off": (four(draft=(1,), **CUT), [], f"{SAME}.*; 4 of 4 mined responses .*raise", "no answer"),
     "nearly one model": (four({}, draft=(1,)), [], MORE, "one model"),
     "no answers": (four(answer=None), [], "in 4 of 4 mined responses of the target no answer was found", MORE),
+    "none right": (four(correct=False), [], "none of 4 mined responses of the target is right: choose a stron", MORE),
+    "one right": (four({}, correct=False), [], MORE, "is right"),
+    "none right, cut off": (
+        four(correct=False, cut_off=True),
+        [(False, True)] * 2,
+        "all 2 mismatches are unimportant.* raise .*; none of 4 mined responses of the target is right",
+        MORE,
+    ),
+    "none right, none read": (four(correct=False, answer=None), [], "no answer was found", "is right"),
     "all important": (four(), [(True, False)] * 3, f"all 3 mismatches are important.*{MORE}", "raise"),
     "all unimportant": (four(), [(False, False)] * 3, f"all 3 mismatches are unimportant.*{MORE}", "raise"),
 }
@@ -74,4 +89,11 @@ def test_labels_that_are_left_out_as_cut_off_are_told(tmp_path):
     write_mined(tmp_path, four(), [(True, True), (False, True)])
     mismatches = Mismatches(str(tmp_path / "labels.parquet"), str(tmp_path / "features.parquet"), exclude_cut_off=True)
     with pytest.raises(InputError, match="holds no mismatch; 2 of 2 labels rest on .* raise .*max_new_tokens"):
+        mismatches.of_split("train")
+
+
+def test_labels_that_are_left_out_as_of_wrong_responses_are_told(tmp_path):
+    write_mined(tmp_path, four(correct=False), [(False, False)] * 3)
+    mismatches = Mismatches(str(tmp_path / "labels.parquet"), str(tmp_path / "features.parquet"), only_correct=True)
+    with pytest.raises(InputError, match=r"\(3 labels, .*`judge.only_correct`\) holds no mismatch; none of 4 mined"):
         mismatches.of_split("train")

@@ -54,6 +54,21 @@ def test_a_short_split_is_refused(pair):
         prepare_problems(FewProblems, dataset, pair.tokenizer, 512, seed=0)
 
 
+class OnlyTest:
+    """A task with three problems, all for the test."""
+
+    @staticmethod
+    def load_examples(source, counts, seed):
+        yield from (Example(f"question {i}", "1", "test") for i in range(3))
+
+
+@pytest.mark.parametrize("train, told", [(0, "ask for fewer or give more rows"), (1, "it has no training problems")])
+def test_a_task_without_training_problems_is_told_where_these_are_asked_for(pair, train, told):
+    dataset = {"source": None, "problems": {"train": train, "validation": 0, "test": 4}, "max_new_tokens": 5}
+    with pytest.raises(InputError, match=told):
+        prepare_problems(OnlyTest, dataset, pair.tokenizer, 512, seed=0)
+
+
 def test_a_problem_that_comes_twice_is_taken_once(pair):
     dataset = {"source": None, "problems": {"train": 25, "validation": 3, "test": 0}, "max_new_tokens": 5}
     rows = prepare_problems(FewProblems, dataset, pair.tokenizer, 512, seed=0)

@@ -45,6 +45,10 @@ SCRIPT = "n = int(input())\nprint(n)"
         (f"Here:\n\n{SCRIPT}\n\nThat's all.", SCRIPT),
         ("```cpp\nint main() { }\n```", "int main() { }"),
         ("```python\nprint(1\n```", "print(1"),
+        (f"```python\n{SCRIPT}\n```\nFor example:\n```python\nprint(solve(3))\n```", SCRIPT),
+        ("```python\n1()\n```\n```\nprint(open(0))\n```\n```python\nprint(2)\n```", "print(open(0))"),
+        ("```python\nprint(1)\n```\n```python\nprint(2)\n```", "print(2)"),
+        (f"<details>\n```python\n{SCRIPT}\n```\n</details>", SCRIPT),
         ("The answer is 6.", None),
     ],
 )
@@ -115,15 +119,17 @@ def test_code_that_is_no_python_is_named():
         parse_source("def f(", "rows: row 1: its `code`")
 
 
+NEEDY = "def f(x):\n    return a"
 REPEATED = (
     *("`", "```", "```\n", "```python\n", '"""', "'", "<think>", "<|im_end|>", "\nuser:", "(", "[", "def f(x):\n"),
     *("x = (\n", ">>> f(1)\n", "@x\n", "if x:\n", "> ", "1. ", "class A:\n  def f(self): pass\n", GOOD, "x = 1 ```\n"),
+    *("a = b\n", "b = a; a = b\n", "def a(): return b\n"),
 )
 
 
 @pytest.mark.parametrize("unit", REPEATED)
 def test_a_response_that_repeats_itself_is_read_in_time(unit):
     start = time.process_time()
-    for before in ("", "```python\n", "def f(x):\n    return (\n"):
+    for before in ("", "```python\n", "def f(x):\n    return (\n", f"{in_block(NEEDY)}```python\n"):
         read_program(before + unit * (6000 // len(unit)), ["f"], STUB)
     assert time.process_time() - start < 6

@@ -121,11 +121,23 @@ def test_plus_may_be_the_hubs_and_a_test_that_is_broken_there_is_left_out(monkey
         ),
         ({"prompt": "def count(xs:"}, "row 1: problem HumanEval/0: its `prompt` is no Python"),
         ({"test": "assert count([]) == 0"}, "row 1: problem HumanEval/0: its `test` defines no function `check`"),
+        (
+            {"prompt": 'async def count(xs):\n    """ Count. """\n'},
+            "row 1: problem HumanEval/0: its `prompt` asks for 'count' as an `async def`, which no test awaits; drop",
+        ),
     ],
 )
 def test_a_bad_row_is_named(load, change, told):
     with pytest.raises(InputError, match=rf"test\.jsonl: {told}"):
         load([ROW | change])
+
+
+@pytest.mark.parametrize(
+    "test, told", [("def check(", "is no Python"), ("check = 1", "defines no function `check`, so that nothing would")]
+)
+def test_a_bad_test_of_humaneval_plus_is_named(load, test, told):
+    with pytest.raises(InputError, match=rf"plus\.jsonl: row 1: problem HumanEval/0 of HumanEval\+: its `test` {told}"):
+        load([ROW], [PLUS | {"test": test}])
 
 
 def test_a_source_that_does_not_fit_is_named(load, tmp_path):

@@ -160,13 +160,15 @@ def test_a_bad_row_is_named(load, row, told):
 @pytest.mark.parametrize(
     "row, told",
     [
+        (SCRIPT | {"public_test_cases": json.dumps([case("\ud800", "3")])}, "test 1 has half a character"),
+        (FUNCTION | {"public_test_cases": json.dumps([case("[1]", r'"\ud800"')])}, "test 1 has half a character"),
         (FUNCTION | {"metadata": "{}"}, "test 1 calls a function, but `metadata` has no `func_name`"),
         (FUNCTION | {"public_test_cases": json.dumps([case("1, 2", "3")])}, "test 1 of a function is no JSON"),
         (FUNCTION | {"public_test_cases": json.dumps([case("[1]\n", "3")])}, "test 1 of a function is no JSON"),
     ],
 )
 def test_tests_of_functions_that_cannot_be_used_are_named(load, row, told):
-    with pytest.raises(InputError, match=rf"problem largest: its `public_test_cases`: {told}"):
+    with pytest.raises(InputError, match=rf"problem (largest|half): its `public_test_cases`: {told}"):
         dict(load([row])[0].tests)
 
 
@@ -183,6 +185,13 @@ def test_a_release_is_made_of_the_first_files_and_days_are_chosen_inclusively(lo
     assert [e.question[:10] for e in chosen] == ["2024-01-20", "2024-02-01", "2024-02-20", "2024-03-01"]
     with pytest.raises(InputError, match="`source.release` .*: release_v4 is made of 4 files, and `test` lists 3"):
         load(*files, release="release_v4")
+    with pytest.raises(InputError, match="`source.release` .*: release_v2 is made of 2 files, and `test` lists 1"):
+        load(files[0], release="release_v2")
+    for chosen in ({"from": "2024-03-01", "until": "2024-01-20"}, {"from": "2024-03-21"}):
+        with pytest.raises(
+            InputError, match="`source.until` .*: no problem is from .* from 2024-01-01 until 2024-03-20"
+        ):
+            load(*files, **chosen)
     with pytest.raises(InputError, match='`source.from` .*write a day like "2024-08-01"'):
         load(*files, **{"from": "2024-13-01"})
 

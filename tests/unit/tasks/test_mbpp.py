@@ -82,6 +82,8 @@ def test_a_function_may_have_the_name_of_a_builtin(load):
         ({"test_list": ["assert add(1, 2) == 3", " "]}, "row 1 has no list of texts in column `test_list`"),
         ({"task_id": "11"}, "row 1 has no whole number in column `task_id`"),
         ({"code": "def add(a, b) return"}, r"row 1: problem 11: its `code` is no Python .*; fix or drop that row"),
+        ({"test_setup_code": 3}, "row 1: problem 11: its `test_setup_code` is no text .*; fix or drop that row"),
+        ({"test_setup_code": []}, "row 1: problem 11: its `test_setup_code` is no text"),
         ({"test_list": ["assert add(1"]}, r"row 1: problem 11: its `test_list` is no Python .*; fix or drop"),
         ({"code": "def plus(a, b): return 3"}, r"row 1: problem 11: its `test_list` calls no function that its `code`"),
     ],

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from autojudge.errors import InputError
 from autojudge.workflow import preflight
 from autojudge.workflow.preflight import FAULT, NOTE, OK, check_all, describe, mining_seconds, plan
 from conftest import ROOT, model_settings
@@ -213,6 +214,66 @@ PLANTED = {
         "shots.*3 asked for, but task `arith` has 0 worked examples",
     ),
 }
+
+
+def program_rows(task, **change):
+    """Plant a dataset of one program to test, with something wrong in it."""
+
+    def plant(settings, tmp_path):
+        (tmp_path / "test.jsonl").write_text(json.dumps(PROGRAMS[task] | change))
+        problems = {"train": 0, "validation": 0, "test": 1}
+        source = {"test": str(tmp_path / "test.jsonl")}
+        settings["datasets"]["arith"] |= {"task": task, "source": source, "problems": problems}
+
+    return plant
+
+
+PROGRAMS = {
+    "humaneval": {
+        "task_id": "HumanEval/0",
+        "prompt": 'def add(a, b):\n    """ Add. """\n',
+        "entry_point": "add",
+        "canonical_solution": "    return a + b\n",
+        "test": "def check(candidate):\n    assert candidate(1, 2) == 3\n",
+    },
+    "livecodebench": {
+        "question_content": "Print 1.",
+        "question_id": "one",
+        "contest_date": "2024-05-04",
+        "starter_code": "",
+        "public_test_cases": json.dumps([{"input": "", "output": "1"}]),
+        "private_test_cases": "[]",
+        "metadata": "{}",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "task, change, message",
+    [
+        ("humaneval", {}, None),
+        ("humaneval", {"canonical_solution": "    return a\n"}, "row 1: problem .* its own solution fails its tests"),
+        ("livecodebench", {}, None),
+        ("livecodebench", {"private_test_cases": "*"}, "row 1: problem one: its `private_test_cases` is neither JSON"),
+    ],
+)
+def test_the_tests_of_programs_are_unpacked_and_tried(settings, tmp_path, task, change, message):
+    program_rows(task, **change)(settings, tmp_path)
+    found = [f for f in check_all(settings, tmp_path / "results", 0) if f.what == "dataset arith"]
+    assert [(f.state, bool(re.search(message or "1 test problems", f.detail))) for f in found] == [
+        (FAULT if message else OK, True)
+    ], found
+
+
+def test_tests_are_unpacked_where_no_sandbox_can_be_had(settings, tmp_path, monkeypatch):
+    def no_sandbox(workers):
+        raise InputError("no sandbox here")
+
+    monkeypatch.setattr(preflight, "Sandbox", no_sandbox)
+    program_rows("livecodebench", private_test_cases="*")(settings, tmp_path)
+    sandbox, dataset = faults(settings, tmp_path)[:2]
+    assert sandbox == "sandbox for arith: no sandbox here"
+    assert dataset.startswith("dataset arith: ") and "is neither JSON" in dataset
 
 
 @pytest.mark.parametrize("name", PLANTED)

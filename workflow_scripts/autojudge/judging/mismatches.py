@@ -141,10 +141,11 @@ class Mismatches:
         return self._part(used & ~inside, f"all folds but {fold}"), {fold: self._part(inside, f"fold {fold}")}
 
     def _part(self, wanted: pd.Series, name: str, check: bool = True) -> "Part":
-        rows = self.rows[wanted]
-        part = Part(
-            self.features_path, rows.reset_index(drop=True), self.weight[rows.index], f"{self.labels_path}: {name}"
-        )
+        rows, named = self.rows[wanted], f"{self.labels_path}: {name}"
+        if self.sources and self.sources.left_out and self.sources.failing_mismatches:
+            count = self.sources.failing_mismatches
+            named += f" ({count} labels, whose target's response is wrong, are left out by `judge.only_correct`)"
+        part = Part(self.features_path, rows.reset_index(drop=True), self.weight[rows.index], named)
         if check:
             part.check()
         return part

@@ -22,7 +22,7 @@ def find_remedy(folder: Path) -> str:
     """
     if not (folder / "responses.parquet").is_file():
         return MORE
-    columns = ["target_tokens", "draft_tokens", "target_answer", "cut_off"]
+    columns = ["target_tokens", "draft_tokens", "target_answer", "correct", "cut_off"]
     responses = read_table(RESPONSES, folder / "responses.parquet", columns)
     labels = read_table(LABELS, folder / "labels.parquet", ["cut_off"])
     return "; ".join(_reasons(responses, labels)) or MORE
@@ -46,3 +46,8 @@ def _reasons(responses: pd.DataFrame, labels: pd.DataFrame) -> Iterator[str]:
         )
     elif 2 * labels["cut_off"].sum() > len(labels):
         yield f"{labels['cut_off'].sum()} of {len(labels)} labels rest on a response that is cut off: {LONGER}"
+    if total and not responses["correct"].any() and 2 * unread <= total:
+        yield (
+            f"none of {total} mined responses of the target is right: choose a stronger target, or check the dataset, "
+            "as no response may be able to give its answers or to pass its tests"
+        )

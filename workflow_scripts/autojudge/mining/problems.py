@@ -72,7 +72,7 @@ def draw_problems(
             return _check_folds(folds, drawn)
     short = [f"{counts[split]} {split} ({count} too many)" for split, count in missing.items() if count]
     remedy = "ask for fewer or give more rows"
-    if "train" not in origins and not folds:
+    if "train" not in origins and not folds and (missing.get("train") or missing.get("validation")):
         remedy = "it has no training problems: give `problems: {test: N}` and `folds: 5` (docs/judge.md)"
     raise InputError(
         f"config key `datasets.*.problems`: asks for more problems than the dataset's splits hold: {', '.join(short)}; "

@@ -1,13 +1,16 @@
 """The program in a response: in the code block that defines what was asked for, or, without blocks, among the prose."""
 
 import ast
+import builtins
 import re
+import symtable
 import textwrap
 import warnings
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import groupby
 
 from autojudge.errors import InputError
 from autojudge.reading.final_turn import FENCED_THOUGHT, THOUGHT, TURN
@@ -30,8 +33,13 @@ STARTS = re.compile(  # lines with which code among prose begins
 )
 ONE_LINE = re.compile(r"^[ \t]*(`+)(?:py(?:thon)?3? )?([^`\n]+)\1[ \t]*$", re.MULTILINE | re.IGNORECASE)
 ATTEMPTS = 25  # at finding where code begins or ends among prose, which bounds the time that a response takes
+BUILTINS = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__"}
+FOLDED = "details"  # the tag round what a page does not show at first
+STATEMENTS = (ast.stmt, ast.excepthandler, ast.match_case)
 PROGRAM = "<program>"  # the file that warnings name
 warnings.filterwarnings("ignore", module=PROGRAM)  # such as those of escapes that Python does not know
+READS = re.compile(r"\binput\s*\(|\bfileinput\b|\bstdin\b|\bopen\s*\(\s*0\b")  # of a script: its input
+OUTSIDE = {"input", "open", "print"}  # what a constant does not call
 DOCTEST = re.compile(r"[ \t]*(?:>>>|\.\.\.)(?: |$)")
 
 
@@ -59,8 +67,10 @@ def read_program(text: str, names: Sequence[str] = (), stub: str = "") -> Progra
     """Read the program from a response's own final turn.
 
     Of several blocks the last counts that defines what was asked for, by more than a stub; where none does, bare code
-    that does; then a body of the stub's function; then a stub; then the last block. A block that is cut off counts
-    without the statement in which it was, if the rest defines what was asked for.
+    that does; then a body of the stub's function; then an import of that name; then a stub; then the last block. A
+    block that is cut off counts without the statement in which it was, if the rest defines what was asked for. What
+    the program uses and other blocks alone define is put before it. What stands in <details> counts where nothing
+    outside of it defines what was asked for.
 
     Parameters
     ----------
@@ -70,18 +80,24 @@ def read_program(text: str, names: Sequence[str] = (), stub: str = "") -> Progra
     stub : str
         Source that ends with the head of a function, and maybe its docstring, which a response may go on with.
     """
-    blocks, prose = _scan(_normalise(text))
-    bare = list(_bare_code(prose))
-    groups = [[found for block in blocks if (found := _without_cut(block, names))], bare]
-    for found, name in _defining(groups, names, whole=True):
-        return Program(found.code, found.form, name)
-    for body in [*(block.code for block in reversed(blocks)), *_leading_body(prose)] if stub else []:
-        if (program := _complete(stub, body, names)) is not None:
-            return Program(program, BODY, _defined_name(program, names, whole=True))
-    for found, name in _defining(groups, names, whole=False):
-        return Program(found.code, found.form, name)
-    last = _by_language(blocks) or [found for found in bare if _definitions(_parse(found.code))]
-    return Program(last[-1].code, last[-1].form) if last else Program(None, NONE)
+    text = _normalise(text)
+    folds = [False, True] if FOLDED in text.lower() else [False]
+    readings = [_Reading.of(text, names, unfolded) for unfolded in folds]
+    for reading in readings:
+        if chosen := next(_defining(reading.groups, names, _definitions, whole=True), None):
+            return _with_helpers(chosen, reading, stub)
+        for body in reading.bodies() if stub else []:
+            if (program := _complete(stub, body, names)) is not None:
+                name = _defined_name(_definitions(_parse(program)), names, whole=True)
+                return _with_helpers((_Found(program, BODY), name), reading, stub)
+    for define in (_bindings, _definitions):
+        for reading in readings:
+            for found, name in _defining(reading.groups, names, define, whole=False):
+                return Program(found.code, found.form, name)
+    for reading in readings:
+        if last := reading.last():
+            return Program(last[-1].code, last[-1].form)
+    return Program(None, NONE)
 
 
 def put_before(prelude: str, code: str) -> str:
@@ -125,20 +141,132 @@ class _Found:
     language: int = 1
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """The code blocks of a response, and without those that are cut off too early; its prose, and the code in that."""
+
+    blocks: list[_Found]
+    whole: list[_Found]
+    prose: str
+    bare: list[_Found]
+
+    @classmethod
+    def of(cls, text: str, names: Sequence[str], unfolded: bool) -> "_Reading":
+        """Read a response; `unfolded`: what stands in <details> is no thought."""
+        blocks, prose = _scan(text, unfolded)
+        whole = [found for block in blocks if (found := _without_cut(block, names))]
+        return cls(blocks, whole, prose, list(_bare_code(prose)))
+
+    @property
+    def groups(self) -> list[list[_Found]]:
+        return [self.whole, self.bare]
+
+    def bodies(self) -> list[str]:
+        """Return what may be a function's body."""
+        return [*(block.code for block in reversed(self.blocks)), *_bodies(self.prose)]
+
+    def last(self) -> list[_Found]:
+        return _by_language(self.blocks) or [found for found in self.bare if _definitions(_parse(found.code))]
+
+
 def _by_language(found: Sequence[_Found]) -> list[_Found]:
     return sorted(found, key=lambda one: one.language)
 
 
+def _by_input(found: Sequence[_Found]) -> list[_Found]:
+    """Sort scripts: those last that read their input."""
+    return sorted(_by_language(found), key=lambda one: READS.search(one.code) is not None)
+
+
 def _defining(
-    groups: Sequence[Sequence[_Found]], names: Sequence[str], whole: bool
+    groups: Sequence[Sequence[_Found]],
+    names: Sequence[str],
+    define: Callable[[ast.Module | None], dict[str, ast.AST]],
+    whole: bool,
 ) -> Iterator[tuple[_Found, str | None]]:
     """Yield, best first, code that defines one of the names, and which; of scripts, code that does anything."""
     for group in groups:
-        for found in reversed(group if names else _by_language(group)):
+        for found in reversed(group if names else _by_input(group)):
             tree = _parse(found.code)
-            name = _defined_name(found.code, names, whole)
+            name = _defined_name(define(tree), names, whole)
             if name or (not names and tree and not all(map(_does_nothing, tree.body))):
                 yield found, name
+
+
+def _with_helpers(chosen: tuple[_Found, str | None], reading: _Reading, stub: str) -> Program:
+    """Return code as a program, after what it uses and neither it nor the stub defines, but other code does."""
+    found, name = chosen
+    uses, defines = _global_names(found.code)
+    given = _global_names(f"{stub.rstrip()}\n    pass")[1] if stub else ()
+    known, taken = {*defines, *given}, set[int]()
+    waiting = list(uses - BUILTINS - known)
+    others = [one.code for group in reading.groups for one in group if one is not found] if waiting else []
+    helpers = [helper for code in others for helper in _helpers(code) if not (helper.runs & (defines | OUTSIDE))]
+    while waiting:
+        wanted = waiting.pop()
+        if wanted in known:
+            continue
+        known.add(wanted)
+        places = [i for i, helper in enumerate(helpers) if wanted in helper.defines]
+        if places:
+            best = max(places, key=lambda i: (not helpers[i].imports, i))
+            taken.add(best)
+            waiting += helpers[best].uses - BUILTINS
+    prelude = "\n".join(helpers[i].source for i in sorted(taken))
+    return Program(put_before(prelude, found.code), found.form, name)
+
+
+@dataclass(frozen=True)
+class _Helper:
+    """A statement that may stand before a program: the global names that it defines, uses, and uses when it runs."""
+
+    source: str
+    imports: bool
+    defines: frozenset[str]
+    uses: frozenset[str]
+    runs: frozenset[str]
+
+
+@lru_cache(maxsize=16)
+def _helpers(code: str) -> list[_Helper]:
+    """Return the imports, functions, classes and assignments at the top level of code."""
+    tree, lines = _parse(code), code.split("\n")
+    found = []
+    for node in tree.body if tree else []:
+        imports, assigns = isinstance(node, ast.Import | ast.ImportFrom), isinstance(node, ast.Assign | ast.AnnAssign)
+        defined = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not _is_stub(node)
+        if _is_future(node) or not (imports or assigns or defined):
+            continue
+        source = _source_of(node, lines)
+        uses, defines = _global_names(source)
+        found.append(_Helper(source, imports, defines, uses, uses if assigns else frozenset()))
+    return found
+
+
+def _source_of(node: ast.stmt, lines: Sequence[str]) -> str:
+    """Return the source of a statement, decorators included, from the lines of the code that it is part of."""
+    first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", []))])
+    kept = [line.encode() for line in lines[first - 1 : node.end_lineno]]
+    kept[-1] = kept[-1][: node.end_col_offset]
+    if first == node.lineno:
+        kept[0] = kept[0][node.col_offset :]
+    return b"\n".join(kept).decode()
+
+
+@lru_cache(maxsize=64)
+def _global_names(code: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the global names that code uses and does not define, and those that it defines."""
+    try:
+        tables = [symtable.symtable(code, PROGRAM, "exec")]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return frozenset(), frozenset()
+    defines = frozenset(one.get_name() for one in tables[0].get_symbols() if one.is_assigned() or one.is_imported())
+    uses: set[str] = set()
+    while tables:
+        table = tables.pop()
+        uses |= {one.get_name() for one in table.get_symbols() if one.is_global()}
+        tables += table.get_children()
+    return frozenset(uses - defines), defines
 
 
 def _without_cut(block: _Found, names: Sequence[str]) -> _Found | None:
@@ -153,24 +281,27 @@ def _normalise(text: str) -> str:
     return FENCED_THOUGHT.sub("", text.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff"))
 
 
-def _scan(text: str) -> tuple[list[_Found], str]:
-    """Return the blocks of a response's final turn, and the text outside of them."""
+def _scan(text: str, unfolded: bool = False) -> tuple[list[_Found], str]:
+    """Return the blocks of a response's final turn, and the text outside of them; what <details> hold, if unfolded."""
     blocks: list[_Found] = []
     prose: list[str] = []
     position, thinks, begun = 0, False, False
     found = [event for regex in (FENCE, THOUGHT, TURN) for event in regex.finditer(text)]
-    events = sorted(found, key=re.Match.start)
+    events = sorted((event for event in found if not (unfolded and _folds(event))), key=_at)
     for event in events:
-        if event.start() < position or (thinks and event.re is not THOUGHT):
+        if _at(event) < position or (thinks and event.re is not THOUGHT):
             continue
-        if (event.re is FENCE and not _opens(event)) or (event.re is TURN and _is_comment(event)):
+        start = max(position, event.start())  # of a fence's line, or of what of it is not read yet
+        if event.re is FENCE and not _opens(event, text[start : _at(event)]):
+            continue
+        if event.re is TURN and _is_comment(event):
             continue
         if not thinks:
-            prose.append(text[position : event.start()])
+            prose.append(text[position:start])
             begun = begun or bool(prose[-1].strip())
         position = event.end()
         if event.re is FENCE:
-            block, position = _read_block(text, event, events)
+            block, position = _read_block(text, event, text[start : _at(event)], events)
             blocks += _flatten(block) if block.code.strip() else []
         elif event.re is TURN and (begun or blocks):  # else the head of its own turn
             return blocks, "".join(prose)
@@ -181,8 +312,16 @@ def _scan(text: str) -> tuple[list[_Found], str]:
     return blocks, "".join(prose if thinks else [*prose, text[position:]])
 
 
-def _opens(fence: re.Match[str]) -> bool:
-    return bool(MARKS.fullmatch(fence["before"]) or PYTHON.match(fence["info"]))
+def _at(event: re.Match[str]) -> int:
+    return event.start("fence" if event.re is FENCE else 0)
+
+
+def _folds(event: re.Match[str]) -> bool:
+    return event.re is THOUGHT and FOLDED in event.group().lower()
+
+
+def _opens(fence: re.Match[str], before: str) -> bool:
+    return bool(MARKS.fullmatch(before) or PYTHON.match(fence["info"]))
 
 
 def _is_comment(turn: re.Match[str]) -> bool:
@@ -190,8 +329,8 @@ def _is_comment(turn: re.Match[str]) -> bool:
     return re.match(r"\n[ \t]*#(?!#)", turn.group()) is not None
 
 
-def _read_block(text: str, opening: re.Match[str], events: Sequence[re.Match[str]]) -> tuple[_Found, int]:
-    """Return a block, and the position in the text where it ends."""
+def _read_block(text: str, opening: re.Match[str], before: str, events: Sequence[re.Match[str]]) -> tuple[_Found, int]:
+    """Return a block whose fence has something before it, and the position in the text where the block ends."""
     start = min(opening.end() + 1, len(text))
     end, after, form = len(text), len(text), UNFINISHED
     if (event := _find_end(text, start, opening["fence"], events)) is not None:
@@ -201,7 +340,7 @@ def _read_block(text: str, opening: re.Match[str], events: Sequence[re.Match[str
             if not LANGUAGE.fullmatch(event["info"].strip()):  # else another block begins
                 after, form = event.end("fence"), BLOCK
     language = 2 if PYTHON.match(opening["info"]) else 0 if opening["info"].strip() else 1
-    return _Found(_tidy(_unmark(text[start:end], opening["before"])), form, language), after
+    return _Found(_tidy(_unmark(text[start:end], before)), form, language), after
 
 
 def _find_end(text: str, start: int, fence: str, events: Sequence[re.Match[str]]) -> re.Match[str] | None:
@@ -211,7 +350,7 @@ def _find_end(text: str, start: int, fence: str, events: Sequence[re.Match[str]]
     """
     quotes = QUOTED.finditer(text, start)
     quote = next(quotes, None)
-    for number in range(bisect_left(events, start, key=re.Match.start), len(events)):
+    for number in range(bisect_left(events, start, key=_at), len(events)):
         event = events[number]
         if event.re is FENCE:
             ends, at = event["fence"].startswith(fence), event.start("fence")
@@ -288,10 +427,12 @@ def _does_nothing(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and not isinstance(node.value, ast.Call | ast.Await | ast.Yield | ast.YieldFrom)
 
 
-def _leading_body(text: str) -> list[str]:
-    """Return what may be a function's body with which a response begins: its indented lines, or all of it."""
+def _bodies(text: str) -> list[str]:
+    """Return what may be a function's body: the indented lines with which a response begins, all of it, other such."""
     text = text.strip("\n").rstrip()
-    return [re.split(r"\n(?=\S)", text, maxsplit=1)[0], text]
+    stretches = groupby(text.split("\n"), key=lambda line: not line[:1].strip())
+    indented = ["\n".join(lines).strip("\n") for is_indented, lines in stretches if is_indented]
+    return [re.split(r"\n(?=\S)", text, maxsplit=1)[0], text, *reversed(list(filter(str.strip, indented))[-ATTEMPTS:])]
 
 
 def _complete(stub: str, body: str, names: Sequence[str]) -> str | None:
@@ -315,14 +456,16 @@ def _returns(nodes: Sequence[ast.AST]) -> bool:
     )
 
 
-def _defined_name(code: str, names: Sequence[str], whole: bool) -> str | None:
-    """Return the first of some names that code defines, if need be by more than a stub."""
-    defined = _definitions(_parse(code))
+def _defined_name(defined: Mapping[str, ast.AST], names: Sequence[str], whole: bool) -> str | None:
+    """Return the first of some names that is defined, if need be by more than a stub."""
     return next((name for name in names if name in defined and not (whole and _is_stub(defined[name]))), None)
 
 
 def _definitions(tree: ast.Module | None) -> dict[str, ast.AST]:
-    """Return what a module defines at its top level, and the methods of its classes, by name."""
+    """Return what a module defines at its top level, and the methods of its classes, by name.
+
+    An assignment defines a name where its value may be callable and is not made of what the name stood for.
+    """
     found: dict[str, ast.AST] = {}
     waiting: list[tuple[str, ast.AST]] = [("", node) for node in reversed(tree.body)] if tree else []
     while waiting:
@@ -331,12 +474,41 @@ def _definitions(tree: ast.Module | None) -> dict[str, ast.AST]:
             found[prefix + node.name] = node
             if isinstance(node, ast.ClassDef):
                 waiting += [(f"{node.name}.", inner) for inner in reversed(node.body)] if not prefix else []
-        elif isinstance(node, ast.alias):
-            found[prefix + (node.asname or node.name)] = node
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = [target.id for target in targets if isinstance(target, ast.Name)]
+            found |= {prefix + name: node for name in names if _may_define(name, node.value)}
+        else:
+            inner_nodes = reversed(list(ast.iter_child_nodes(node)))
+            waiting += [(prefix, one) for one in inner_nodes if isinstance(one, STATEMENTS)]
+    return found
+
+
+def _may_define(name: str, value: ast.expr | None) -> bool:
+    """Tell whether a value may be a function that does not come from the name itself."""
+    if not isinstance(value, ast.Lambda | ast.Name | ast.Attribute | ast.Call | ast.IfExp | ast.BoolOp | ast.Subscript):
+        return False
+    waiting: list[ast.AST] = [value]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Name) and node.id == name:
+            return False
+        waiting += ast.iter_child_nodes(node) if not isinstance(node, ast.Lambda) else []
+    return True
+
+
+def _bindings(tree: ast.Module | None) -> dict[str, ast.AST]:
+    """Return what a module imports or assigns at its top level, by name."""
+    found: dict[str, ast.AST] = {}
+    waiting: list[ast.AST] = list(tree.body) if tree else []
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.alias):
+            found[node.asname or node.name] = node
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            found[prefix + node.id] = node
-        elif not isinstance(node, ast.Lambda):
-            waiting += [(prefix, inner) for inner in reversed(list(ast.iter_child_nodes(node)))]
+            found[node.id] = node
+        elif not isinstance(node, ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            waiting += ast.iter_child_nodes(node)
     return found
 
 

@@ -67,8 +67,19 @@ def _test(tests: Mapping[str, Any], kind: str) -> str:
 
 def _read_plus(part: Any) -> dict[str, tuple[str, str]]:
     """Return the test and solution of each problem of HumanEval+."""
-    rows = read_part(part, OF_PLUS, split="test")
-    return {row["task_id"]: (row["test"], row["canonical_solution"]) for _, row in rows}
+    found = {}
+    for place, row in read_part(part, OF_PLUS, split="test"):
+        _check_test(row["test"], f"{place}: problem {row['task_id']} of HumanEval+")
+        found[row["task_id"]] = row["test"], row["canonical_solution"]
+    return found
+
+
+def _check_test(test: str, named: str) -> None:
+    nodes = parse_source(test, f"{named}: its `test`").body
+    if not any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in nodes):
+        raise InputError(
+            f"{named}: its `test` defines no function `check`, so that nothing would be tested; drop that row"
+        )
 
 
 def _read_tests(row: Mapping[str, Any], named: str) -> dict[str, Any]:
@@ -79,17 +90,19 @@ def _read_tests(row: Mapping[str, Any], named: str) -> dict[str, Any]:
     InputError
         The prompt does not define the function, or the test no `check`.
     """
-    prompt, test = (parse_source(row[column], f"{named}: its `{column}`") for column in ("prompt", "test"))
-    functions = {node.name: node for node in prompt.body if isinstance(node, ast.FunctionDef)}
+    prompt = parse_source(row["prompt"], f"{named}: its `prompt`")
+    functions = {node.name: node for node in prompt.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
     asked = functions.get(row["entry_point"])
     if asked is None:
         raise InputError(
             f"{named}: its `prompt` has no function {row['entry_point']!r}, its `entry_point`; drop that row"
         )
-    if not any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in test.body):
+    if isinstance(asked, ast.AsyncFunctionDef):
         raise InputError(
-            f"{named}: its `test` defines no function `check`, so that nothing would be tested; drop that row"
+            f"{named}: its `prompt` asks for {row['entry_point']!r} as an `async def`, which no test awaits; drop that "
+            "row"
         )
+    _check_test(row["test"], named)
     first = min([asked.lineno, *(node.lineno for node in asked.decorator_list)])
     return {
         "name": row["entry_point"],

@@ -65,17 +65,15 @@ def load_examples(source: Any, _counts: Mapping[str, int], _seed: int) -> Iterat
     """Yield the problems of a release from the test files or the hub, those of the days that the source names."""
     options = source if isinstance(source, Mapping) else {}
     release, first, last = options.get("release"), _read_day(options, "from"), _read_day(options, "until")
-    if isinstance(source, Mapping) and release and isinstance(source.get("test"), list):
-        source = {**source, "test": _files_of(release, source["test"])}
+    if isinstance(source, Mapping) and release and isinstance(test := source.get("test"), str | list):
+        source = {**source, "test": _files_of(release, test if isinstance(test, list) else [test])}
     settings = ("release", "from", "until")
     rows = load_rows(source, COLUMNS, release or PAPER, OTHERS, {"test": "test"}, settings)
-    for origin, place, row in rows:
+    for origin, place, row in _choose(rows, first, last):
         named = f"{place}: problem {row['question_id']}"
-        day = _date_of(row, named)
-        if (first is None or first <= day) and (last is None or day <= last):
-            question = _word(row, named)
-            tests = Tests(row, _function_of(row, named), named)
-            yield Example(question, "pass", origin, tests, place=place)
+        question = _word(row, named)
+        tests = Tests(row, _function_of(row, named), named)
+        yield Example(question, "pass", origin, tests, place=place)
 
 
 def check_response(response: str, tests: Mapping[str, Any], sandbox: "Sandbox") -> Verdict:
@@ -220,6 +218,7 @@ def _read_cases(text: str, function: str | None, column: str) -> list[list[str]]
     for number, (case, pair) in enumerate(zip(found, cases, strict=True), 1):
         if not all(isinstance(side, str) for side in pair):
             raise InputError(f"{column}: test {number} has an input or output that is no text; drop that row")
+        _check_unicode(pair, f"{column}: test {number}")
         if function is None and case.get("testtype") == "functional":
             raise InputError(
                 f"{column}: test {number} calls a function, but `metadata` has no `func_name`; add it, or drop that row"
@@ -231,10 +230,19 @@ def _read_cases(text: str, function: str | None, column: str) -> list[list[str]]
 
 def _check_json(pair: Sequence[str], named: str) -> None:
     try:
-        for line in [*pair[0].split("\n"), pair[1]]:
-            json.loads(line)
+        values = [json.loads(line) for line in [*pair[0].split("\n"), pair[1]]]
+        texts = [json.dumps(value, ensure_ascii=False) for value in values]
     except (ValueError, RecursionError) as fault:
         raise InputError(f"{named} of a function is no JSON, a value a line ({fault}); drop that row") from fault
+    _check_unicode(texts, named)
+
+
+def _check_unicode(texts: Sequence[str], named: str) -> None:
+    try:
+        for text in texts:
+            text.encode()
+    except UnicodeEncodeError as fault:
+        raise InputError(f"{named} has half a character (a lone surrogate); drop that row") from fault
 
 
 def _function_of(row: Mapping[str, Any], named: str) -> str | None:
@@ -258,6 +266,24 @@ def _word(row: Mapping[str, Any], named: str) -> str:
         raise InputError(f"{named}: has no text in column `starter_code` (empty for scripts); fix or drop that row")
     form = PROMPT.parts["starter_code" if starter else "stdin"].replace("{starter_code}", starter)
     return f"{row['question_content']}\n\n{form}"
+
+
+def _choose(
+    rows: Iterator[tuple[str, str, dict[str, Any]]], first: date | None, last: date | None
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield the rows of some days. Raises InputError, after the last row, where there are none."""
+    days, some = set[date](), False
+    for origin, place, row in rows:
+        day = _date_of(row, f"{place}: problem {row['question_id']}")
+        days.add(day)
+        if (first is None or first <= day) and (last is None or day <= last):
+            some = True
+            yield origin, place, row
+    if days and not some:
+        raise InputError(
+            f"config keys `source.from` and `source.until` of the dataset: no problem is from {first or 'the start'} "
+            f"until {last or 'the end'}; the files have problems from {min(days)} until {max(days)}"
+        )
 
 
 def _date_of(row: Mapping[str, Any], named: str) -> date:

@@ -56,9 +56,11 @@ def check_response(response: str, tests: Mapping[str, Any], sandbox: "Sandbox") 
 
 
 def _read_row(row: Mapping[str, Any], origin: str, place: str) -> Example:
+    named, setup = f"{place}: problem {row['task_id']}", row.get("test_setup_code")
+    if not isinstance(setup, str | None):
+        raise InputError(f"{named}: its `test_setup_code` is no text (it may be empty); fix or drop that row")
     asserts = [_newlines(text).strip() for text in row["test_list"]]
-    setup, code = _newlines(row.get("test_setup_code") or ""), _newlines(row["code"])
-    named = f"{place}: problem {row['task_id']}"
+    setup, code = _newlines(setup or ""), _newlines(row["code"])
     solution = parse_source(code, f"{named}: its `code`")
     test = parse_source("\n".join([setup, *asserts]), f"{named}: its `test_list`")
     called = {node.id for node in ast.walk(test) if isinstance(node, ast.Name)}

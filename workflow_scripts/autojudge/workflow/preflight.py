@@ -3,7 +3,8 @@
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,16 +27,18 @@ from autojudge.engine.weights import check_weights, weight_bytes
 from autojudge.errors import InputError
 from autojudge.jobs.store import describe_bytes
 from autojudge.mining.problems import check_shots, draw_problems
+from autojudge.mining.references import check_problems
 from autojudge.reading.prompts import encode_chat
 from autojudge.reading.turns import describe_ends
 from autojudge.sandbox import Sandbox
-from autojudge.tasks import load_task, prompt_of, runs_programs
+from autojudge.tasks import load_program_task, load_task, prompt_of, runs_programs
 from autojudge.workflow.configuration import pairs_of, uses_judge, uses_labels
 
 OK, NOTE, FAULT = "ok", "note", "FAULT"  # from the least to the worst
 MISMATCHES = 20  # per problem, about: the paper has 19.5 on GSM8K
 OTHER_BYTES = 40_000  # per problem in all other tables, about
 SPARE_BYTES = 2**30
+WORKERS = 2  # programs of a dataset's own that run side by side
 PAPER = "65.6 s per problem, the paper's code with a 1B/8B pair on an A100"
 PAPER_SECONDS = 65.6
 
@@ -70,9 +73,8 @@ def check_all(config: Mapping[str, Any], results: Path, gpus: int | None) -> Ite
         GPUs that are visible here; None where a scheduler gives them.
     """
     for dataset in _datasets(config):
-        yield _check_dataset(config["datasets"][dataset], dataset, config["seed"])
+        yield from _check_dataset(config["datasets"][dataset], dataset, config["seed"])
         yield from _check_shards(config, dataset)
-        yield from _check_sandbox(config["datasets"][dataset]["task"], dataset)
     for dataset, pair in _selected(config):
         yield from _check_pair(config, dataset, pair)
         yield _check_gpus(config["pairs"][pair], pair, gpus)
@@ -149,27 +151,35 @@ def _check_weights(pair: Mapping[str, Any], name: str, memory_mb: int) -> str:
     return f"{describe_bytes(sum(sizes))} in local folders"
 
 
-def _check_dataset(entry: Mapping[str, Any], name: str, seed: int) -> Finding:
-    """Check that its rows can be had and read, and that each split holds as many problems as are asked for."""
+def _check_dataset(entry: Mapping[str, Any], name: str, seed: int) -> Iterator[Finding]:
+    """Check that its rows can be had and read, and that each split holds as many problems as are asked for.
 
-    def check() -> str:
-        splits = Counter(split for _, split, _ in draw_problems(load_task(entry["task"]), entry, seed))
-        if entry.get("folds"):
-            return f"{splits.total()} problems in {entry['folds']} folds"
-        return ", ".join(f"{count} {split}" for split, count in splits.items()) + " problems"
+    Where responses are programs: also that they can be run, on this machine at least, and each problem's own tests.
+    """
+    if not runs_programs(entry["task"]):
+        yield _attempt(f"dataset {name}", lambda: _count(draw_problems(load_task(entry["task"]), entry, seed), entry))
+        return
+    opened: list[Sandbox] = []
+    with ExitStack() as stack:
 
-    return _attempt(f"dataset {name}", check)
+        def open_sandbox() -> str:
+            opened.append(stack.enter_context(Sandbox(WORKERS)))
+            return opened[0].description
+
+        def check() -> str:
+            sandbox = opened[0] if opened else None
+            return _count(check_problems(load_program_task(entry["task"]), entry, seed, sandbox), entry)
+
+        yield _attempt(f"sandbox for {name}", open_sandbox)
+        yield _attempt(f"dataset {name}", check)
 
 
-def _check_sandbox(task: str, dataset: str) -> Iterator[Finding]:
-    """Check that the programs of a dataset's responses can be run, on this machine at least."""
-
-    def check() -> str:
-        with Sandbox(1) as sandbox:
-            return sandbox.description
-
-    if runs_programs(task):
-        yield _attempt(f"sandbox for {dataset}", check)
+def _count(problems: Iterable[tuple[str, str, Any]], entry: Mapping[str, Any]) -> str:
+    """Return how many problems of each split there are, of which each is an id, a split, and more."""
+    splits = Counter(split for _, split, _ in problems)
+    if entry.get("folds"):
+        return f"{splits.total()} problems in {entry['folds']} folds"
+    return ", ".join(f"{count} {split}" for split, count in splits.items()) + " problems"
 
 
 def _check_gpus(pair: Mapping[str, Any], name: str, gpus: int | None) -> Finding:
