@@ -19,6 +19,7 @@ config = source["with_defaults"](config, REPOSITORY, arguments or ())
 from autojudge.workflow.configuration import check_config, datasets_of, left_in, pairs_of, uses_judge, uses_labels
 from autojudge.judging.classifiers import CLASSIFIERS
 from autojudge.rules import RULES, module_of
+from autojudge.sandbox import VERSION
 from autojudge.tables.folds import list_folds, list_parts
 from autojudge.tasks import TASKS, runs_programs
 from autojudge.workflow.fingerprints import code_digest, identify_models, identify_source
@@ -101,7 +102,9 @@ def speed_settings(wildcards):
 
 
 def task_member(wildcards):
-    return digests_of(TASKS, config["datasets"][wildcards.dataset]["task"])
+    """Digest of the dataset's task, and where its responses are programs, the version of their verdicts."""
+    task = config["datasets"][wildcards.dataset]["task"]
+    return digests_of(TASKS, task) | ({"sandbox": VERSION} if runs_programs(task) else {})
 
 
 def rule_members(wildcards):

@@ -47,6 +47,10 @@ def test_a_response_is_checked_once_for_a_problem(scorer):
     assert scorer._task.asked == [("1", "1"), ("1", "2")]
 
 
+def test_a_repeat_of_a_problem_has_its_tests(scorer):
+    assert scorer.answer("2", problem("b") | {"problem_id": "b repeat 1"}) == "pass"
+
+
 def test_a_fault_of_the_sandbox_is_no_verdict(scorer):
     for _ in range(2):  # and is not remembered as one
         with pytest.raises(SandboxError, match="no worker"):

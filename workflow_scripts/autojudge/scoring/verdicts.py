@@ -47,7 +47,7 @@ class VerdictScorer(Scorer):
         SandboxError
             The sandbox cannot tell, through no fault of the program.
         """
-        key = (problem["problem_id"], response)
+        key = (problem["tests"], response)
         with self._lock:
             known = self._verdicts.get(key)
         if known is None:

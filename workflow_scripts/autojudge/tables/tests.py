@@ -44,13 +44,19 @@ class ProblemTests:
     """
 
     def __init__(self, path: str | Path) -> None:
-        keys = read_table(TESTS, path, ["problem_id", "digest"])
+        digests = read_table(TESTS, path, ["digest"])["digest"]
         self._path, self._file, self._lock = path, pq.ParquetFile(path), Lock()
-        self._groups = {key: number for number, key in enumerate(zip(keys["problem_id"], keys["digest"], strict=True))}
+        self._groups = {digest: number for number, digest in enumerate(digests)}
 
     def of(self, problem: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the tests of a problem, a row of problems.parquet. Raises InputError where the table has others."""
-        group = self._groups.get((problem["problem_id"], problem["tests"]))
+        """Return the tests of a problem, a row of problems.parquet, by their digest: repeats have other ids.
+
+        Raises
+        ------
+        InputError
+            The table has others.
+        """
+        group = self._groups.get(problem["tests"])
         if group is None:
             raise InputError(
                 f"{self._path}: has not the tests of problem {problem['problem_id']}; delete it and run again"
