@@ -1,11 +1,14 @@
 # make demo   the whole experiment on the embedded test bed, from a bare clone to the figure
 # make test   unit tests, then small real runs of the workflow
+# make test-engines   vLLM with the plugin (an environment of its own: .venv-engines, 3.4 GB), on this run's judge
 # make test-cluster   tests on a real Slurm, started on this machine alone (root, Debian's slurm-wlm and munge)
 # make lint   formatters, linters and types
+# make envs   after a change of requirements.txt: the environments of envs/ and the locks
 # make clean  remove the environment and the tools' caches (not results: some take GPU days)
 
 PYTHON ?= python3
 VENV := .venv
+ENGINES := .venv-engines
 # Not the environment's scripts: their first lines cannot name every folder.
 RUN := $(VENV)/bin/python -m
 PIP := $(RUN) pip --quiet --quiet --disable-pip-version-check
@@ -13,12 +16,13 @@ PIP := $(RUN) pip --quiet --quiet --disable-pip-version-check
 # Snakemake starts jobs by the name `python`, which must be the environment's.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: demo test test-cluster lint clean
+.PHONY: demo test test-engines test-cluster lint envs clean
 
 demo: $(VENV)/requirements.stamp
 	@echo "The whole experiment on the embedded pair: 8 to 12 minutes on two cores. Each job's own words are in logs/."
 	@PYTHONPATH=workflow_scripts $(RUN) snakemake --cores all --logger brief
 	@echo
+	@echo "all results on one page            results/arith/testbed/index.html"
 	@echo "figure of accuracy against speed   results/arith_pareto.pdf"
 	@echo "the same as a table                results/arith_summary.md"
 	@echo "judges compared                    results/arith/testbed/judges.md"
@@ -29,7 +33,13 @@ demo: $(VENV)/requirements.stamp
 test: export OMP_NUM_THREADS = 1
 test: $(VENV)/requirements-dev.stamp
 	$(RUN) pytest -n 2 tests/unit
-	$(RUN) pytest tests/workflow
+	$(RUN) pytest -n 2 --dist loadfile tests/workflow
+
+# The exported judge first: what engines serve is what the workflow makes.
+test-engines: export OMP_NUM_THREADS = 1
+test-engines: $(VENV)/requirements-dev.stamp $(ENGINES)/requirements.stamp
+	PYTHONPATH=workflow_scripts $(RUN) snakemake results/arith/testbed/export/judge.json --cores all --logger brief
+	$(RUN) pytest tests/engines
 
 test-cluster: $(VENV)/requirements-dev.stamp
 	tests/cluster/run.sh $(RUN) pytest -n 3 --dist worksteal tests/cluster --ignore tests/cluster/test_restart.py
@@ -38,12 +48,15 @@ test-cluster: $(VENV)/requirements-dev.stamp
 lint: $(VENV)/requirements-dev.stamp
 	$(RUN) ruff check
 	$(RUN) ruff format --check
-	$(RUN) snakefmt --check Snakefile rules
+	$(RUN) snakefmt --check Snakefile rules workflow
 	$(RUN) snakemake --lint
 	$(RUN) mypy
 
+envs: $(VENV)/requirements-dev.stamp
+	$(VENV)/bin/python envs/write.py
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(ENGINES) .pytest_cache .mypy_cache .ruff_cache
 	find workflow_scripts tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/requirements.stamp: requirements.txt
@@ -61,4 +74,11 @@ $(VENV)/requirements.stamp: requirements.txt
 
 $(VENV)/requirements-dev.stamp: requirements-dev.txt $(VENV)/requirements.stamp
 	$(PIP) install -r $<
+	@touch $@
+
+$(ENGINES)/requirements.stamp: requirements-engines.txt pyproject.toml
+	$(PYTHON) -m venv $(ENGINES)
+	$(ENGINES)/bin/python -m pip --quiet --disable-pip-version-check install -r $<
+	$(ENGINES)/bin/python -m pip --quiet --disable-pip-version-check uninstall --yes torchvision torchaudio torchcodec
+	$(ENGINES)/bin/python -m pip --quiet --disable-pip-version-check install --no-deps --editable .
 	@touch $@

@@ -3,6 +3,9 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
+report: "report/workflow.rst"
+
+
 include: "rules/common.smk"  # merges the config over config/config.yaml, which `configfile:` does not do in a module
 include: "rules/slurm.smk"
 
@@ -17,6 +20,9 @@ include: "rules/mine.smk"
 include: "rules/judge.smk"
 include: "rules/decode.smk"
 include: "rules/report.smk"
+include: "rules/sources.smk"
+include: "rules/serve.smk"
+include: "rules/publish.smk"
 include: "rules/testbed.smk"
 include: "rules/preflight.smk"
 include: "rules/store.smk"

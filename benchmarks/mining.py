@@ -15,13 +15,17 @@ last bits: in float32 a problem that differs is mined by the reference once more
 problems concerned are listed under `different_problems`.
 
 `--against float32` mines the problems once more in that type and counts the labels that differ; `--plot FILE` draws the
-tokens evaluated for each problem against its mismatches.
+tokens evaluated for each problem against its mismatches. `--busy N` runs N processes beside both methods that do
+nothing but count, as other jobs of a machine would.
 """
 
 import argparse
+import os
+import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
@@ -118,6 +122,20 @@ def time_forwards():
 
     CachedModel.forward = timed
     return spent
+
+
+# Ends with its parent, which may be killed.
+BUSY = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): sum(range(10**6))"
+
+
+@contextmanager
+def busy(count):
+    """Keep so many cores busy meanwhile."""
+    with ExitStack() as stack:
+        for _ in range(count):
+            process = stack.enter_context(subprocess.Popen([sys.executable, "-c", BUSY, str(os.getpid())]))
+            stack.callback(process.kill)
+        yield
 
 
 @dataclass
@@ -294,6 +312,7 @@ def parse_arguments():
     parser.add_argument("--memory-mb", type=int, help="memory of the process in MB; default: the pair's mem_mb")
     parser.add_argument("--rounds", type=int, default=2, help="turns of both methods")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--busy", type=int, default=0, help="processes that keep cores busy beside both methods")
     parser.add_argument("--json", help="file to write the figures to")
     parser.add_argument("--against", choices=["float32", "bfloat16", "float16"], help="mine in this type too, compare")
     parser.add_argument("--plot", help="figure to write (.svg, .png or .pdf)")
@@ -320,7 +339,8 @@ def main():
     memory = memory_budget([pair.draft, pair.target], args.memory_mb or entry.get("mem_mb", 4000))
     speed = {"target": large_forward_speed(pair.target), "draft": large_forward_speed(pair.draft)}
     plain_problems = args.problems if args.plain_problems is None else args.plain_problems
-    run = compare(pair, task, problems, plain_problems, limit, batch, memory, args.rounds)
+    with busy(args.busy):
+        run = compare(pair, task, problems, plain_problems, limit, batch, memory, args.rounds)
     report = describe_speed(run, speed) | describe_agreement(run, pair, task, problems, limit)
     if args.against:
         other = load_pair({role: complete(entry[role], args.against) for role in ("draft", "target")})
@@ -329,7 +349,7 @@ def main():
         report["against"] = {"dtype": args.against} | compare_labels(run.mined, others, near)
     if args.plot:
         plot_cost(run.mined, args.plot)
-    report |= {key: getattr(args, key) for key in ("pair", "dataset", "threads")} | {
+    report |= {key: getattr(args, key) for key in ("pair", "dataset", "threads", "busy")} | {
         "max_new_tokens": limit,
         "batch": batch,
         "memory_budget_mib": memory / 2**20,

@@ -6,11 +6,13 @@ rule sweep_thresholds:
         judges=sweep_judges,
         labels=mined_labels,
     output:
-        "results/{dataset}/{pair}/sweep/{scatteritem}.parquet",
+        "results/{dataset}/{pair}{part}/sweep/{scatteritem}.parquet",
     log:
-        "logs/sweep_thresholds/{dataset}/{pair}/{scatteritem}.log",
+        "logs/sweep_thresholds/{dataset}/{pair}{part}/{scatteritem}.log",
     benchmark:
-        "benchmarks/sweep_thresholds/{dataset}/{pair}/{scatteritem}.tsv"
+        "benchmarks/sweep_thresholds/{dataset}/{pair}{part}/{scatteritem}.tsv"
+    wildcard_constraints:
+        part=f"|{SERVED}",
     conda:
         "../envs/gpu.yaml"
     threads: pair_resource("threads")
@@ -22,7 +24,7 @@ rule sweep_thresholds:
         code=code("sweep_thresholds", task_member, rule_members),
         task=dataset_value("task"),
         models=models_of_pair,
-        rules=swept_rules(),
+        rules=swept_rules,
         decoding=decoding_settings,
         folds=swept_folds,
     script:
@@ -32,13 +34,15 @@ rule sweep_thresholds:
 rule gather_sweep:
     """Gather the shards of the sweep."""
     input:
-        shards=gather.sweep("results/{{dataset}}/{{pair}}/sweep/{scatteritem}.parquet"),
+        shards=gather.sweep("results/{{dataset}}/{{pair}}{{part}}/sweep/{scatteritem}.parquet"),
     output:
-        "results/{dataset}/{pair}/sweep.parquet",
+        "results/{dataset}/{pair}{part}/sweep.parquet",
     log:
-        "logs/gather_sweep/{dataset}/{pair}.log",
+        "logs/gather_sweep/{dataset}/{pair}{part}.log",
     benchmark:
-        "benchmarks/gather_sweep/{dataset}/{pair}.tsv"
+        "benchmarks/gather_sweep/{dataset}/{pair}{part}.tsv"
+    wildcard_constraints:
+        part=f"|{SERVED}",
     conda:
         "../envs/cpu.yaml"
     threads: 1

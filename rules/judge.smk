@@ -51,10 +51,10 @@ rule gather_grid:
 
 
 rule select_judge:
-    """Choose the judge on validation, calibrate it, recommend a threshold by recall, and write its artifact."""
+    """Choose the judge on validation, calibrate it, choose a threshold by recall, and write its artifact."""
     input:
-        grid="results/{dataset}/{pair}{part}/grid.parquet",
-        scores="results/{dataset}/{pair}{part}/scores.parquet",
+        grid=of_fits("grid.parquet"),
+        scores=of_fits("scores.parquet"),
         labels="results/{dataset}/{pair}/labels.parquet",
         features=ancient("results/{dataset}/{pair}/features.parquet"),
     output:
@@ -64,6 +64,8 @@ rule select_judge:
         "logs/select_judge/{dataset}/{pair}{part}.log",
     benchmark:
         "benchmarks/select_judge/{dataset}/{pair}{part}.tsv"
+    wildcard_constraints:
+        part=f"{FOLDS}|{SERVED}",
     conda:
         "../envs/cpu.yaml"
     threads: config["judge"]["threads"]
@@ -73,7 +75,7 @@ rule select_judge:
     params:
         code=code("select_judge", task_member, classifier_members),
         mismatches=used_mismatches,
-        settings={key: config["judge"][key] for key in ("feature_sets", "select")},
+        settings=judge_settings,
         task=dataset_value("task"),
         models=models_of_pair,
         seed=config["seed"],
@@ -96,6 +98,8 @@ rule write_model_card:
         "logs/write_model_card/{dataset}/{pair}{part}.log",
     benchmark:
         "benchmarks/write_model_card/{dataset}/{pair}{part}.tsv"
+    wildcard_constraints:
+        part=f"{FOLDS}|{SERVED}",
     conda:
         "../envs/cpu.yaml"
     threads: 1
@@ -158,7 +162,7 @@ rule plot_ablation:
         ],
     output:
         pdf="results/{dataset}/{pair}{part}/ablation.pdf",
-        png="results/{dataset}/{pair}{part}/ablation.png",
+        png=in_report("results/{dataset}/{pair}{part}/ablation.png", "ablation", "Ablation", "{pair}{part}"),
     log:
         "logs/plot_ablation/{dataset}/{pair}{part}.log",
     benchmark:
@@ -217,7 +221,9 @@ rule plot_learning_curve:
         csv="results/{dataset}/{pair}{part}/learning_curve.csv",
     output:
         pdf="results/{dataset}/{pair}{part}/learning_curve.pdf",
-        png="results/{dataset}/{pair}{part}/learning_curve.png",
+        png=in_report(
+            "results/{dataset}/{pair}{part}/learning_curve.png", "learning_curve", "Learning curve", "{pair}{part}"
+        ),
     log:
         "logs/plot_learning_curve/{dataset}/{pair}{part}.log",
     benchmark:
@@ -269,7 +275,7 @@ rule plot_transfer:
         csv="results/{pair}_transfer.csv",
     output:
         pdf="results/{pair}_transfer.pdf",
-        png="results/{pair}_transfer.png",
+        png=in_report("results/{pair}_transfer.png", "transfer", "Transfer", "{pair}", "all datasets"),
     log:
         "logs/plot_transfer/{pair}.log",
     benchmark:

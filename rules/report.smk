@@ -7,7 +7,7 @@ rule build_pareto:
     output:
         pareto="results/{dataset}_pareto.csv",
         curve="results/{dataset}_curve.parquet",
-        summary="results/{dataset}_summary.csv",
+        summary=in_report("results/{dataset}_summary.csv", "summary", "Summary, table"),
         windows="results/{dataset}_windows.csv",
     log:
         "logs/build_pareto/{dataset}.log",
@@ -22,7 +22,7 @@ rule build_pareto:
     params:
         code=code("build_pareto", rule_members),
         pairs=figure_pairs,
-        rules=swept_rules(),
+        rules=swept_rules,
         cost_ratios=config["decoding"]["cost_ratios"],
         tolerance=config["decoding"]["tolerance"],
         seed=config["seed"],
@@ -38,7 +38,7 @@ rule plot_pareto:
         windows="results/{dataset}_windows.csv",
     output:
         pdf="results/{dataset}_pareto.pdf",
-        png="results/{dataset}_pareto.png",
+        png=in_report("results/{dataset}_pareto.png", "pareto", "Accuracy against speed"),
         column="results/{dataset}_pareto_column.pdf",
     log:
         "logs/plot_pareto/{dataset}.log",
@@ -83,6 +83,28 @@ rule write_summary:
         "../workflow_scripts/write_summary.py"
 
 
+rule render_summary:
+    """Write a dataset's summary as HTML, for browsers and for the report."""
+    input:
+        "results/{dataset}_summary.md",
+    output:
+        in_report("results/{dataset}_summary.html", "summary", "Summary"),
+    log:
+        "logs/render_summary/{dataset}.log",
+    benchmark:
+        "benchmarks/render_summary/{dataset}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=10,
+    params:
+        code=code("render_summary"),
+    script:
+        "../workflow_scripts/render_summary.py"
+
+
 rule plot_speed:
     """Draw the measured speed, and the speed that the counted calls promise where a draft call costs another share."""
     input:
@@ -90,7 +112,7 @@ rule plot_speed:
         windows="results/{dataset}_windows.csv",
     output:
         pdf="results/{dataset}/{pair}/speed.pdf",
-        png="results/{dataset}/{pair}/speed.png",
+        png=in_report("results/{dataset}/{pair}/speed.png", "speed", "Speed", "{pair}"),
     log:
         "logs/plot_speed/{dataset}/{pair}.log",
     benchmark:
@@ -144,7 +166,7 @@ rule show_tokens:
         responses="results/{dataset}/{pair}/responses.parquet",
         judge=["results/{dataset}/{pair}/judge/judge.safetensors", "results/{dataset}/{pair}/judge/judge.json"],
     output:
-        "results/{dataset}/{pair}/tokens.html",
+        in_report("results/{dataset}/{pair}/tokens.html", "tokens", "Token by token", "{pair}"),
     log:
         "logs/show_tokens/{dataset}/{pair}.log",
     benchmark:
@@ -163,6 +185,80 @@ rule show_tokens:
         "../workflow_scripts/show_tokens.py"
 
 
+rule export_judge:
+    """Put the judge, the operating point that the sweep recommends, its card and what serves it into one folder."""
+    input:
+        labels="results/{dataset}/{pair}/labels.parquet",
+        features=ancient("results/{dataset}/{pair}/features.parquet"),
+        judge=[
+            "results/{dataset}/{pair}{part}/judge/judge.safetensors",
+            "results/{dataset}/{pair}{part}/judge/judge.json",
+        ],
+        sweep=recommending_sweep,
+    output:
+        tensors="results/{dataset}/{pair}{part}/export/judge.safetensors",
+        record="results/{dataset}/{pair}{part}/export/judge.json",
+        card="results/{dataset}/{pair}{part}/export/README.md",
+        serving=directory("results/{dataset}/{pair}{part}/export/custom_generate"),
+    log:
+        "logs/export_judge/{dataset}/{pair}{part}.log",
+    benchmark:
+        "benchmarks/export_judge/{dataset}/{pair}{part}.tsv"
+    wildcard_constraints:
+        part=f"|{SERVED}",
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=30,
+    params:
+        code=code("export_judge"),
+        serving=served_code,
+        mismatches=used_mismatches,
+        folds=dataset_value("folds"),
+        settings=export_settings,
+    script:
+        "../workflow_scripts/export_judge.py"
+
+
+rule write_index:
+    """Write a pair's pages as HTML, and one page that links all of the pair's results."""
+    input:
+        results=linked_results,
+        pages=[f"results/{{dataset}}/{{pair}}/{path}" for path, _ in pair_pages().values()],
+        judge=["results/{dataset}/{pair}/judge/judge.json"] if uses_judge(config) else [],
+        summary="results/{dataset}_summary.csv",
+        figure="results/{dataset}_pareto.png",
+        summary_page="results/{dataset}_summary.html",
+    output:
+        **{
+            name: in_report(f"results/{{dataset}}/{{pair}}/{name}.html", name, title, "{pair}")
+            for name, (_, title) in pair_pages().items()
+        },
+        index="results/{dataset}/{pair}/index.html",
+        provenance=in_report(
+            "results/{dataset}/{pair}/provenance.html", "provenance", "Provenance and settings", "{pair}"
+        ),
+    log:
+        "logs/write_index/{dataset}/{pair}.log",
+    benchmark:
+        "benchmarks/write_index/{dataset}/{pair}.tsv"
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=10,
+    params:
+        code=code("write_index"),
+        pages=list(pair_pages()),
+        named=named_results,
+        settings=shown_config,
+    script:
+        "../workflow_scripts/write_index.py"
+
+
 rule log_to_wandb:
     """Turn a dataset's results into W&B runs, one per pair and rule."""
     input:
@@ -171,6 +267,8 @@ rule log_to_wandb:
         sweeps=of_each_pair("results/{dataset}/{pair}/sweep.parquet"),
         judges=judges_of_figure("results/{dataset}/{pair}/judge/judge.json"),
         tensors=judges_of_figure("results/{dataset}/{pair}/judge/judge.safetensors"),
+        speeds=of_each_pair("results/{dataset}/{pair}/speed.csv"),
+        pages=token_pages("results/{dataset}/{pair}/tokens.html"),
     output:
         "results/{dataset}_wandb.json",
     log:
@@ -192,3 +290,24 @@ rule log_to_wandb:
         folder="results/wandb",
     script:
         "../workflow_scripts/log_to_wandb.py"
+
+
+rule dashboard:
+    """Define a W&B workspace and report of all runs; make them where the runs go online, else write the definitions."""
+    input:
+        [f"results/{dataset}_wandb.json" for dataset in dict.fromkeys(run["dataset"] for run in config["runs"])],
+    log:
+        "logs/dashboard.log",
+    retries: 0
+    localrule: True
+    conda:
+        "../envs/cpu.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=20,
+    params:
+        tracking=config["tracking"] | {"experiment": config["experiment"]},
+        folder="results/dashboard",
+    script:
+        "../workflow_scripts/dashboard.py"

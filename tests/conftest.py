@@ -9,7 +9,7 @@ import yaml
 from autojudge.engine.models import Pair, load_pair
 from autojudge.errors import InputError
 from autojudge.judging.artifact import Judge
-from autojudge.judging.record import Estimate, Record, Validation
+from autojudge.judging.record import Estimate, OperatingPoint, Record, Validation
 from autojudge.mining.problems import prepare_problems
 from autojudge.sandbox import Sandbox
 from autojudge.tasks import load_task
@@ -37,7 +37,9 @@ def make_record(**known) -> Record:
             "classifier": "logistic_regression",
             "hyperparameter": "C",
             "value": 0.1,
-            "threshold": 0.5,
+            "recall_threshold": 0.5,
+            "threshold": None,
+            "operating_point": None,
             "thresholds": [0.0, 0.5, 1.0],
             "recall_at_thresholds": [1.0, 0.9, 0.0],
             "accepted_at_thresholds": [0.0, 0.5, 1.0],
@@ -47,6 +49,17 @@ def make_record(**known) -> Record:
             "models": {},
             "provenance": {},
         }
+        | known
+    )
+
+
+def make_point(**known) -> OperatingPoint:
+    """An operating point; what is not given is made up."""
+    names = ("drop", "drop_low", "drop_high", "accepted_per_cycle", "emitted_per_cycle", "speedup")
+    return OperatingPoint(
+        **{"rule": "judge", "window": 16, "chosen_by": "the fastest", "tolerance": 1.0}
+        | {"cost_ratio": 0.2, "measured_on": "validation", "problems": 140, "provenance": {"commit": "abc"}}
+        | dict.fromkeys(names, 0.5)
         | known
     )
 

@@ -47,9 +47,15 @@ def draft_choices(pair, prompt: list[int], response: list[int]) -> list[int]:
 
 
 @torch.inference_mode()
-def speculate_plainly(pair, prompt: list[int], window: int, limit: int, keeps) -> list[int]:
-    """Decode with the draft's windows; `keeps(p, q, token, place)` decides where the target would say another token."""
-    response: list[int] = []
+def speculate_plainly(
+    pair, prompt: list[int], window: int, limit: int, keeps, target_first: bool = False
+) -> tuple[list[int], int]:
+    """Decode with the draft's windows, after a token by the target alone if it comes first; return tokens and cycles.
+
+    `keeps(p, q, token, place)` decides where the target would say another token.
+    """
+    response: list[int] = greedy(pair, pair.target, prompt, [], 1) if target_first else []
+    cycles = 0
 
     def distribution(model):
         logits = model(torch.tensor([prompt + response]), use_cache=False).logits[0, -1, : pair.vocabulary]
@@ -57,6 +63,7 @@ def speculate_plainly(pair, prompt: list[int], window: int, limit: int, keeps) -
 
     while len(response) < limit and not (response and response[-1] in pair.end_tokens):
         drafted = greedy(pair, pair.draft, prompt, response, min(limit, len(response) + window))[len(response) :]
+        cycles += 1
         for token in drafted:
             p = distribution(pair.target)
             refused = int(p.argmax()) != token and not keeps(p, distribution(pair.draft), token, len(response))
@@ -65,7 +72,7 @@ def speculate_plainly(pair, prompt: list[int], window: int, limit: int, keeps) -
                 break
         else:
             response = greedy(pair, pair.target, prompt, response, min(limit, len(response) + 1))
-    return response
+    return response, cycles
 
 
 @torch.inference_mode()

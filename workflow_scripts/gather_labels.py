@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from autojudge.tables.files import gather_shards
-from autojudge.tables.mining import FEATURES, LABELS, RESPONSES
+from autojudge.tables.label_sources import SOURCED_LABELS
+from autojudge.tables.mining import FEATURES, RESPONSES
 
 
 def gather_labels(shards: Mapping[str, Sequence[str]], outputs: Mapping[str, str]) -> None:
     """Write the three tables of mining, each from its shards."""
-    for table in (LABELS, FEATURES, RESPONSES):
+    for table in (SOURCED_LABELS, FEATURES, RESPONSES):
         gather_shards(table, shards[table.name], outputs[table.name])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from autojudge.reporting.tracking import collect_runs, log_runs, write_receipt
 from autojudge.tables.decoding import SWEEP
 from autojudge.tables.files import read_table
-from autojudge.tables.reporting import PARETO
+from autojudge.tables.reporting import PARETO, SPEED
 from autojudge.tables.table import TOKENS
 
 COLUMNS = [name for name, column in SWEEP.columns.items() if column.type != TOKENS]
@@ -22,6 +22,8 @@ def log_to_wandb(
     tracking: Mapping[str, Any],
     folder: str,
     receipt: str,
+    speeds: Mapping[str, str],
+    pages: Mapping[str, str],
 ) -> None:
     """Write one W&B run for each pair and rule of a dataset, and a receipt whatever W&B does.
 
@@ -35,6 +37,8 @@ def log_to_wandb(
         The values that define the runs; and `mode`, `project`, `entity` and `experiment`.
     folder : path
         Where W&B writes, a folder named `wandb`.
+    speeds, pages : mapping of pair to path
+        Tables `speed`, and pages of the judges' mismatches.
     """
     runs = collect_runs(
         dataset=dataset,
@@ -43,6 +47,8 @@ def log_to_wandb(
         judges={pair: Path(path) for pair, path in judges.items()},
         figure=Path(inputs["figure"]),
         config=config,
+        speeds={pair: read_table(SPEED, path) for pair, path in speeds.items()},
+        pages={pair: Path(path) for pair, path in pages.items()},
     )
     write_receipt(dataset, log_runs(runs, tracking, folder), receipt)
 
@@ -62,4 +68,6 @@ if __name__ == "__main__":
             tracking=params.tracking,
             folder=params.folder,
             receipt=snakemake.output[0],
+            speeds=dict(zip(pairs, snakemake.input.speeds, strict=True)),
+            pages={Path(page).parent.name: page for page in snakemake.input.get("pages", [])},
         )

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from autojudge.decoding.call_cost import measure_calls
-from autojudge.engine.models import load_pair
+from autojudge.engine.numerics import open_pair
 from autojudge.jobs.gpus import claim_gpus
 
 CALLS = 50
@@ -15,7 +15,7 @@ CALLS = 50
 
 def measure_call_cost(pair: dict[str, Any], output: str) -> None:
     """Write what calls of a pair's models cost (`measure_calls`), of how many `calls` and with how many `threads`."""
-    cost = measure_calls(load_pair(pair), CALLS) | {"calls": CALLS, "threads": torch.get_num_threads()}
+    cost = measure_calls(open_pair(pair), CALLS) | {"calls": CALLS, "threads": torch.get_num_threads()}
     Path(output).write_text(json.dumps(cost, indent=2) + "\n", encoding="utf-8")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from autojudge.decoding.speed import Setting, choose_methods, time_methods
-from autojudge.engine.models import load_pair
+from autojudge.engine.numerics import open_pair
 from autojudge.engine.settings import Models
 from autojudge.jobs.gpus import claim_gpus
 from autojudge.judging.artifact import load_judge
@@ -38,7 +38,7 @@ def measure_speed(
     rows, recommended = records(read_table(PROBLEMS, problems)), read_table(SUMMARY, summary)
     tested = [row for row in rows if split_in(settings.get("fold"), row["problem_id"], row["split"]) == "test"]
     prompts = [list(row["prompt_tokens"]) for row in tested[: settings["problems"]]]
-    loaded, judge = load_pair(pair), load_judge(judge_folder) if judge_folder else None
+    loaded, judge = open_pair(pair), load_judge(judge_folder) if judge_folder else None
     if judge:
         judge.check_pair(models, loaded.hidden_sizes)
     methods = choose_methods(recommended[recommended["pair"] == name], loaded.draft is not None, settings["rules"])

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from autojudge.judging.artifact import Judge, load_judge
 from autojudge.judging.comparison import compare_judges, report_split, weigh_near_ties
+from autojudge.judging.label_sources import answer_sources
 from autojudge.judging.mismatches import Mismatches
 from autojudge.reporting.judges_page import write_markdown
 from autojudge.tables.files import read_table, write_table
@@ -27,11 +28,11 @@ def report_judges(
     """Write table and text of the comparison."""
     grid, scores = (read_table(table, tables[table.name]) for table in (GRID, SCORES))
     part, point = mismatches.of_split(report_split(scores)), judge.record.point
-    table = compare_judges(grid, scores, part, f"accepted_at_{round(100 * recall)}", point, seed)
+    table = compare_judges(grid, scores, part, feature_sets, f"accepted_at_{round(100 * recall)}", point, seed)
     arrow = pa.Table.from_pandas(table, JUDGES.schema, preserve_index=False)
     write_table(JUDGES, arrow, outputs["csv"])
     near_ties = weigh_near_ties(mismatches, point, feature_sets[point["feature_set"]], part, seed)
-    page = write_markdown(table, near_ties, mismatches.sources, title, recall)
+    page = write_markdown(table, near_ties, answer_sources(mismatches), title, recall)
     Path(outputs["markdown"]).write_text(page, encoding="utf-8")
 
 

@@ -34,8 +34,9 @@ def select_judge(
         "provenance": describe_run(seed, {"judge": settings, "models": models, "dataset": dataset})
         | ({"held_out": held_out} if held_out else {}),
     }
-    point = choose_point(grid, scores, settings["select"], seed)
-    fit_judge(mismatches, point, settings["feature_sets"], settings["select"], origin, seed).save(folder)
+    feature_sets, select = settings["feature_sets"], settings["select"]
+    point = choose_point(grid, scores, feature_sets, select, seed)
+    fit_judge(mismatches, point, feature_sets, select, origin, seed).save(folder)
 
 
 if __name__ == "__main__":

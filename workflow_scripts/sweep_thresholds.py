@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from autojudge.decoding.sweep import open_decoders, read_labels
-from autojudge.engine.models import load_pair
+from autojudge.engine.numerics import open_pair
 from autojudge.jobs.gpus import claim_gpus
 from autojudge.jobs.scoring import open_scorer
 from autojudge.jobs.shards import take_shard
@@ -30,6 +30,7 @@ def sweep_thresholds(
     pair: dict,
     decoding: dict,
     output: str,
+    part: str = "",
 ) -> None:
     """Decode validation and test problems alone, and by each rule at each window and threshold, but for stored ones.
 
@@ -38,14 +39,17 @@ def sweep_thresholds(
     works : mapping of fold to SweepWork and Judge
         By which each fold's validation and test problems are decoded; of a dataset without folds one, under None.
     decoding : dict
-        `max_new_tokens`, `branches`, `temperature`, `top_p` and `batch`.
+        `max_new_tokens`, `branches`, `temperature`, `top_p` and `batch`; `target_first` where it is true.
+    part : str
+        What follows the pair in the output's path: that of a further judge, whose sweep shares the pair's store.
     """
-    table, load, swept = read_table(PROBLEMS, problems), cache(lambda: load_pair(pair)), []
+    folder, writer = Path(output).parents[1 + part.count("/")] / "store/sweep", "-".join([*part.split("/")[1:], shard])
+    table, load, swept = read_table(PROBLEMS, problems), cache(lambda: open_pair(pair)), []
     rows = take_shard(records(table[table["split"] != "train"] if None in works else table), shard)
     for fold, (work, judge) in works.items():
         held = [row | {"split": split_in(fold, row["problem_id"], row["split"])} for row in rows]
         decoders = open_decoders(load, work.models, judge, scorer, decoding)
-        with Store(Path(output).parents[1] / "store/sweep", shard) as store:  # has what the folds before have added
+        with Store(folder, writer) as store:  # has what the folds before have added
             found = work.decode([row for row in held if row["split"] != "train"], store, scorer, decoders)
         swept += [row | {"fold": fold} for row in found]
     write_table(SWEEP, swept, output)
@@ -75,4 +79,5 @@ if __name__ == "__main__":
             pair=config["pairs"][snakemake.wildcards.pair],
             decoding=params.decoding | {"batch": config["decoding"]["batch"]},
             output=snakemake.output[0],
+            part=snakemake.wildcards.part,
         )

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from autojudge.judging.artifact import Judge, load_judge
+from autojudge.judging.label_sources import answer_sources
 from autojudge.judging.mismatches import Mismatches, Sources
 from autojudge.reporting.model_card import build_card
 
@@ -21,7 +22,7 @@ if __name__ == "__main__":
         inputs, params = snakemake.input, snakemake.params
         write_model_card(
             judge=load_judge(Path(inputs.judge[0]).parent),
-            sources=Mismatches(inputs.labels, inputs.features, **params.mismatches).sources,
+            sources=answer_sources(Mismatches(inputs.labels, inputs.features, **params.mismatches)),
             folds=params.folds,
             held_out=params.mismatches.get("held_out"),
             output=snakemake.output[0],

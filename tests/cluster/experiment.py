@@ -26,7 +26,8 @@ pairs: {testbed: {gpus: 1, mem_mb: 1500, runtime: 10}}
 mining: {batch: 4}
 judge:
   feature_sets: {all_tokens: null, target_tokens: null, draft_at_draft: null, target_at_draft: null,
-                 target_at_draft+scalars: null, draft_at_draft+target_at_draft+scalars: null}
+                 target_at_draft+scalars: null, draft_at_draft+target_at_draft+scalars: null,
+                 target_scalars: null, target_at_draft+target_scalars: null}
   classifiers: {logistic_regression: {C: [0.001, 0.01]}, sparse_regression: {features: [4]},
                 boosting: {n_estimators: [8]}, mlp: {hidden_units: [8]}, random_forest: {n_estimators: [8]}}
   select: {thresholds: 5, feature_sets: [draft_at_draft+target_at_draft, scalars]}

@@ -7,7 +7,7 @@ from autojudge.registry import LIBRARY
 
 ROOMS = (
     "tables", "reading", "testbed", "sandbox", "tasks", "scoring", "engine", "mining", "judging", "rules", "decoding",
-    "reporting", "jobs", "workflow",
+    "serving", "reporting", "publishing", "jobs", "workflow",
 )  # fmt: skip
 EVERYWHERE = {"errors", "registry"}
 

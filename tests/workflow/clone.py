@@ -18,14 +18,15 @@ SMALL = """
 datasets: {arith: {problems: {train: 40, validation: 16, test: 16}}}
 judge:
   folds: 2
-  feature_sets: {all_tokens: null, target_tokens: null, draft_at_draft: null, target_at_draft+scalars: null}
+  feature_sets: {all_tokens: null, target_tokens: null, draft_at_draft: null, target_at_draft+scalars: null,
+                 target_at_draft+target_scalars: null}
   classifiers:
     {logistic_regression: {C: [0.001, 0.01]}, sparse_regression: {features: [8]}, boosting: {n_estimators: [8]},
      random_forest: null, mlp: {hidden_units: [8]}}
   select:
     thresholds: 5
     classifiers: [logistic_regression, sparse_regression, boosting, mlp]
-    feature_sets: [draft_at_draft+target_at_draft, draft_at_draft+target_at_draft+scalars]
+    feature_sets: [draft_at_draft+target_at_draft, draft_at_draft+target_at_draft+scalars, target_scalars]
 decoding: {windows: [8], rules: [lossless, always, top_k, kl_divergence, fly, judge, oracle]}
 rules: {top_k: {thresholds: [2, 64]}}
 speed: {problems: 2, rounds: 1}

@@ -25,6 +25,7 @@ FEW = {
         "feature_sets": {
             "all_tokens": None, "target_tokens": None, "draft_at_draft": None, "target_at_draft": None,
             "target_at_draft+scalars": None, "draft_at_draft+target_at_draft+scalars": None,
+            "target_scalars": None, "target_at_draft+target_scalars": None,
         },
         "classifiers": {
             "logistic_regression": {"C": [0.01]}, "sparse_regression": {"features": [8]},

@@ -7,6 +7,8 @@ import pytest
 import yaml
 from clone import Clone
 
+from autojudge.judging.artifact import load_judge
+from autojudge.reporting.operating_point import MEASURES
 from autojudge.tables.folds import list_folds, split_in
 
 FOLDS, PROBLEMS = 3, 24
@@ -19,7 +21,8 @@ SETTINGS = {
     "judge": {"feature_sets": {}, "select": {"feature_sets": ["scalars"], "classifiers": ["logistic_regression"]}},
     "decoding": {"shards": 1, "windows": [8], "rules": RULES},
 }
-MADE = ("results/folded_summary.md", "results/folded/testbed/judge/README.md")
+EXPORT = "results/folded/testbed/export"
+MADE = ("results/folded_summary.md", "results/folded/testbed/judge/README.md", f"{EXPORT}/judge.json")
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +74,18 @@ def test_no_judge_was_trained_or_chosen_on_a_problem_of_its_fold(folded):
 
 def test_the_judge_to_serve_says_that_the_figure_is_of_others(folded):
     card = (folded.folder / MADE[1]).read_text()
-    assert "are not of this judge but of the 3 in `../folds/`" in card and "whose target's answer is wrong" in card
+    assert "are not of this judge but of those of its 3 folds" in card and "whose target's answer is wrong" in card
+
+
+def test_the_judge_to_serve_is_exported_with_the_folds_operating_point(folded):
+    judge, summary = load_judge(folded.folder / EXPORT), pd.read_csv(folded.folder / "results/folded_summary.csv")
+    (row,) = summary[summary["rule"] == "judge"].to_dict("records")
+    record, point = judge.record, judge.record.operating_point
+    assert judge.digest() == load_judge(folded.folder / "results/folded/testbed/judge").digest()
+    assert (point.measured_on, point.problems) == ("folds", PROBLEMS)
+    assert record.threshold == pytest.approx(min(row["threshold"], max(record.thresholds)))
+    assert {name: getattr(point, name) for name in MEASURES} == pytest.approx({name: row[name] for name in MEASURES})
+    assert "the folds' own problems, by the folds' judges" in (folded.folder / EXPORT / "README.md").read_text()
 
 
 def test_what_needs_no_judge_is_decoded_once_and_the_store_is_used_whole(folded):
@@ -92,6 +106,6 @@ def test_a_second_run_finds_nothing_to_do_and_the_whole_run_is_planned(folded):
     ones = ("prepare_problems", "mine_labels", "gather_labels", "sweep_thresholds", "gather_sweep", "measure_call_cost")
     ones += ("build_pareto", "plot_pareto", "write_summary", "log_to_wandb", "show_tokens", "report_judges")
     ones += ("plot_ablation", "measure_learning_curve", "plot_learning_curve", "write_model_card", "report_answers")
-    ones += ("measure_speed", "plot_speed")
+    ones += ("measure_speed", "plot_speed", "export_judge", "render_summary", "write_index")
     fits = (1 + 2) + 5  # of the judge to serve, with those of its figures, and of each fold
     assert planned == {"train_judge": fits, "gather_grid": 6, "select_judge": 6} | dict.fromkeys(ones, 1)

@@ -82,6 +82,17 @@ def test_rules_keep_their_names_where_they_are_used_without_new_ones(tmp_path):
     assert ["mine_labels", "2"] in rows and ["count_important", "1"] in rows
 
 
+def test_what_snakedeploy_writes_makes_everything(tmp_path):
+    """Its Snakefile names `workflow/Snakefile`, takes all rules as they are called, and has none itself."""
+    outer = Outer(tmp_path, repr(str(ROOT / "workflow/Snakefile")))
+    snakefile = outer.folder / "Snakefile"
+    text = snakefile.read_text().replace(" as autojudge_*", "").split("rule count_important")[0]
+    snakefile.write_text(text.replace('config["autojudge"]', "config"))
+    (outer.folder / "config.yaml").write_text((ROOT / "config/config.yaml").read_text())
+    rows = [line.split() for line in outer.snakemake("-n", "--quiet", "rules").splitlines()]
+    assert ["all", "1"] in rows and ["mine_labels", "2"] in rows
+
+
 def test_another_workflow_uses_a_commit_of_a_hosted_repository(tmp_path, repository):
     """Snakemake finds a bare clone in its cache, as if it had fetched it, and asks no network."""
     folder, commit = repository

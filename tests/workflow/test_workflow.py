@@ -8,6 +8,7 @@ import pytest
 import yaml
 from clone import RESULTS, ROOT
 
+from autojudge.judging.artifact import load_judge
 from autojudge.tables.reporting import PARETO
 
 RULES = {"lossless", "always", "top_k", "kl_divergence", "fly", "judge", "oracle"}
@@ -78,15 +79,53 @@ def test_judges_are_compared_on_the_test_split(clone):
     chosen = json.loads((clone.folder / RESULTS / "judge/judge.json").read_text())
     (row,) = judges[judges["selected"]].to_dict("records")
     assert (row["feature_set"], row["classifier"]) == (chosen["feature_set"], chosen["classifier"])
-    assert "keep a draft token when" in (clone.folder / RESULTS / "judge/README.md").read_text()
+    assert "refused" in (clone.folder / RESULTS / "judge/README.md").read_text()
 
 
 def test_the_judge_artifact_tells_where_it_comes_from(clone):
     info = json.loads((clone.folder / RESULTS / "judge/judge.json").read_text())
     assert info["models"]["target"]["model"] == "resources/testbed/target"
-    assert info["threshold"] in info["thresholds"] and len(info["thresholds"]) == 5
+    assert info["recall_threshold"] in info["thresholds"] and len(info["thresholds"]) == 5
+    assert info["threshold"] is None and info["operating_point"] is None, "the sweep comes later"
     assert {"commit", "packages", "seed", "config"} <= info["provenance"].keys()
     assert info["task"] == "arith, scoring version 1"
+
+
+def test_the_exported_judge_has_the_summarys_operating_point_measured_on_validation(clone):
+    folder, sweep = clone.folder / RESULTS / "export", clone.table("sweep")
+    judge = load_judge(folder)
+    record, point = judge.record, judge.record.operating_point
+    assert judge.digest() == load_judge(clone.folder / RESULTS / "judge").digest()
+    summary = pd.read_csv(clone.folder / "results/arith_summary.csv").set_index("rule").loc["judge"]
+    assert (point.window, record.threshold) == (summary["window"], pytest.approx(min(summary["threshold"], 1 + 1e-6)))
+    held = (sweep["threshold_low"] < summary["threshold"]) & (summary["threshold"] <= sweep["threshold"])
+    rows = sweep[held & (sweep["rule"] == "judge") & (sweep["split"] == "validation")]
+    lossless = sweep[(sweep["rule"] == "lossless") & (sweep["split"] == "validation")]
+    assert point.problems == len(rows) == 16 and point.measured_on == "validation"
+    assert point.drop == pytest.approx(100 * (lossless["correct"].mean() - rows["correct"].mean()))
+    assert point.emitted_per_cycle == pytest.approx(rows["emitted"].sum() / rows["cycles"].sum())
+    assert point.drop_low <= point.drop <= point.drop_high
+    card = (folder / "README.md").read_text()
+    assert f"p(important) < {record.threshold:.4g}" in card and '"judge": "FOLDER"' in card
+    assert (folder / "custom_generate").is_dir()
+
+
+def test_a_further_judge_for_an_engine_is_made_from_the_same_grid_and_swept_from_the_same_store(finished):
+    place = f"{RESULTS}/serves/target_scalars"
+    planned = finished.planned(f"{place}/export/judge.json")
+    assert planned == {"select_judge": 1, "sweep_thresholds": 2, "gather_sweep": 1, "export_judge": 1}
+    result = finished.snakemake("--cores", "all", f"{place}/export/judge.json", f"{place}/judge/README.md")
+    assert result.returncode == 0, result.stdout + result.stderr
+    judge = load_judge(finished.folder / place / "export")
+    assert judge.needs == {"target_logits"} and judge.record.feature_set == "target_scalars"
+    assert judge.record.threshold is not None and judge.record.operating_point.rule == "judge"
+    sweep = pd.read_parquet(finished.folder / place / "sweep.parquet")
+    assert set(sweep["rule"]) == {"target", "lossless", "judge"}
+    taken, computed = finished.counted("sweep_thresholds/arith/testbed/serves/target_scalars")
+    assert (taken, computed) == (2 * 32, 32), "the target and lossless decoding are those of the main sweep"
+    listed = finished.snakemake("list_store", "--cores", "1").stdout
+    assert listed.count("| 0 pieces, 0 B") == 2, listed
+    assert finished.planned("--cores", "all") == {}, "nothing else is stale by it"
 
 
 def test_offline_runs_are_left_for_wandb_sync(clone):
@@ -127,7 +166,7 @@ def test_deleting_a_shard_reruns_it_alone_and_what_follows(clone):
     finally:
         shard.with_suffix(".kept").rename(shard)
     assert planned["mine_labels"] == 1
-    assert planned["gather_labels"] == planned["gather_grid"] == 1 and planned["train_judge"] == 4 * 3
+    assert planned["gather_labels"] == planned["gather_grid"] == 1 and planned["train_judge"] == 5 * 3
     assert "prepare_problems" not in planned
 
 
@@ -139,7 +178,7 @@ def test_one_figure_can_be_asked_for_with_no_flag(clone):
 def test_the_gsm8k_figure_is_planned_with_the_default_config(clone):
     planned = clone.planned("results/gsm8k_pareto.pdf", small=False)
     assert planned == {
-        "prepare_problems": 1, "mine_labels": 2, "gather_labels": 1, "train_judge": 8, "gather_grid": 1,
+        "prepare_problems": 1, "mine_labels": 2, "gather_labels": 1, "train_judge": 10, "gather_grid": 1,
         "select_judge": 1, "sweep_thresholds": 2, "gather_sweep": 1, "measure_call_cost": 1, "build_pareto": 1,
         "plot_pareto": 1,
     }  # fmt: skip

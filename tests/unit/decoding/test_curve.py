@@ -206,6 +206,21 @@ def test_what_a_rule_gives_under_a_limit_does_not_depend_on_the_rules_beside_it(
     assert beside[True] > 1, "no problem has rules on both sides of the limit"
 
 
+def test_a_rule_with_too_many_branches_goes_on_from_what_was_decoded(pair, judge, prompts, monkeypatch):
+    rule, points = load_rule("kl_divergence"), Points((0.05, 0.3, 2.0))
+    read, read_prompts = [], Decoder._read_prompts
+
+    def note(decoder, name, branches):
+        read.extend([name] * len(branches))
+        read_prompts(decoder, name, branches)
+
+    monkeypatch.setattr(Decoder, "_read_prompts", note)
+    jobs = [Job(prompt, {rule: EVERY}, {rule: points}, i) for i, prompt in enumerate(prompts)]
+    for _, responses in Decoder(pair, judge, WINDOW, LIMIT, 16, most_branches=1).decode(jobs):
+        assert sorted(t for r in responses for t in r.thresholds[rule].values) == list(points.values)
+    assert Counter(read) == {"target": len(prompts), "draft": len(prompts)}
+
+
 @pytest.mark.parametrize("sampling", [None, Sampling(0.8, 0.9)])
 @pytest.mark.parametrize("name", RULES)
 def test_every_rules_batch_result_equals_its_single_row_result(decode, name, sampling):

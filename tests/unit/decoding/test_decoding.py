@@ -5,9 +5,9 @@ import torch
 
 from autojudge.decoding.branches import Job
 from autojudge.decoding.decoder import Decoder
-from autojudge.decoding.thresholds import Points
+from autojudge.decoding.thresholds import EVERY, Points
 from autojudge.rules import load_rule
-from reference import draft_choices, greedy
+from reference import draft_choices, greedy, speculate_plainly
 
 LIMIT = 160
 NEAR_TIE = 1e-4  # logits
@@ -93,6 +93,42 @@ def test_counts_are_those_of_the_two_definitions(pair, judge, prompts):
         assert result.accepted <= result.emitted
         full = result.emitted - result.accepted  # bonus tokens
         assert 0 <= full <= result.cycles
+
+
+@pytest.mark.parametrize("window", [1, 8])
+@pytest.mark.parametrize(
+    "rule, threshold, keeps",
+    [
+        ("lossless", 0, lambda p, q, x, place: False),
+        ("top_k", 4, lambda p, q, x, place: int((p > p[x]).sum()) < 4),
+    ],
+)
+def test_a_decoder_that_starts_like_vllm_equals_a_plain_loop_in_tokens_and_cycles(
+    pair, prompts, window, rule, threshold, keeps
+):
+    plain = [speculate_plainly(pair, prompt, window, LIMIT, keeps, target_first=True) for prompt in prompts[:4]]
+    for batch in (1, 3):
+        found = decode(pair, None, prompts[:4], rule, threshold, window, batch, target_first=True)
+        assert [(r.tokens, r.cycles) for r in found] == plain
+    assert all(r.emitted == len(r.tokens) - 1 and r.target_calls == r.cycles + 2 for r in found)
+    unshifted = decode(pair, None, prompts[:4], rule, threshold, window)
+    assert [(r.tokens, r.cycles) for r in unshifted] != plain, "the start matters here"
+
+
+def test_a_whole_curve_that_starts_like_vllm_is_that_of_single_thresholds(pair, judge, prompts):
+    rule = load_rule("judge")
+    jobs = [Job(prompt, {rule: EVERY}) for prompt in prompts[:4]]
+    curves = dict(Decoder(pair, judge, 8, LIMIT, 4, target_first=True).decode(jobs))
+    for t in (0.3, 0.5, 0.7):
+        alone = decode(pair, judge, prompts[:4], "judge", t, target_first=True)
+        for i, one in enumerate(alone):
+            (held,) = (r for r in curves[i] if r.thresholds[rule].low < t <= r.thresholds[rule].high)
+            assert (held.tokens, held.counts(True)) == (one.tokens, one.counts(True))
+
+
+def test_the_target_alone_has_no_cycles(pair, prompts):
+    for result in decode(pair, None, prompts[:4], None, 0.0):
+        assert (result.cycles, result.accepted, result.emitted, result.kept_at) == (0, 0, 0, [])
 
 
 @pytest.mark.parametrize("rule, threshold", [("lossless", 0), ("top_k", 4), ("judge", 0.5)])

@@ -259,6 +259,14 @@ def test_a_repeat_is_compared_with_lossless_decoding_of_that_repeat(run):
         assert row["differs"] == (list(row["response"]) != plain[row["problem_id"], row["repeat"]])
 
 
+def test_a_start_like_vllms_decodes_rules_anew_and_takes_the_target_from_the_store(run):
+    run("start")
+    table, counts = run("start", target_first=True)
+    assert counts == (N, 2 * N)
+    lossless = table[table["rule"] == "lossless"]
+    assert (lossless["emitted"] == lossless["tokens"] - 1).all()
+
+
 def test_truncated_targets_stand_beside_the_rules_that_truncate(run):
     given = {"lossless": [0], "kl_divergence": [0.3], "top_k": [1, 2, 1000], "typical": [0.9]}
     before, counts = run("cut", given, **WARM)

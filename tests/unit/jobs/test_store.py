@@ -36,6 +36,16 @@ def test_what_any_writer_added_comes_back(tmp_path):
     assert held(tmp_path) == [0, 1, 2, 3]
 
 
+def test_sources_of_labels_share_the_store_of_their_pair_each_writing_files_of_its_own(tmp_path):
+    own, late = (tmp_path / f"arith/{pair}/store/mining" for pair in ("testbed", "testbed+late"))
+    with Store(own, "1-of-1") as store, Store(late, "1-of-1") as other:
+        store.add({KEYS[0]: {"number": 0}})
+        other.add({KEYS[1]: {"number": 1}})
+    assert not late.exists() and Store(late).folder == own
+    assert held(late) == held(own) == [0, 1]
+    assert {file.name for file in own.iterdir()} == {"1-of-1.pieces", "+late-1-of-1.pieces"}
+
+
 def test_numbers_come_back_exactly(tmp_path):
     value = {"threshold": float("inf"), "margin": 0.1 + 0.2, "list": [1e-45, -0.0, None, True]}
     with Store(tmp_path, "a") as store:

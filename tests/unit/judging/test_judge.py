@@ -28,7 +28,7 @@ from autojudge.judging.choice import (
     choose_point,
     fit_judge,
     judge_scores,
-    recommended_threshold,
+    recall_threshold,
 )
 from autojudge.judging.classifiers import CLASSIFIERS, check_classifier, features_read, fit_grid, predict
 from autojudge.judging.grid import measure_grid
@@ -38,19 +38,21 @@ from autojudge.judging.linear import line_tensors
 from autojudge.judging.logistic import LogisticPath
 from autojudge.judging.metrics import compare, draw_weights, estimate, measure
 from autojudge.judging.mismatches import Mismatches, Sources, fold_of, load_features
+from autojudge.judging.needs import TARGET_SCALARS
+from autojudge.mining.shard import EXACT_LABEL
 from autojudge.reporting.model_card import build_card
 from autojudge.tables import judging as tables_of_judging
 from autojudge.tables.feature_names import BLOCKS, SCALARS, expand_blocks
 from autojudge.tables.files import read_table, write_table
 from autojudge.tables.folds import split_in
 from autojudge.tables.mining import FEATURES, LABELS, RESPONSES
-from conftest import ROOT, make_record
+from conftest import ROOT, make_point, make_record
 from train_judge import train_judge
 
 SETS = {"all": ["draft_at_draft", "target_at_draft", "scalars"], "blocks": ["draft_at_draft", "target_at_draft"]}
 COLUMNS = expand_blocks(SETS["all"])
 SELECT = {"feature_sets": ["all", "blocks"], "classifiers": CLASSIFIERS.names(), "recall": 0.9}
-SELECT |= {"thresholds": 26}
+SELECT |= {"thresholds": 26, "serves": "any"}
 MODELS = {"draft": {"model": "small", "dtype": "float32"}, "target": {"model": "large", "dtype": "float32"}}
 ORIGIN = {"dataset": "made_up", "task": "arith", "models": MODELS, "provenance": {"commit": "abc"}}
 GRID = {
@@ -79,7 +81,7 @@ def tables(tmp_path):
             split = ("train", "train", "validation", "test")[i // 5 % 4]
             tokens = {"target_token": 1, "draft_token": 2, "alternative_answer": None, "alternative_tokens": [2]}
             tokens |= {"margin": 0.5, "least_margin": 0.5, "near_tie": near_tie(i), "cut_off": i % 10 == 0}
-            labels.append(key | {"split": split, "important": important} | tokens)
+            labels.append(key | {"split": split, "important": important} | tokens | EXACT_LABEL)
             features.append(key | dict.fromkeys(BLOCKS, x) | dict.fromkeys(SCALARS, scalar))
         write_table(LABELS, labels, tmp_path / "labels.parquet")
         write_table(FEATURES, features, tmp_path / "features.parquet")
@@ -224,7 +226,7 @@ def test_metrics_are_scikit_learns_with_ties_and_weights():
             average_precision_score(important, score, sample_weight=rows)
         )
     for percent in (90, 95):
-        threshold = recommended_threshold(score, important, percent / 100)
+        threshold = recall_threshold(score, important, percent / 100)
         assert (score[important] >= threshold).mean() >= percent / 100
         assert measure(score, important)[f"accepted_at_{percent}"][0] == pytest.approx(
             (score[~important] < threshold).mean()
@@ -283,23 +285,33 @@ def test_a_cheap_judge_that_is_level_at_the_recall_alone_is_not_taken():
         rows.append(keys | values | {"feature_set": name, "features_read": features})
     table, select = pd.DataFrame(rows), SELECT | {"classifiers": ["mlp"], "feature_sets": list(scores)}
     assert table["accepted_at_90"].max() - table["accepted_at_90"].min() < 0.05
-    assert choose_point(table, found, select, seed=0)["feature_set"] == "level"
+    assert choose_point(table, found, dict.fromkeys(scores, ["scalars"]), select, seed=0)["feature_set"] == "level"
 
 
 def test_the_choice_uses_validation_alone_and_takes_the_cheapest_that_is_level(grid):
     data, rows, scores = grid
-    point = choose_point(rows, scores, SELECT, seed=0)
+    point = choose_point(rows, scores, SETS, SELECT, seed=0)
     assert point["feature_set"] == "all", "the blocks alone lack the scalar"
     turned = scores.assign(important=np.where(scores["split"] == "test", ~scores["important"], scores["important"]))
     turned.loc[turned["split"] == "test", "score"] *= -1
-    assert choose_point(rows, turned, SELECT, seed=0).equals(point)
+    assert choose_point(rows, turned, SETS, SELECT, seed=0).equals(point)
     validation = rows[rows["fold"] == "validation"]
     assert point["accepted_at_90"] > validation["accepted_at_90"].max() - 0.1
     only = SELECT | {"classifiers": ["logistic_regression"], "feature_sets": ["blocks"]}
-    assert choose_point(rows, scores, only, seed=0)[["classifier", "feature_set"]].tolist() == [
+    assert choose_point(rows, scores, SETS, only, seed=0)[["classifier", "feature_set"]].tolist() == [
         "logistic_regression",
         "blocks",
     ]
+
+
+def test_a_judge_for_an_engine_reads_no_more_than_that_has(grid):
+    data, rows, scores = grid
+    with pytest.raises(InputError, match="has but target_logits .*can give a judge none of these sets; add `target_sc"):
+        choose_point(rows, scores, SETS, SELECT | {"serves": "target_scalars"}, seed=0)
+    of_target = {"all": ["target_at_draft", *TARGET_SCALARS], "blocks": SETS["blocks"]}
+    for serves, sets in (("target", of_target), ("target_scalars", SETS | {"all": list(TARGET_SCALARS)})):
+        dear = rows.assign(accepted_at_90=np.where(rows["feature_set"] == "blocks", 1.0, 0.0))
+        assert choose_point(dear, scores, sets, SELECT | {"serves": serves}, seed=0)["feature_set"] == "all"
 
 
 def test_the_grid_measures_what_was_not_fitted(grid):
@@ -345,9 +357,10 @@ def test_an_artifact_predicts_what_was_chosen(tables, tmp_path, classifier):
     record = loaded.record
     assert record == judge.record and loaded.digest() == judge.digest()
     assert record.sizes == [6, 6, *[1] * len(SCALARS)] and record.point.items() >= point.items()
-    place = record.thresholds.index(record.threshold)
+    place = record.thresholds.index(record.recall_threshold)
     assert record.recall_at_thresholds[place] == record.validation.recall >= 0.9
-    assert (found[validation.important] >= record.threshold).mean() == record.validation.recall
+    assert (found[validation.important] >= record.recall_threshold).mean() == record.validation.recall
+    assert record.threshold is None and record.operating_point is None, "no sweep was made"
     assert record.validation.auc.low < record.validation.auc.value < record.validation.auc.high
     assert record.models["target"]["model"] in build_card(record, None, None, None)
 
@@ -357,9 +370,34 @@ def test_a_card_tells_of_folds_and_of_failing_targets():
     sources = Sources(90, 30, 4, 20, 3, left_out=True)
     own, served = (build_card(record, sources, 5, fold) for fold in ("2-of-5", None))
     assert "The judge of fold 2-of-5: no problem of that fold" in own
-    assert "to be served. Accuracies in the dataset's figure are not of this judge but of the 5 in" in served
+    assert (
+        "to be served. Accuracies in the dataset's figure are not of this judge but of those of its 5 folds" in served
+    )
     assert "20 (3 important) of 90 mismatches (30 important)" in own and "these are left out" in own
     assert "fold" not in build_card(record, sources, None, None)
+
+
+def test_an_operating_point_is_kept_with_the_judge_and_changes_nothing_of_its_verdicts(saved, tmp_path):
+    judge = load_judge(saved)
+    swept = replace(judge.record, threshold=0.01, operating_point=make_point(window=8))
+    Judge(judge.tensors, swept).save(tmp_path / "export")
+    loaded = load_judge(tmp_path / "export")
+    assert loaded.record == swept and loaded.digest() == judge.digest()
+    files = [(folder / "judge.safetensors").read_bytes() for folder in (saved, tmp_path / "export")]
+    assert files[0] == files[1]
+
+
+def test_a_card_tells_the_operating_point_and_how_engines_are_given_it():
+    record = make_record(models=MODELS, columns=["draft_token_rank"])
+    swept = replace(record, threshold=0.0123, operating_point=make_point(window=8, drop=0.7, drop_high=2.1))
+    before, after = (build_card(known, None, None, None) for known in (record, swept))
+    assert "keep a draft token when p(important) < 0.0123" in after and "| target alone: logits |" in after
+    assert "8 draft tokens per cycle" in after and "0.7 points lost against lossless decoding (0.5 to 2.1)" in after
+    assert "| chosen | the fastest |" in after and '"num_speculative_tokens": 8' in after and "window=8\n" in after
+    assert "vllm serve large --dtype float32" in after and '{"method": "draft_model", "model": "small"' in after
+    assert '{"judge": "FOLDER"}}' in after and "< judge.record.threshold" in after
+    assert "none here" in before and '"threshold": THRESHOLD' in before and "p(important) < 0.5: 90.0%" in before
+    assert "vllm" not in build_card(replace(swept, models=MODELS | {"draft": {"first_layers": 2}}), None, None, None)
 
 
 @pytest.fixture(scope="session")
@@ -390,7 +428,10 @@ import torch
 import autojudge
 from safetensors.torch import load_file
 from autojudge.judging.artifact import Judge, load_judge
+from autojudge.serving.export import custom_generate_files
+from autojudge.serving.served_judge import settle_threshold
 
+assert "generate.py" in custom_generate_files()
 assert autojudge.__file__.startswith(sys.argv[1]), autojudge.__file__
 x = load_file(sys.argv[3])["x"]
 for folder in sys.argv[4:]:
@@ -421,13 +462,18 @@ def test_a_judge_of_every_classifier_is_served_with_torch_and_safetensors_alone(
 
 def test_the_package_asks_for_torch_and_safetensors_and_holds_the_library_alone(installed):
     (metadata,) = installed.glob("autojudge-*.dist-info/METADATA")
-    found = re.findall(r"^Requires-Dist: ([a-z]+)", metadata.read_text(), re.MULTILINE)
-    assert sorted(found) == ["safetensors", "torch"]
+    found = re.findall(r"^Requires-Dist: ([a-z0-9]+)(.*)", metadata.read_text(), re.MULTILINE)
+    assert sorted(name for name, how in found if "extra ==" not in how) == ["safetensors", "torch"]
+    assert sorted(name for name, how in found if "extra ==" in how) == ["jinja2", "transformers", "vllm"]
     assert {path.name for path in installed.iterdir()} == {"autojudge", metadata.parent.name}
     library = ROOT / "workflow_scripts/autojudge"
-    kept = {path.relative_to(library) for path in library.rglob("*") if path.suffix in (".py", ".yaml", ".jinja")}
+    kept = {
+        path.relative_to(library) for path in library.rglob("*") if path.suffix in (".py", ".yaml", ".jinja", ".txt")
+    }
     files = {path.relative_to(installed / "autojudge") for path in (installed / "autojudge").rglob("*.*")}
     assert {path for path in files if path.suffix != ".pyc"} == kept
+    assert {Path("serving/custom_generate/generate.py"), Path("serving/custom_generate/requirements.txt")} < kept
+    assert sum(path.stat().st_size for path in installed.rglob("*")) < 4_000_000  # no weights of the test bed
 
 
 def test_every_classifier_of_the_library_is_one():
@@ -468,8 +514,8 @@ def test_a_damaged_or_foreign_artifact_is_refused(saved, tmp_path):
         load_judge(tmp_path / "nowhere")
     info, tensors = (saved / "judge.json").read_text(), (saved / "judge.safetensors").read_bytes()
     for text, message in (
-        (json.dumps(json.loads(info) | {"format": 3}), "format 3 is not 4"),
-        ("[1]", "format None is not 4"),
+        (json.dumps(json.loads(info) | {"format": 4}), "format 4 is not 5"),
+        ("[1]", "format None is not 5"),
         (info[:50], "no readable judge"),
         (json.dumps({k: v for k, v in json.loads(info).items() if k != "sizes"}), "`sizes` is missing"),
         (json.dumps(json.loads(info) | {"sizes": [6, 7]}), "are not of one judge"),
@@ -484,6 +530,9 @@ def test_a_damaged_or_foreign_artifact_is_refused(saved, tmp_path):
         (json.dumps(json.loads(info) | {"classifier": "mlp"}), "are not of one judge"),
         (json.dumps(json.loads(info) | {"columns": json.loads(info)["columns"][::-1]}), "are not of one judge"),
         (json.dumps(json.loads(info) | {"threshold": "high"}), "`threshold` is missing or of another type"),
+        (info.replace('  "threshold": null,', ""), "`threshold` is missing or of another type"),
+        (json.dumps(json.loads(info) | {"recall_threshold": None}), "`recall_threshold` is missing or of another"),
+        (json.dumps(json.loads(info) | {"operating_point": {"window": 8}}), "`operating_point.rule` is missing"),
     ):
         (saved / "judge.json").write_text(text)
         with pytest.raises(InputError, match=message):
@@ -527,6 +576,7 @@ def test_labels_of_cut_off_responses_can_be_left_out(tables):
 def write_responses(folder, fails):
     row = {"split": "train", "target_tokens": [1], "draft_tokens": [2], "mined_tokens": [1], "target_answer": "1"}
     row |= {"draft_answer": None, "mined_answer": "1", "cut_off": False, "least_margin": 1.0, "seconds": 1.0}
+    row |= {"mined_again": False}
     row |= {"target_evaluated": 1, "draft_evaluated": 1, "checked_by": None}
     rows = [row | {"problem_id": f"p{i}", "correct": not fails(i)} for i in range(180)]
     write_table(RESPONSES, rows, folder / "responses.parquet")
@@ -561,7 +611,7 @@ def test_no_judge_sees_its_own_fold(tables):
         data = Mismatches(*tables(important_of), held_out=held_out)
         rows, scores = measure_grid(data, "all", SETS["all"], grid, "validation", seed=0)
         found = scores.to_pandas()
-        point = choose_point(pd.DataFrame(rows), found, SELECT, seed=0)
+        point = choose_point(pd.DataFrame(rows), found, SETS, SELECT, seed=0)
         judge = fit_judge(data, point, SETS, SELECT, ORIGIN, seed=0)
         chosen_on = found[found["split"] == "validation"]
         return judge.digest(), judge.record, chosen_on.to_dict("list"), {row["value"]: row["auc"] for row in rows}

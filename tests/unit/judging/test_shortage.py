@@ -4,6 +4,7 @@ import pytest
 
 from autojudge.errors import InputError
 from autojudge.judging.mismatches import Mismatches
+from autojudge.mining.shard import EXACT_LABEL
 from autojudge.tables.feature_names import BLOCKS, SCALARS
 from autojudge.tables.files import write_table
 from autojudge.tables.mining import FEATURES, LABELS, RESPONSES
@@ -22,7 +23,8 @@ def response(i, draft=(9,), answer="1", cut_off=False, correct=True):
         "correct": correct,
     }
     row |= {"checked_by": None, "cut_off": cut_off}
-    return row | {"least_margin": 1.0, "seconds": 1.0, "target_evaluated": 1, "draft_evaluated": 1}
+    row |= {"least_margin": 1.0, "seconds": 1.0, "mined_again": False}
+    return row | {"target_evaluated": 1, "draft_evaluated": 1}
 
 
 def write_mined(folder, responses, labels):
@@ -32,7 +34,7 @@ def write_mined(folder, responses, labels):
         key = {"problem_id": "0", "position": i}
         row = key | {"split": "train", "target_token": 1, "draft_token": 2, "important": important, "margin": 1.0}
         row |= {"alternative_answer": None, "least_margin": 1.0, "cut_off": cut_off, "near_tie": False}
-        rows.append(row | {"alternative_tokens": [2]})
+        rows.append(row | {"alternative_tokens": [2]} | EXACT_LABEL)
         features.append(key | {block: [0.0] for block in BLOCKS} | dict.fromkeys(SCALARS, 0.0))
     write_table(LABELS, rows, folder / "labels.parquet")
     write_table(FEATURES, features, folder / "features.parquet")

@@ -1,11 +1,14 @@
 """Problems: splits are disjoint and by hash, prompts fit, and the generator is right."""
 
+import json
 from itertools import islice
 
 import pytest
 
 from autojudge.errors import InputError
 from autojudge.mining.problems import choose_split, prepare_problems, problem_hash
+from autojudge.tables.files import read_table, write_table
+from autojudge.tables.mining import PROBLEMS
 from autojudge.tasks import TASKS, Example, load_task
 from autojudge.testbed.problems import EXPERIMENT_POOL, generate_problems, problem_pool
 
@@ -113,3 +116,15 @@ def test_a_dataset_without_training_problems_is_told_of_folds(pair, monkeypatch)
     dataset = {"source": None, "problems": {"train": 2, "validation": 2, "test": 4}, "max_new_tokens": 5}
     with pytest.raises(InputError, match=r"2 train .*no training problems: give `problems: {test: N}` and `folds: 5`"):
         prepare_problems(TestOnly, dataset, pair.tokenizer, 512, seed=0)
+
+
+def test_questions_alone_become_problems_without_answers(pair, tmp_path):
+    lines = [json.dumps({"question": f"What is {i}?", "answer": "not read"}) for i in range(40)]
+    for part in ("train", "test"):
+        (tmp_path / f"{part}.jsonl").write_text("\n".join(line.replace("What", part) for line in lines))
+    source = {part: str(tmp_path / f"{part}.jsonl") for part in ("train", "test")}
+    dataset = {"source": source, "problems": {"train": 9, "validation": 3, "test": 2}, "max_new_tokens": 5}
+    rows = prepare_problems(load_task("questions"), dataset, pair.tokenizer, 512, seed=0)
+    assert len(rows) == 14 and all(row["gold"] is None and "?" in row["question"] for row in rows)
+    write_table(PROBLEMS, rows, tmp_path / "problems.parquet")
+    assert read_table(PROBLEMS, tmp_path / "problems.parquet")["gold"].isna().all()

@@ -2,12 +2,14 @@
 
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
 
 from autojudge.errors import InputError
-from autojudge.reporting.tokens_page import ALTERNATIVE_LENGTH, build_page
+from autojudge.reporting.tokens_page import build_page, choose_responses, collect_problems
 
-VOID = {"meta", "link", "img", "br"}
+VOID = {"meta", "link", "img", "br", "input"}
+THRESHOLD = 0.25
 
 
 class Page(HTMLParser):
@@ -45,7 +47,7 @@ def mismatch(position: int, important: bool, **changes) -> dict:
         "draft_piece": "DD",
         "probability": 0.125,
         "margin": 1.5,
-        "alternative": "DD and on",
+        "difference": [("first", "TT"), ("second", "DD"), ("both", " and on")],
         "alternative_answer": "96" if important else "72",
     } | changes
 
@@ -65,7 +67,7 @@ def problem(pieces: list[str], mismatches: list[dict], **changes) -> dict:
 
 def show(*problems: dict) -> Page:
     """Return the parsed page."""
-    return Page(build_page("Tokens", list(problems), "A note."))
+    return Page(build_page("Tokens", list(problems), "A note.", THRESHOLD))
 
 
 def test_response_shows_every_piece_in_order_with_its_whitespace():
@@ -86,7 +88,7 @@ def test_important_and_unimportant_tokens_are_marked_apart():
 
 
 def test_marks_differ_by_more_than_colour():
-    html = build_page("Tokens", [], "")
+    html = build_page("Tokens", [], "", THRESHOLD)
     assert ".unimportant { background: var(--safe); text-decoration: underline dotted" in html
     assert ".important { background: var(--vital); text-decoration: underline double" in html
 
@@ -100,7 +102,7 @@ def test_tooltip_tells_which_token_was_kept(important, kept):
 
 def test_tooltip_has_probability_margin_alternative_and_its_answer():
     tip = show(problem(["a"], [mismatch(0, True)])).text("tip")
-    for part in ("p(important) 0.125", "1.50 logits", "DD and on", "answer with the draft’s token 96"):
+    for part in ("p(important) 0.125", "1.50 logits", "TTDD and on", "answer with the draft’s token 96"):
         assert part in tip
 
 
@@ -124,24 +126,30 @@ def test_whitespace_of_the_two_tokens_is_visible():
 
 
 def test_tooltip_opens_by_pointer_and_by_keyboard():
-    html = build_page("Tokens", [problem(["a", "b"], [mismatch(0, True), mismatch(1, False)])], "")
+    html = build_page("Tokens", [problem(["a", "b"], [mismatch(0, True), mismatch(1, False)])], "", THRESHOLD)
     assert ".token:hover > .tip, .token:focus-within > .tip { display: block; }" in html
-    reachable = [attrs for tag, attrs in Page(html).elements if attrs.get("tabindex") == "0"]
+    reachable = [attrs for _, attrs in Page(html).elements if attrs.get("tabindex") == "0" and "data-p" in attrs]
     assert len(reachable) == 2
 
 
 def test_text_of_a_model_is_never_markup():
     evil = "<script>alert(1)</script><img src=x onerror=y>"
-    fields = {"target_piece": evil, "draft_piece": evil, "alternative": evil, "alternative_answer": evil}
+    difference = [(kind, evil) for kind in ("first", "second", "both")]
+    fields = {"target_piece": evil, "draft_piece": evil, "difference": difference, "alternative_answer": evil}
     facts = {"problem_id": evil, "split": evil, "question": evil, "gold": evil, "target_answer": evil}
-    page = Page(build_page(evil, [problem([evil, evil], [mismatch(1, True, **fields)], **facts)] * 2, evil))
+    page = Page(build_page(evil, [problem([evil, evil], [mismatch(1, True, **fields)], **facts)] * 2, evil, THRESHOLD))
     assert [tag for tag, _ in page.elements].count("script") == 1  # the page's own
     assert "img" not in [tag for tag, _ in page.elements]
     assert page.text("response", without="tip") == evil * 4
 
 
+def test_the_script_makes_no_markup_of_text():
+    html = build_page("Tokens", [], "", THRESHOLD)
+    assert "textContent" in html and not [way for way in ("innerHTML", "outerHTML", "HTML(", ".write(") if way in html]
+
+
 def test_page_is_one_file_without_outside_resources():
-    html = build_page("Tokens", [problem(["a"], [mismatch(0, True)])], "")
+    html = build_page("Tokens", [problem(["a"], [mismatch(0, True)])], "", THRESHOLD)
     assert "http" not in html and "url(" not in html and "@import" not in html
     assert not [tag for tag, attrs in Page(html).elements if tag == "link" or "src" in attrs]
 
@@ -159,9 +167,50 @@ def test_every_problem_has_its_counts_and_a_link_from_the_list():
     assert len(set(targets)) == 2
 
 
-def test_long_alternative_is_cut_with_a_sign():
-    tip = show(problem(["a"], [mismatch(0, True, alternative="z" * 5000)])).text("alternative")
-    assert tip == "z" * ALTERNATIVE_LENGTH + " …"
+def test_alternative_is_shown_as_a_difference_from_the_mined_text():
+    page = show(problem(["a"], [mismatch(0, True)]))
+    shown = [(tags[-1], text) for tags, classes, text in page.texts if "alternative" in classes]
+    assert shown == [("del", "TT"), ("ins", "DD"), ("span", " and on")]
+
+
+def collect(**label) -> list:
+    """Return the difference of a mismatch at position 1 of the response `abcd`; tokens are letters."""
+    row = {"problem_id": "x", "position": 1, "important": True, "target_token": 98, "draft_token": 66, "margin": 1.0}
+    row |= {"probability": 0.5, "alternative_answer": "1", "stopped": False} | label
+    responses = {"problem_id": "x", "split": "train", "target_answer": "1", "mined_tokens": list(b"a b c")}
+    problems = pd.DataFrame([{"problem_id": "x", "question": "?", "gold": "1"}])
+    decode = lambda tokens: bytes(tokens).decode()  # noqa: E731
+    (found,) = collect_problems(problems, pd.DataFrame([row]), pd.DataFrame([responses]), decode)
+    return found["mismatches"][0]["difference"]
+
+
+@pytest.mark.parametrize(
+    ("most", "shown"), [(9, ["v1", "v2", "t1", "t2"]), (4, ["v1", "v2", "t1"]), (3, ["v1", "v2"]), (1, ["v1"])]
+)
+def test_as_many_whole_responses_are_shown_as_fit_validation_first(most, shown):
+    splits = {"t1": "train", "v1": "validation", "t2": "train", "v2": "validation"}
+    responses = pd.DataFrame(splits.items(), columns=["problem_id", "split"])
+    labels = pd.DataFrame({"problem_id": ["t1", "v1", "v1", "v1", "t2", "t2"]})
+    assert list(choose_responses(responses, labels, most)["problem_id"]) == shown
+
+
+def test_difference_is_of_the_texts_from_the_mismatch_on():
+    assert collect(alternative_tokens=list(b" B c")) == [("first", " b"), ("second", " B"), ("both", " c")]
+
+
+def test_of_a_stopped_alternative_nothing_is_said_of_what_would_follow():
+    assert collect(alternative_tokens=list(b" b"), stopped=True) == [("both", " b"), ("both", " … (stopped here)")]
+    assert collect(alternative_tokens=list(b" b"))[-1] == ("first", " c")
+
+
+def test_filters_have_what_the_script_reads_and_wait_for_it():
+    page = show(problem(["a", "b"], [mismatch(0, True), mismatch(1, False, probability=None)]))
+    (form,) = (attrs for tag, attrs in page.elements if tag == "form")
+    assert "hidden" in form and form["data-threshold"] == str(THRESHOLD)
+    names = [attrs["name"] for tag, attrs in page.elements if tag in ("select", "input")]
+    assert names == ["label", "opinion", "threshold", "from", "to"]
+    tokens = [attrs for tag, attrs in page.elements if "tabindex" in attrs and "data-p" in attrs]
+    assert [(token["data-position"], token["data-p"]) for token in tokens] == [("0", "0.125"), ("1", "")]
 
 
 @pytest.mark.parametrize("positions", [[1], [0, 0], [-1]])

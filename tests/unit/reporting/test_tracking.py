@@ -14,7 +14,7 @@ from PIL import Image
 from autojudge.reporting import tracking
 from autojudge.tables.decoding import COUNTS, SWEEP
 from autojudge.tables.files import write_table
-from autojudge.tables.reporting import PARETO
+from autojudge.tables.reporting import PARETO, SPEED
 from log_to_wandb import log_to_wandb
 
 CONFIG = {
@@ -57,6 +57,15 @@ def sweep_rows() -> list[dict[str, Any]]:
     ]
 
 
+def speed_rows() -> list[dict[str, Any]]:
+    """Speed of two methods at two batches, the judge twice as fast as the target."""
+    rates = {("target", 1): 10.0, ("judge", 1): 20.0, ("target", 16): 50.0, ("judge", 16): 60.0}
+    return [
+        dict.fromkeys(SPEED.columns, 0) | {"method": method, "batch": batch, "tokens_per_second": rate}
+        for (method, batch), rate in rates.items()
+    ]
+
+
 @pytest.fixture
 def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Arguments of the script for a dataset of two pairs, one of them with a judge."""
@@ -68,7 +77,9 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     Image.new("RGB", (4, 4)).save(results / "arith_pareto.png")
     judge = results / "judge"
     judge.mkdir()
-    (judge / "judge.json").write_text('{"threshold": 0.3}')
+    (judge / "judge.json").write_text('{"threshold": 0.3, "validation": {"auc": {"value": 0.8}, "recall": 0.9}}')
+    write_table(SPEED, speed_rows(), results / "speed.csv")
+    (results / "tokens.html").write_text("<html>tokens</html>")
     (judge / "judge.safetensors").write_bytes(b"weights")
     return {
         "inputs": {"pareto": results / "arith_pareto.csv", "figure": results / "arith_pareto.png"},
@@ -79,6 +90,8 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "tracking": {"mode": "offline", "project": "autojudge", "entity": None, "experiment": "trial"},
         "folder": results / "wandb",
         "receipt": results / "arith_wandb.json",
+        "speeds": {"small": results / "speed.csv"},
+        "pages": {"small": results / "tokens.html"},
     }
 
 
@@ -195,6 +208,20 @@ def test_no_secret_is_written(inputs: dict[str, Any]) -> None:
     for path in written:
         assert API_KEY.encode() not in path.read_bytes(), path
         assert b"a-secret" not in path.read_bytes(), path
+
+
+def test_the_judges_run_has_its_metrics_its_measured_speed_and_the_page_of_tokens(inputs: dict[str, Any]) -> None:
+    folders = {name: inputs["folder"].parent / run["folder"] for name, run in logged(inputs).items()}
+    found = {name: summary(folder) for name, folder in folders.items()}
+    judged = found["arith/small/judge"]
+    assert judged["judge/auc"] == 0.8 and not [name for name in judged if name.startswith("judge/recall")]
+    assert (judged["tokens_per_second/batch_1"], judged["measured_speedup/batch_16"]) == (20.0, 1.2)
+    shown = {name: [key for step in history(folder) for key in step] for name, folder in folders.items()}
+    assert [name for name, keys in shown.items() if any(key.startswith("tokens") for key in keys)] == [
+        "arith/small/judge"
+    ]
+    for name in ("arith/small/lossless", "arith/large/judge"):
+        assert not [key for key in found[name] if key.split("/")[0] in ("judge", "measured_speedup")], name
 
 
 def test_second_time_leaves_one_run_a_rule(inputs: dict[str, Any]) -> None:

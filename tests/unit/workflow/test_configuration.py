@@ -2,13 +2,24 @@
 
 import copy
 import datetime
+import re
 
 import pytest
 import yaml
 from snakemake.utils import validate
 
 from autojudge.errors import InputError
-from autojudge.workflow.configuration import check_config, pairs_of, uses_judge, uses_labels
+from autojudge.workflow.configuration import (
+    check_config,
+    check_label_source,
+    labels_source,
+    loaded_labels,
+    pairs_of,
+    published_runs,
+    repositories_of,
+    uses_judge,
+    uses_labels,
+)
 from conftest import ROOT
 
 SCHEMA = ROOT / "config/config.schema.yaml"
@@ -35,6 +46,8 @@ def test_the_default_config_is_right(config):
         ("pairs.testbed.drft", {}, r"`pairs.testbed`: unknown key `drft`; known are .*draft"),
         ("mining.shards", "two", r"`mining.shards`: 'two' is not of type 'integer'"),
         ("mining.batch", 0, r"`mining.batch`: 0 is less than the minimum"),
+        ("mining.agreement", {"token": 8}, r"`mining.agreement`: unknown key `token`; known are audit, same_num"),
+        ("mining.agreement", {"audit": 2}, r"`mining.agreement.audit`: 2 is greater than the maximum of 1"),
         (
             "runs",
             [{"dataset": "arith", "pairs": ["nobody"]}],
@@ -42,6 +55,11 @@ def test_the_default_config_is_right(config):
         ),
         ("runs", [{"dataset": "nothing", "pairs": ["testbed"]}], r"`runs\[0\].dataset`: `nothing` is not defined"),
         ("runs", [], r"`runs`: .*should be non-empty"),
+        ("datasets.arith.labels", {"nobody": {"hub": "a/b"}}, r"`datasets.arith.labels`: `nobody` is not defined"),
+        ("datasets.arith.labels", {"testbed": {"hb": "a/b"}}, r"`datasets.arith.labels.testbed`: unknown key `hb`"),
+        ("publish", {"repo": "a/b c"}, r"`publish.repo`: 'a/b c' is not of the form OWNER/NAME or NAME"),
+        ("publish", {"repo": "a/b/c"}, r"`publish.repo`: 'a/b/c' is not of the form OWNER/NAME or NAME"),
+        ("publish", {"token": "a"}, r"`publish`: unknown key `token`; known are licence, private, repo, texts"),
         ("decoding.rules", ["judge"], r"`decoding.rules`: `lossless` must be among \['judge'\]"),
         (
             "datasets.arith.task",
@@ -124,6 +142,15 @@ def test_the_default_config_is_right(config):
         ("decoding.repeats", 0, r"`decoding.repeats`: 0 is less than the minimum"),
         ("decoding", {"repeats": 4, "temperature": 0.0}, r"`decoding.repeats`: at temperature 0 all 4 repeats"),
         ("decoding.truncated", True, r"`decoding.truncated`: at temperature 0 the target takes its most probable"),
+        ("vllm", {"engine": {"dtype": "half"}}, r"`vllm.engine.dtype`: the pair's entry in `pairs` gives it; take the"),
+        ("judge.select.serves", "vllm", r"`judge.select.serves`: 'vllm' is not one of"),
+        (
+            "judge.select",
+            {"feature_sets": ["scalars"], "classifiers": ["mlp"], "serves": "target"},
+            r"`judge.select.feature_sets`: an engine that has but target_logits and target_states .*none of these sets",
+        ),
+        ("judge.feature_sets.mixed", ["target_entropy", "kl"], r"no block `kl` of features is known"),
+        ("decoding.target_first", True, r"`decoding.target_first`: `oracle` reads mined labels, .*leave the rule out"),
         ("decoding.truncated", "top_k", r"`decoding.truncated`: 'top_k' is not of type 'boolean'"),
         (
             "rules.target_top_k",
@@ -323,3 +350,89 @@ def test_a_pointer_of_git_lfs_for_a_datasets_file_is_told_before_a_run(config, t
     source = {"train": str(tmp_path / name), "test": str(tmp_path / name)}
     with pytest.raises(InputError, match=rf"{name}: is a Git LFS pointer .*run `git lfs pull`"):
         check_config(changed(config, "datasets.gsm8k.source", source), SCHEMA)
+
+
+def test_alternatives_of_programs_are_not_stopped(config):
+    programs = changed(config, "runs", [{"dataset": "mbpp", "pairs": ["testbed"]}])
+    check_config(programs, SCHEMA)
+    for agreement in ({}, {"tokens": 20}):
+        check_config(changed(config, "mining.agreement", agreement), SCHEMA)
+        with pytest.raises(InputError, match="`mining.agreement`: the responses of dataset `mbpp` are programs"):
+            check_config(changed(programs, "mining.agreement", agreement), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "given, filled", [(None, None), ({"tokens": 20}, {"tokens": 20, "same_numbers": 8, "audit": 0.05})]
+)
+def test_agreement_is_none_or_complete(config, given, filled):
+    config = changed(config, "mining.agreement", given)
+    validate(config, str(SCHEMA))
+    assert config["mining"]["agreement"] == filled
+
+
+@pytest.mark.parametrize(
+    "key, given, filled",
+    [
+        ("likelihood", {}, {"tokens": 20, "threshold": 11.5}),
+        ("samples", {"count": 4}, {"count": 4, "temperature": 1}),
+    ],
+)
+def test_sources_of_labels_are_none_or_complete(config, key, given, filled):
+    for value, expected in ((None, None), (given, filled)):
+        changed_config = changed(config, f"mining.{key}", value)
+        validate(changed_config, str(SCHEMA))
+        assert changed_config["mining"][key] == expected
+
+
+@pytest.mark.parametrize("keys", [("agreement", "likelihood"), ("agreement", "samples"), ("likelihood", "samples")])
+def test_labels_have_one_source(config, keys):
+    one = changed(config, f"mining.{keys[0]}", {})
+    check_config(one, SCHEMA)
+    with pytest.raises(InputError, match=f"`mining.{keys[0]}` and `mining.{keys[1]}`: .*set one of them to null"):
+        check_config(changed(one, f"mining.{keys[1]}", {}), SCHEMA)
+
+
+def test_questions_alone_need_labels_by_likelihood_and_are_not_decoded(config, tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"question": "Why?"}\n')
+    source = {"train": str(tmp_path / "rows.jsonl"), "test": str(tmp_path / "rows.jsonl")}
+    dataset = {"task": "questions", "source": source, "problems": {"train": 1, "validation": 1, "test": 1}}
+    known = changed(config, "datasets.prompts", dataset)
+    check_config(known, SCHEMA)
+    with pytest.raises(InputError, match="`mining.likelihood`: dataset `prompts` has questions alone"):
+        check_label_source(known, "prompts")
+    check_label_source(changed(known, "mining.likelihood", {}), "prompts")
+    check_label_source(known, "arith")
+    run = changed(known, "runs", [{"dataset": "prompts", "pairs": ["testbed"]}])
+    with pytest.raises(InputError, match="dataset `prompts` has questions alone.*take it out of `runs`"):
+        check_config(changed(run, "mining.likelihood", {}), SCHEMA)
+
+
+def test_labels_are_loaded_for_the_named_dataset_and_pair_alone(config):
+    assert not re.search(loaded_labels(config), "results/arith/testbed/labels.parquet")
+    config = changed(config, "datasets.arith.labels", {"testbed": {"hub": "a/b"}, "llama3_1b_8b": None})
+    config = changed(config, "datasets.gsm8k.labels", {"llama3_1b_8b": {"hub": "a/c"}})
+    check_config(config, SCHEMA)
+    assert labels_source(config, "arith", "testbed") == {"hub": "a/b"}
+    pattern = re.compile(rf"results/\w+/({loaded_labels(config)})/labels.parquet")
+    for dataset in ("arith", "gsm8k", "arith_long"):
+        for pair in ("testbed", "llama3_1b_8b"):
+            loaded = pattern.fullmatch(f"results/{dataset}/{pair}/labels.parquet")
+            assert bool(loaded) == bool(labels_source(config, dataset, pair)), (dataset, pair)
+
+
+def test_each_run_is_published_under_a_name_of_its_own(config):
+    with pytest.raises(InputError, match="`publish.repo`: names no repository of the Hub; give OWNER/NAME"):
+        published_runs(config | {"publish": {"repo": None}})
+    config = config | {"publish": {"repo": "me/judge"}}
+    check_config(config, SCHEMA)
+    assert repositories_of(config, "arith", "testbed") == {"model": "me/judge", "dataset": "me/judge-labels"}
+    several = changed(config, "runs", [{"dataset": name, "pairs": ["testbed"]} for name in ("arith", "arith_long")])
+    with pytest.raises(InputError, match="would be the repository of 2 judges; put .*me/judge-{dataset}-{pair}"):
+        check_config(several, SCHEMA)
+    several = changed(several, "publish.repo", "me/{pair}-{dataset}")
+    check_config(several, SCHEMA)
+    assert repositories_of(several, *published_runs(several)[1])["dataset"] == "me/testbed-arith_long-labels"
+    assert repositories_of(several, "arith", "testbed+soft")["model"] == "me/testbed-soft-arith", "the Hub knows no +"
+    without = changed(config, "decoding.rules", ["lossless"])
+    with pytest.raises(InputError, match="`decoding.rules`: none asks a judge, so there is none to publish"):
+        published_runs(without)

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from autojudge.engine import contents
 from autojudge.errors import InputError
 from autojudge.registry import LIBRARY
 from autojudge.workflow import fingerprints
@@ -280,6 +281,20 @@ def test_a_tilde_stands_for_the_home_folder(folder, tmp_path, monkeypatch):
     assert identify_models(pair("~/model", chat_template="~/plain.jinja")) == expected
 
 
+def test_numerics_count_where_they_are_not_the_default(folder):
+    default, asked = (identify_models(pair(folder) | {"numerics": kind}) for kind in ("default", "invariant"))
+    assert default == identify_models(pair(folder)) and "numerics" not in str(default)
+    assert asked["target"] == default["target"] | {"numerics": asked["target"]["numerics"]}
+
+
+@pytest.mark.parametrize("module", ["mining/miner.py", "mining/agreement.py", "decoding/sweep.py"])
+def test_the_code_of_invariant_numerics_is_no_part_of_what_others_store(module):
+    numerics, found = fingerprints.LIBRARY / "engine/numerics.py", [fingerprints.LIBRARY / module]
+    for file in found:
+        found += {path for files in fingerprints._imported(file).values() for path in files} - {*found}
+    assert len(found) > 10 and numerics not in found
+
+
 def test_settings_that_change_results_count(folder, tmp_path):
     (tmp_path / "template.jinja").write_text("{{ messages }}")
     kinds = [pair(folder), pair(folder, dtype="bfloat16"), pair(folder, chat_template=str(tmp_path / "template.jinja"))]
@@ -299,8 +314,8 @@ def test_a_template_that_is_given_nothing_is_as_it_was(folder, unset):
 
 def test_large_files_are_told_apart_by_samples(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(fingerprints, "SMALL", 1000)
-    monkeypatch.setattr(fingerprints, "SAMPLE", 50)
+    monkeypatch.setattr(contents, "SMALL", 1000)
+    monkeypatch.setattr(contents, "SAMPLE", 50)
     file = tmp_path / "weights.safetensors"
     found = set()
     for at in (None, 0, 5000, 9999):
@@ -308,19 +323,19 @@ def test_large_files_are_told_apart_by_samples(tmp_path, monkeypatch):
         if at is not None:
             data[at : at + 200] = b"x" * len(data[at : at + 200])
         file.write_bytes(data)
-        found.add(fingerprints._read_digest(file, 10_000))
+        found.add(contents.read_digest(file))
     assert len(found) == 4
-    assert fingerprints._read_digest(file, 10_000) in found
+    assert contents.read_digest(file) in found
 
 
 def test_of_large_weights_the_whole_header_counts(tmp_path, monkeypatch):
-    monkeypatch.setattr(fingerprints, "SMALL", 1000)
-    monkeypatch.setattr(fingerprints, "SAMPLE", 10)
+    monkeypatch.setattr(contents, "SMALL", 1000)
+    monkeypatch.setattr(contents, "SAMPLE", 10)
     file, found = tmp_path / "weights.safetensors", set()
     for name in (b"a", b"b"):
         header = b" " * 400 + name + b" " * 399
         file.write_bytes(len(header).to_bytes(8, "little") + header + bytes(20_000))
-        found.add(fingerprints._read_digest(file, file.stat().st_size))
+        found.add(contents.read_digest(file))
     assert len(found) == 2
 
 
@@ -331,7 +346,7 @@ def test_digests_are_remembered_and_a_damaged_memory_is_none(tmp_path, monkeypat
     fingerprints._remembered.cache_clear()
     first = fingerprints.file_digest(file)
     reads = []
-    monkeypatch.setattr(fingerprints, "_read_digest", lambda *args: reads.append(args) or "new")
+    monkeypatch.setattr(fingerprints, "read_digest", lambda *args: reads.append(args) or "new")
     fingerprints._remembered.cache_clear()
     assert fingerprints.file_digest(file) == first and not reads
     fingerprints.REMEMBERED.write_text("{")

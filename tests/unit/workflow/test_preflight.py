@@ -12,6 +12,7 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from autojudge.errors import InputError
@@ -293,6 +294,29 @@ def test_a_slow_dtype_is_noted_and_no_fault(settings, tmp_path, monkeypatch):
     lines = describe([*found, preflight.Finding(FAULT, "last", "of all")]).splitlines()
     states = [line.split()[0] for line in lines[1:] if line.split()[0] in (OK, NOTE, FAULT)]
     assert states == sorted(states, key=[OK, NOTE, FAULT].index) and states[-1] == FAULT
+
+
+@pytest.mark.parametrize("numerics", ["default", "invariant"])
+def test_labels_that_depend_on_the_batch_are_noted(settings, tmp_path, monkeypatch, numerics):
+    monkeypatch.setattr(preflight, "slow_dtype", lambda model: "slow")
+    pair = settings["pairs"]["testbed"]
+    pair |= {"numerics": numerics, "target": pair["target"] | {"dtype": "bfloat16"}}
+    found = list(check_all(settings, tmp_path / "results", 0))
+    notes = [finding for finding in found if finding.state == NOTE]
+    (told,) = [finding for finding in found if finding.what == "numbers of testbed"]
+    assert (told.state, len(notes)) == ((NOTE, 3) if numerics == "default" else (OK, 0))
+    assert "numerics: invariant`" in told.detail
+    assert ("`pairs.testbed.numerics: invariant`, or `dtype: float32`" in told.detail) == (numerics == "default")
+
+
+def test_the_weights_of_a_pair_with_invariant_numbers_count_as_they_are_kept(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr("autojudge.engine.packing.DTYPES", (torch.float32,))
+    pair = settings["pairs"]["testbed"]
+    sizes = {}
+    for dtype, numerics in (("float32", "default"), ("bfloat16", "default"), ("bfloat16", "invariant")):
+        pair |= {"numerics": numerics} | {role: pair[role] | {"dtype": dtype} for role in ("draft", "target")}
+        sizes[dtype, numerics] = preflight._check_weights(pair, "testbed", 4000)
+    assert sizes["bfloat16", "invariant"] == sizes["float32", "default"] != sizes["bfloat16", "default"]
 
 
 def test_a_question_of_both_files_counts_once_where_it_is_wanted(settings, tmp_path):

@@ -77,6 +77,20 @@ def test_the_first_repeat_has_the_keys_of_a_sweep_without_repeats_and_each_other
         assert len(set().union(*keys)) == 3 * len(keys[0])
 
 
+def test_a_start_like_vllms_makes_other_pieces_of_rules_and_the_same_of_the_target():
+    problem = {"problem_id": "p", "gold": "4", "prompt_tokens": [1, 2], "split": "test"}
+    rules = {"lossless": {"thresholds": [0]}}
+    keys = [
+        list(
+            SweptProblem(
+                sweep_work("arith", {"target": {}, "draft": {}}, decoding, rules, None, {}), problem
+            ).all_keys()
+        )
+        for decoding in (DECODING, DECODING | {"target_first": False}, DECODING | {"target_first": True})
+    ]
+    assert keys[0] == keys[1] and set(keys[1]) & set(keys[2]) == {keys[2][0]}
+
+
 def test_rules_truncate_the_target_where_the_config_says_so_and_they_can():
     rules = {name: {"thresholds": [0.5]} for name in ("lossless", "top_k", "kl_divergence", "typical")}
     rules["later"] = {"thresholds": [2], "rule": "top_k", "strict_first": 4}

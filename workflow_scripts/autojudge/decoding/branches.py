@@ -1,13 +1,13 @@
 """Responses in work: a job, the branches that its response splits into, and how a verified window goes on."""
 
 import copy
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
-from autojudge.decoding.thresholds import Points, Thresholds
+from autojudge.decoding.thresholds import Interval, Points, Thresholds
 from autojudge.decoding.window import Window
 from autojudge.engine.attention import Slots
 from autojudge.engine.text import CachedText
@@ -25,7 +25,7 @@ class Job:
     thresholds : mapping of Rule to Thresholds
         What decides at mismatches; empty: the target alone, without a draft.
     fallback : mapping of Rule to Points
-        What a rule is decoded with instead where its thresholds would give more responses than allowed.
+        What is left of a rule's thresholds where they would give more responses than allowed.
     seed : int
         Of the random numbers; the same seed gives the same response in any batch.
     labels : mapping of int to bool
@@ -144,7 +144,7 @@ class Tree:
     ended : list of Decoded
         What the others gave.
     fallback : dict of Rule to Points
-        For the rules that are still decoded with their own thresholds.
+        Of the rules that still have all their thresholds.
     """
 
     number: int
@@ -174,19 +174,28 @@ class Tree:
         """Return a response as each model's text, not read."""
         return {name: CachedText(list(self.job.prompt), tokens) for name in ("target", "draft")}
 
-    def exceeding(self, most: int) -> list[Rule]:
-        """Return the rules with a fallback that have more than so many responses."""
-        held = [result.thresholds for result in self._results()]
-        return [rule for rule in self.fallback if sum(rule in thresholds for thresholds in held) > most]
+    def narrow(self, most: int) -> list[Branch]:
+        """Leave a rule with more than so many responses its fallback alone, which goes on from what there is.
 
-    def remove(self, rules: Collection[Rule]) -> list[Branch]:
-        """Take rules out of all branches; return those that no rule is left for, which are none of the tree's now."""
-        for result in self._results():
-            result.thresholds = {rule: t for rule, t in result.thresholds.items() if rule not in rules}
+        Return the branches that hold for nothing now; they are none of the tree's any more.
+        """
+        exceeding = [rule for rule in self.fallback if self._count(rule) > most]
+        if not exceeding:
+            return []
+        for rule in exceeding:
+            fallback = self.fallback.pop(rule)
+            for result in self._results():
+                part = result.thresholds.get(rule)
+                others = {other: thresholds for other, thresholds in result.thresholds.items() if other != rule}
+                left = fallback.within(part) if isinstance(part, Interval) else None
+                result.thresholds = others | ({rule: left} if left else {})
         self.ended = [result for result in self.ended if result.thresholds]
         removed = [branch for branch in self.live if not branch.result.thresholds]
         self.live = [branch for branch in self.live if branch.result.thresholds]
         return removed
+
+    def _count(self, rule: Rule) -> int:
+        return sum(rule in result.thresholds for result in self._results())
 
     def _results(self) -> list[Decoded]:
         return [*self.ended, *(branch.result for branch in self.live)]

@@ -47,6 +47,8 @@ class Decoder:
         None: greedy.
     most_branches : int
         Responses that a job may split into for one rule; a rule with more is decoded with `Job.fallback`.
+    target_first : bool
+        Start like vLLM, whose prefill gives the first token without a draft: a call of the target that is no cycle.
     """
 
     def __init__(
@@ -59,10 +61,11 @@ class Decoder:
         stop: tuple[str, ...] = (),
         sampling: Sampling | None = None,
         most_branches: int = 2**30,
+        target_first: bool = False,
     ) -> None:
         self.pair, self.judge, self.window, self.batch = pair, judge, window, batch
         self.ending = Ending(max_new_tokens, pair.end_tokens, stop, pair.decode)
-        self.sampling, self.most_branches = sampling, most_branches
+        self.sampling, self.most_branches, self.target_first = sampling, most_branches, target_first
         self.models: dict[str, CachedModel] = {}
 
     @torch.inference_mode()
@@ -89,9 +92,9 @@ class Decoder:
             for branch in ended:
                 branch.tree.end(branch)
                 self._drop(branch, active, parked)
-            for tree in dict.fromkeys(branch.tree for branch in split_off):
-                waiting += self._fall_back(tree, active, parked)
-            for tree in dict.fromkeys(branch.tree for branch in ended):
+            for tree in dict.fromkeys(branch.tree for branch in [*split_off, *ended]):
+                for branch in tree.narrow(self.most_branches):
+                    self._drop(branch, active, parked)
                 if not tree.live:
                     yield tree.number, tree.ended
 
@@ -153,16 +156,6 @@ class Decoder:
             model.clear(branch.row)
         active.remove(branch)
 
-    def _fall_back(self, tree: Tree, active: list[Branch], parked: list[Branch]) -> list[Branch]:
-        """Take rules with too many responses out of a job; return the branch that decodes them with their fallback."""
-        exceeding = tree.exceeding(self.most_branches)
-        if not exceeding:
-            return []
-        for branch in tree.remove(exceeding):
-            self._drop(branch, active, parked)
-        fallback = {rule: tree.fallback.pop(rule) for rule in exceeding}
-        return [tree.add(Branch.start(tree, fallback))]
-
     def _run_cycle(self, branches: list[Branch]) -> list[Branch]:
         """Draft and verify a window of each branch and go on with what is kept; return the branches split off."""
         split_off = []
@@ -173,11 +166,12 @@ class Decoder:
         return split_off
 
     def _propose(self, branches: list[Branch]) -> list[Window]:
-        """Return a window of each branch; that of a branch without rules stays empty."""
+        """Return a window of each branch; one without room where the target writes alone."""
         windows = []
         for branch in branches:
             needs = frozenset[str]().union(*(needs_of(rule, self.judge) for rule in branch.result.thresholds))
-            room = min(self.window, self.ending.limit - len(branch.tokens)) if branch.result.thresholds else 0
+            alone = not branch.result.thresholds or (self.target_first and not branch.tokens)
+            room = 0 if alone else min(self.window, self.ending.limit - len(branch.tokens))
             windows.append(Window(branch.texts["draft"], room, self.ending.end_tokens, needs, branch.random))
         self.proposer.propose([window for window in windows if window.room])
         for branch, window in zip(branches, windows, strict=True):
@@ -283,14 +277,18 @@ class Decoder:
         return blocks
 
     def _end_cycle(self, branch: Branch, cycle: Cycle, outcome: Outcome) -> None:
-        """Add a cycle's tokens and counts to a branch, which holds for the outcome's thresholds from here on."""
+        """Add a cycle's tokens and counts to a branch, which holds for the outcome's thresholds from here on.
+
+        A token that the target writes alone is part of no cycle.
+        """
         result, before = branch.result, len(branch.tokens)
         self.ending.extend(result.tokens, [*cycle.window.proposals[: outcome.kept], outcome.last])
         added = len(result.tokens) - before
-        result.cycles += 1
-        result.keep(min(outcome.kept, added))
-        result.accepted += min(outcome.accepted, added)
-        result.emitted += added
+        if cycle.window.room:
+            result.cycles += 1
+            result.keep(min(outcome.kept, added))
+            result.accepted += min(outcome.accepted, added)
+            result.emitted += added
         result.thresholds = outcome.thresholds
         result.sums = {rule: cycle.sum_before(rule, outcome.kept) for rule in outcome.thresholds if rule.summed}
 
@@ -316,5 +314,5 @@ def needs_of(rule: Rule, judge: Judge | None) -> frozenset[str]:
     """Return what a rule, or the judge that it asks, reads."""
     if "judge" not in rule.needs or judge is None:
         return rule.needs
-    scalars = {"draft_logits", "target_logits"} if judge.needs_scalars else set()
-    return rule.needs | scalars | ({"draft_at_draft"} & set(judge.columns))
+    logits = {"draft_logits", "target_logits"} & judge.needs
+    return rule.needs | logits | ({"draft_at_draft"} & set(judge.columns))

@@ -21,7 +21,6 @@ from autojudge.tables.mining import LABELS
 
 TARGET, LOSSLESS = "target", "lossless"  # the target alone, and the rule that all are compared with
 LOOP, LONGEST_PERIOD = 32, 64  # tokens: of the end that repeats what came before, and of a round
-NO_CYCLES = {"cycles": 0, "accepted": 0, "emitted": 0, "kept_at": []}
 
 
 def build_job(
@@ -71,8 +70,8 @@ def rows_by_rule(
             "response": response.tokens,
         }
         if not response.thresholds:
-            held = _held(0, Interval())
-            found[TARGET] = [row | {"rule": TARGET} | held | response.counts() | NO_CYCLES]
+            counts = response.counts() | {"kept_at": response.kept_at}
+            found[TARGET] = [row | {"rule": TARGET} | _held(0, Interval()) | counts]
         for rule, thresholds in response.thresholds.items():
             counts = response.counts("draft_at_draft" in needs_of(rule, decoder.judge)) | {"kept_at": response.kept_at}
             parts = [thresholds] if isinstance(thresholds, Interval) else thresholds.values
@@ -127,7 +126,7 @@ def open_decoders(
     models : mapping
         What identifies the models; a judge has to be trained for these.
     decoding : mapping
-        `max_new_tokens`, `branches`, `temperature`, `top_p` and `batch`.
+        `max_new_tokens`, `branches`, `temperature`, `top_p` and `batch`; `target_first` where it is true.
 
     Raises
     ------
@@ -151,6 +150,7 @@ def open_decoders(
         stop=scorer.prompt.stop,
         sampling=Sampling(decoding["temperature"], decoding["top_p"]) if decoding["temperature"] else None,
         most_branches=decoding["branches"],
+        target_first=decoding.get("target_first", False),
     )
 
 

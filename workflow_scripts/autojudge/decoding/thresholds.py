@@ -39,6 +39,11 @@ class Points:
         keeping = self.values[len(refusing) :]
         return Points(refusing) if refusing else None, Points(keeping) if keeping else None
 
+    def within(self, interval: Interval) -> "Points | None":
+        """Return those in an interval, if any."""
+        values = tuple(t for t in self.values if interval.low < t <= interval.high)
+        return Points(values) if values else None
+
 
 Thresholds = Interval | Points
 EVERY = Interval()

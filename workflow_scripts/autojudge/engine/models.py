@@ -22,6 +22,7 @@ from transformers.utils import cached_file
 from autojudge.engine.compatibility import check_layers, check_slot_cache
 from autojudge.engine.head import shallow_copy
 from autojudge.engine.loading import check_quantized, from_hub, one_message, placement, slow_dtype
+from autojudge.engine.packing import pack_linears
 from autojudge.engine.rope import longest_text
 from autojudge.engine.settings import expand_path, own_models
 from autojudge.engine.weights import LOADING, check_filled, check_floats
@@ -170,6 +171,7 @@ def load_model(settings: Mapping[str, Any]) -> PreTrainedModel:
     if getattr(model, "_hf_peft_config_loaded", False):
         raise InputError(f"model {settings['model']}: it is an adapter; merge it (merge_and_unload) and save the whole")
     model.eval().requires_grad_(False)
+    pack_linears(model)
     check_slot_cache(model, settings["model"])
     return model
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from autojudge.errors import InputError
+from autojudge.tables.pair_names import split_source
 
 HEADER = re.compile(rb"([0-9a-f]{64}) (\d{12}) ([0-9a-f]{8}) ")
 HEADER_BYTES = 64 + 1 + 12 + 1 + 8 + 1
@@ -63,12 +64,14 @@ class Store:
     Parameters
     ----------
     folder : str or Path
-        Its files.
+        Its files, `{pair}/store/{stage}`. That of a pair whose labels come from another source is the pair's own.
     writer : str or None
         Name of the file that this process adds to, and no other meanwhile: a shard's. None: it only reads.
 
     Attributes
     ----------
+    folder : Path
+        Where the files lie.
     places : dict of str to Place
         Where each piece lies, by its key.
 
@@ -79,7 +82,7 @@ class Store:
     """
 
     def __init__(self, folder: str | Path, writer: str | None = None) -> None:
-        self.folder = Path(folder)
+        self.folder, writer = _shared(Path(folder), writer)
         self._own = None if writer is None else _open_alone(self.folder / f"{writer}{SUFFIX}")
         self.places: dict[str, Place] = {}
         for file in sorted(self.folder.glob(f"*{SUFFIX}")):
@@ -138,6 +141,15 @@ class Store:
                 except OSError as fault:
                     raise InputError(f"{file}: a process works on this shard; wait for it or stop it") from fault
                 _rewrite(file, old, [place for key, place in _scan(file) if key in used])
+
+
+def _shared(folder: Path, writer: str | None) -> tuple[Path, str | None]:
+    """Return the folder that sources of labels share with their pair, and the name of a file of the source's there."""
+    made = folder.absolute().parents[1]
+    pair, source = split_source(made.name)
+    if source is None:
+        return folder, writer
+    return made.with_name(pair) / folder.parent.name / folder.name, writer and f"+{source}-{writer}"
 
 
 def _rewrite(file: Path, old: BinaryIO, kept: Sequence[Place]) -> None:

@@ -63,6 +63,8 @@ class SweepWork:
         Times that each problem is decoded, each time by other random numbers.
     truncated : mapping of str to str
         Of swept rules by which the target is truncated: a digest of what truncates it.
+    target_first : bool
+        Rules are asked from the second token on; the target writes the first one.
     """
 
     code: str
@@ -77,6 +79,7 @@ class SweepWork:
     settings: Mapping[str, Settings] = field(default_factory=dict)
     repeats: int = 1
     truncated: Mapping[str, str] = field(default_factory=dict)
+    target_first: bool = False
 
     def swept(self, problems: Sequence[Mapping[str, Any]]) -> list["SweptProblem"]:
         """Return what is decoded of some problems, rows of problems.parquet: each in every repeat."""
@@ -161,6 +164,7 @@ class SweptProblem:
             (window, rule): {"problem": problem, "models": models, "window": window, "rule": rule}
             | {"code": work.rules[rule]}
             | ({"labels": sorted(labels[rule].items())} if rule in labels else {})
+            | ({"target_first": True} if work.target_first else {})
             for window in work.windows
             for rule in work.given
         }

@@ -16,9 +16,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from autojudge.errors import InputError
-from autojudge.judging.classifiers import CLASSIFIERS, predict
+from autojudge.judging.classifiers import CLASSIFIERS, place, predict
+from autojudge.judging.needs import needs_of_columns
 from autojudge.judging.record import Record, read_record, write_record
-from autojudge.tables.feature_names import BLOCKS, SCALARS
+from autojudge.tables.feature_names import BLOCKS
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,9 @@ class Judge:
         return self.record.columns
 
     @property
-    def needs_scalars(self) -> bool:
-        """Tell whether any of the columns is a scalar."""
-        return any(column in SCALARS for column in self.columns)
+    def needs(self) -> frozenset[str]:
+        """What has to be known of the models, of `needs.EVERY_NEED`."""
+        return needs_of_columns(self.columns)
 
     def probability(self, features: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Return p(important), float32 of shape (n,).
@@ -75,6 +76,10 @@ class Judge:
         x : Tensor of shape (n, width), float32
         """
         return predict(self.record.classifier, self.tensors, x)
+
+    def to(self, device: torch.device | str) -> "Judge":
+        """Return the judge with its tensors on a device, counts apart: see `classifiers.place`."""
+        return Judge(place(self.tensors, device), self.record)
 
     def digest(self) -> str:
         """Return a hash of what the judge's verdicts depend on."""

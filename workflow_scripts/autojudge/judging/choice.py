@@ -1,4 +1,4 @@
-"""Choose a judge from the grid by the validation split, calibrate it, and recommend a threshold."""
+"""Choose a judge from the grid by the validation split, calibrate it, and choose a threshold by recall."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from autojudge.judging.artifact import Judge
 from autojudge.judging.classifiers import features_read, fit_grid, predict
+from autojudge.judging.label_sources import soften
 from autojudge.judging.logistic import LogisticPath
 from autojudge.judging.metrics import compare, draw_weights, estimate
 from autojudge.judging.mismatches import VALIDATION, Mismatches, Part
+from autojudge.judging.needs import servable_sets
 from autojudge.judging.record import Record, Validation
 from autojudge.tables.feature_names import expand_blocks
 
@@ -35,15 +37,32 @@ def scores_of(scores: pd.DataFrame, point: Mapping[str, Any] | pd.Series, split:
     return scores[(scores["fold"] == VALIDATION) & (scores["split"] == split) & at_point(scores, point)]
 
 
-def choose_point(grid: pd.DataFrame, scores: pd.DataFrame, select: Mapping[str, Any], seed: int) -> pd.Series:
-    """Return the row of the grid that `select` takes.
+def choose_point(
+    grid: pd.DataFrame,
+    scores: pd.DataFrame,
+    feature_sets: Mapping[str, list[str]],
+    select: Mapping[str, Any],
+    seed: int,
+) -> pd.Series:
+    """Return the row of the grid that `select` takes, of those that what it `serves` can ask.
 
     The one with the largest acceptance on validation at the configured recall; of those that are within one standard
     error of it (of the difference, problems being resampled) the one that reads the fewest features. They must be so in
     AUC too: acceptance at one recall hangs on the few important mismatches near it, and so has large errors.
+
+    Parameters
+    ----------
+    feature_sets, select : mapping
+        Those entries of `judge` in the config.
+
+    Raises
+    ------
+    InputError
+        What it serves can ask none of the judges.
     """
     metric = f"accepted_at_{round(100 * select['recall'])}"
-    allowed = grid["feature_set"].isin(select["feature_sets"]) & grid["classifier"].isin(select["classifiers"])
+    names = servable_sets(select["feature_sets"], feature_sets, select["serves"])
+    allowed = grid["feature_set"].isin(names) & grid["classifier"].isin(select["classifiers"])
     candidates = best_values(grid[allowed], metric)
     best = scores_of(scores, candidates.iloc[0])
     weights, important = draw_weights(best["problem_id"].to_numpy(), seed), best["important"].to_numpy(dtype=bool)
@@ -77,12 +96,12 @@ def fit_judge(
     columns = expand_blocks(feature_sets[point["feature_set"]])
     train, validation = mismatches.of_split("train"), mismatches.of_split(VALIDATION)
     classifier, x = point["classifier"], train.features(columns)
-    ((_, tensors),) = fit_grid(classifier, [point["value"]], train, x, columns, seed)
+    ((_, tensors),) = fit_grid(classifier, [point["value"]], *soften(mismatches, train, x), columns, seed)
     x_validation = torch.from_numpy(validation.features(columns))
     tensors["calibration"] = calibrate(predict(classifier, tensors, x_validation).numpy(), validation.important)
     probability = predict(classifier, tensors, x_validation).numpy()
     important, unimportant = probability[validation.important], probability[~validation.important]
-    threshold = recommended_threshold(probability, validation.important, select["recall"])
+    threshold = recall_threshold(probability, validation.important, select["recall"])
     thresholds = candidate_thresholds(probability, select["thresholds"], threshold)
     record = Record(
         columns=columns,
@@ -92,7 +111,9 @@ def fit_judge(
         classifier=classifier,
         hyperparameter=point["hyperparameter"],
         value=float(point["value"]),
-        threshold=threshold,
+        recall_threshold=threshold,
+        threshold=None,
+        operating_point=None,
         thresholds=thresholds,
         recall_at_thresholds=[float((important >= t).mean()) for t in thresholds],
         accepted_at_thresholds=[float((unimportant < t).mean()) for t in thresholds],
@@ -136,7 +157,7 @@ def calibrate(
     return torch.tensor([slope, shift] if slope > 0 else [1.0, 0.0])
 
 
-def recommended_threshold(probability: NDArray[np.float32], important: NDArray[np.bool_], recall: float) -> float:
+def recall_threshold(probability: NDArray[np.float32], important: NDArray[np.bool_], recall: float) -> float:
     """Return the largest threshold that refuses at least `recall` of the important mismatches.
 
     Parameters
@@ -155,12 +176,12 @@ def recommended_threshold(probability: NDArray[np.float32], important: NDArray[n
 def candidate_thresholds(
     probability: NDArray[np.float32],  # (n,)
     count: int,
-    recommended: float,
+    by_recall: float,
 ) -> list[float]:
-    """Return `count` thresholds from lossless on: validation quantiles, the nearest replaced by the recommended one."""
+    """Return `count` thresholds from lossless on: validation quantiles, the nearest replaced by that of the recall."""
     levels = np.quantile(probability, np.linspace(0, 1, count))
     levels[0], levels[-1] = 0.0, 1.0 + 1e-6
-    levels[1 + np.abs(levels[1:-1] - recommended).argmin()] = recommended
+    levels[1 + np.abs(levels[1:-1] - by_recall).argmin()] = by_recall
     return [float(level) for level in levels]
 
 

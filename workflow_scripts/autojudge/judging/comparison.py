@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from autojudge.judging.choice import at_point, best_values, scores_of
 from autojudge.judging.classifiers import fit_grid, predict
+from autojudge.judging.label_sources import soften
 from autojudge.judging.metrics import compare, draw_weights, estimate
 from autojudge.judging.mismatches import VALIDATION, Mismatches, Part
+from autojudge.judging.needs import describe_needs, needs_of_columns
 from autojudge.tables.feature_names import expand_blocks
 from autojudge.tables.judging import POINT
 
@@ -32,7 +34,13 @@ def report_split(scores: pd.DataFrame) -> str:
 
 
 def compare_judges(
-    grid: pd.DataFrame, scores: pd.DataFrame, part: Part, metric: str, chosen: Mapping[str, Any], seed: int
+    grid: pd.DataFrame,
+    scores: pd.DataFrame,
+    part: Part,
+    feature_sets: Mapping[str, list[str]],
+    metric: str,
+    chosen: Mapping[str, Any],
+    seed: int,
 ) -> pd.DataFrame:
     """Return table `judges`: one row per candidate, in order of acceptance on validation, then the training-free rules.
 
@@ -40,6 +48,8 @@ def compare_judges(
     ----------
     part : Part
         The mismatches of the report's split.
+    feature_sets : mapping of str to list of str
+        `judge.feature_sets` of the config.
     metric : str
         Of METRICS, the one that chooses values on validation.
     chosen : mapping
@@ -53,12 +63,14 @@ def compare_judges(
         found = scores_of(scores, point, split)["score"].to_numpy()
         pooled = folds[at_point(folds, point)]
         named = {name: point[name] for name in (*POINT, "features_read")}
+        named["needs"] = describe_needs(needs_of_columns(expand_blocks(feature_sets[point["feature_set"]])))
         named["selected"] = all(point[name] == chosen[name] for name in chosen)
         named |= {"auc_validation": point["auc"], "accepted_validation": point[metric], "split": split}
         rows.append(named | _across_folds(pooled, seed) | _measured(found, reference, part.important, weights))
     for scalar, sign in SCALAR_RULES.items() if reference is not None else ():
         found = sign * part.features([scalar])[:, 0]
         named = {"feature_set": scalar, "classifier": RULE, "hyperparameter": "", "value": np.nan, "features_read": 1}
+        named |= {"needs": describe_needs(needs_of_columns([scalar]))}
         named |= {"selected": False, "auc_validation": np.nan, "accepted_validation": np.nan, "split": split}
         rows.append(named | _across_folds(folds.iloc[:0], seed) | _measured(found, reference, part.important, weights))
     return pd.DataFrame(rows)
@@ -100,7 +112,8 @@ def weigh_near_ties(
     x, tie = train.features(columns), train.rows["near_tie"].to_numpy(dtype=bool)
     for weight in NEAR_TIE_WEIGHTS:
         train.weight = np.where(tie, weight, 1.0)
-        ((_, tensors),) = fit_grid(point["classifier"], [point["value"]], train, x, columns, seed)
+        fitted = soften(mismatches, train, x)
+        ((_, tensors),) = fit_grid(point["classifier"], [point["value"]], *fitted, columns, seed)
         found = predict(point["classifier"], tensors, torch.from_numpy(part.features(columns))).numpy()
         rows.append(
             {"weight of near ties": f"{weight:g}", "near ties": int(tie.sum()), "mismatches": len(train)}

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from autojudge.judging.classifiers import check_classifier, features_read, fit_grid, predict
+from autojudge.judging.label_sources import soften
 from autojudge.judging.metrics import METRICS, measure
 from autojudge.judging.mismatches import Mismatches, Part
 from autojudge.tables.feature_names import expand_blocks
@@ -48,6 +49,7 @@ def measure_grid(
     columns, (train, unseen) = expand_blocks(blocks), mismatches.of_fold(fold)
     x, features = train.features(columns), {split: part.features(columns) for split, part in unseen.items()}
     own, rows, scores = next(iter(unseen)), [], []
+    fitted = soften(mismatches, train, x)
     for classifier, grid in classifiers.items():
         declared = check_classifier(classifier)
         if missing := declared.missing(blocks):
@@ -55,7 +57,7 @@ def measure_grid(
             logger.info(message, classifier, ", ".join(missing), feature_set)
             continue
         start = time.monotonic()
-        for value, tensors in fit_grid(classifier, grid[declared.hyperparameter], train, x, columns, seed):
+        for value, tensors in fit_grid(classifier, grid[declared.hyperparameter], *fitted, columns, seed):
             point = {"feature_set": feature_set, "classifier": classifier, "value": value, "fold": fold}
             point["hyperparameter"] = declared.hyperparameter
             found = {split: predict(classifier, tensors, torch.from_numpy(z)).numpy() for split, z in features.items()}

@@ -8,6 +8,7 @@ import torch
 
 from autojudge.errors import InputError
 from autojudge.judging.classifiers import fit_grid, predict
+from autojudge.judging.label_sources import soften
 from autojudge.judging.metrics import METRICS, measure
 from autojudge.judging.mismatches import VALIDATION, Mismatches
 from autojudge.tables.feature_names import expand_blocks
@@ -33,7 +34,8 @@ def learning_curve(
             if count == 0 or part.important.all() or not part.important.any():
                 continue
             try:
-                ((_, tensors),) = fit_grid(point["classifier"], [point["value"]], part, x[inside], columns, seed)
+                fitted = soften(mismatches, part, x[inside])
+                ((_, tensors),) = fit_grid(point["classifier"], [point["value"]], *fitted, columns, seed)
             except InputError:  # too few for this classifier
                 continue
             found = measure(predict(point["classifier"], tensors, x_validation).numpy(), validation.important)

@@ -2,11 +2,12 @@
 
 import json
 from dataclasses import asdict, dataclass, fields, is_dataclass
+from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from autojudge.errors import InputError
 
-FORMAT = 4
+FORMAT = 5
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Validation:
     Attributes
     ----------
     recall_wanted : float
-        Share of important mismatches that the recommended threshold had to refuse.
+        Share of important mismatches that the threshold by recall had to refuse.
     recall, unimportant_accepted : float
         Shares of important mismatches refused and of unimportant ones kept at that threshold.
     mismatches, problems : int
@@ -50,6 +51,53 @@ class Validation:
 
 
 @dataclass(frozen=True)
+class OperatingPoint:
+    """Where a judge is to be served, as a sweep recommends it, beside the threshold.
+
+    Attributes
+    ----------
+    rule : str
+        The rule of the sweep that asked the judge.
+    window : int
+        Tokens that the draft proposes per cycle.
+    chosen_by : str
+        How it was chosen, in words.
+    tolerance : float
+        Percentage points that it was allowed to lose against lossless decoding where it was chosen.
+    cost_ratio : float
+        Time of a draft call over that of a target call, by which it is the fastest.
+    measured_on : str
+        `validation`, which chose it, or, of a dataset with folds, `folds`: each fold's problems, decoded with the
+        fold's own judge and point, of which window and threshold are the medians.
+    problems : int
+        Their number.
+    drop, drop_low, drop_high : float
+        Percentage points lost there against lossless decoding at that window, and their paired 95 % interval.
+    accepted_per_cycle, emitted_per_cycle : float
+        Tokens per cycle there, by the paper's count and by engines'.
+    speedup : float
+        Projected, over the target alone, there.
+    provenance : dict
+        Commit, packages, seed and a hash of the settings of what wrote it.
+    """
+
+    rule: str
+    window: int
+    chosen_by: str
+    tolerance: float
+    cost_ratio: float
+    measured_on: str
+    problems: int
+    drop: float
+    drop_low: float
+    drop_high: float
+    accepted_per_cycle: float
+    emitted_per_cycle: float
+    speedup: float
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Record:
     """What is known of a judge beside its tensors.
 
@@ -63,8 +111,12 @@ class Record:
         How many of all these numbers its score depends on.
     feature_set, classifier, hyperparameter, value
         The grid point that was chosen.
-    threshold : float
-        Recommended: keep a draft token when p(important) lies below it.
+    recall_threshold : float
+        The largest threshold that refuses the wanted share of important validation mismatches.
+    threshold : float or None
+        The one to use, that of the operating point: keep a draft token when p(important) lies below it. None as long as
+        no sweep has recommended one.
+    operating_point : OperatingPoint or None
     thresholds, recall_at_thresholds, accepted_at_thresholds : list of float
         Candidates, with the shares of important mismatches refused and of unimportant ones kept on validation.
     validation : Validation
@@ -83,7 +135,9 @@ class Record:
     classifier: str
     hyperparameter: str
     value: float
-    threshold: float
+    recall_threshold: float
+    threshold: float | None
+    operating_point: OperatingPoint | None
     thresholds: list[float]
     recall_at_thresholds: list[float]
     accepted_at_thresholds: list[float]
@@ -135,12 +189,16 @@ class _FaultyKeyError(Exception):
 
 
 def _read(kind: Any, value: Any, key: str) -> Any:
-    """Return a value as its annotation has it: a dataclass, list, dict, str, int, float or anything."""
+    """Return a value as its annotation has it: a dataclass, list, dict, str, int, float, None or anything."""
     if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, dict):
         hints = get_type_hints(kind)
         if unknown := sorted(value.keys() - hints.keys()):
             raise _FaultyKeyError(f"unknown key `{_join(key, unknown[0])}`")
-        return kind(**{f.name: _read(hints[f.name], value.get(f.name), _join(key, f.name)) for f in fields(kind)})
+        if missing := [f.name for f in fields(kind) if f.name not in value]:
+            raise _FaultyKeyError(f"`{_join(key, missing[0])}` is missing or of another type")
+        return kind(**{f.name: _read(hints[f.name], value[f.name], _join(key, f.name)) for f in fields(kind)})
+    if NoneType in get_args(kind):
+        return None if value is None else _read(get_args(kind)[0], value, key)
     if get_origin(kind) is list and isinstance(value, list):
         return [_read(get_args(kind)[0], item, f"{key}[{i}]") for i, item in enumerate(value)]
     if get_origin(kind) is dict and isinstance(value, dict):

@@ -6,6 +6,7 @@ from functools import cached_property
 import torch
 
 from autojudge.engine.features import compare_distributions
+from autojudge.engine.target_features import describe_distribution
 from autojudge.judging.artifact import Judge
 
 
@@ -78,6 +79,17 @@ class Signals:
         """The scalar features, each of shape (n,); needs the logits of both."""
         assert self.target_logits is not None and self.draft_logits is not None, "NEEDS must name both models' logits"
         return compare_distributions(self.target_logits, self.draft_logits, self.draft_token)
+
+    @property
+    def scalars_read(self) -> dict[str, torch.Tensor]:
+        """The scalar features that the judge may read, each of shape (n,); needs the logits that it needs alone."""
+        assert self.judge is not None, "the rule must name judge in NEEDS"
+        if "draft_logits" in self.judge.needs:
+            return self.scalars
+        if "target_logits" not in self.judge.needs:
+            return {}
+        assert self.target_logits is not None, "the judge needs the target's logits"
+        return describe_distribution(self.target_logits, self.draft_token)
 
 
 def _entropy(distribution: torch.Tensor) -> torch.Tensor:

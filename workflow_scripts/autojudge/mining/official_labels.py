@@ -21,9 +21,11 @@ import torch
 
 from autojudge.errors import InputError
 from autojudge.mining.problems import choose_split, problem_hash
+from autojudge.mining.shard import EXACT_LABEL
 from autojudge.tables.feature_names import SCALARS
 from autojudge.tables.files import write_table
-from autojudge.tables.mining import FEATURES, LABELS
+from autojudge.tables.label_sources import OF_SOURCES, SOURCED_LABELS
+from autojudge.tables.mining import FEATURES
 
 UNKNOWN = {"margin": None, "least_margin": None, "near_tie": False, "cut_off": False, "alternative_answer": None}
 BLOCKS = ("draft_at_draft", "target_at_draft", "draft_at_target", "target_at_target")  # in the order of `hiddens`
@@ -64,7 +66,7 @@ def import_labels(files: list[str], draft_hidden: int, folder: Path) -> dict[str
             f"{', '.join(files)}: no problem with `changed_token_indices` and `hiddens`; run calc_hiddens first"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    write_table(LABELS, labels, folder / "labels.parquet")
+    write_table(SOURCED_LABELS, labels, folder / "labels.parquet")
     write_table(FEATURES, features, folder / "features.parquet")
     return {"problems": len(problems), "mismatches": len(labels), "draft": draft_hidden, "target": widths.pop()}
 
@@ -141,7 +143,8 @@ def read_sample(
             "draft_token": draft_token,
             "alternative_tokens": [draft_token],
         }
-        label = key | {"split": choose_split(name, "train"), "important": important} | tokens | UNKNOWN
+        label = key | {"split": choose_split(name, "train"), "important": important} | tokens | UNKNOWN | EXACT_LABEL
+        label |= dict.fromkeys(OF_SOURCES)
         yield label, key | blocks | dict.fromkeys(SCALARS)
 
 

@@ -10,7 +10,7 @@ from autojudge.judging.comparison import RULE
 from autojudge.judging.mismatches import Sources
 from autojudge.tables.files import records
 
-HEADER = ["judge", "reads", "on validation: accepted, AUC", "AUC, folds", "AUC", "average precision"]
+HEADER = ["judge", "reads", "an engine needs", "on validation: accepted, AUC", "AUC, folds", "AUC", "average precision"]
 HEADER += ["accepted at 90 %", "minus KL", "accepted at 95 %"]
 
 
@@ -24,6 +24,7 @@ def write_markdown(
             [
                 name_judge(row) + (" **(selected)**" if row["selected"] else ""),
                 str(row["features_read"]),
+                row["needs"],
                 "" if row["classifier"] == RULE else f"{row['accepted_validation']:.3f}, {row['auc_validation']:.3f}",
                 _range(row, "auc_folds"),
                 *(_range(row, name) for name in ("auc", "average_precision", "accepted_at_90")),
@@ -41,7 +42,9 @@ def write_markdown(
         "share of the unimportant mismatches that are kept where 90 % of the important ones are refused; minus KL: the "
         "difference to KL divergence alone, paired. Each candidate at the value that accepts most on validation at a "
         f"recall of {100 * recall:g} %. AUC, folds: of scores by fits on the other folds of the train and validation "
-        "problems. Reads: numbers of a mismatch that the judge reads. Selected: of those within one standard error of "
+        "problems. Reads: numbers of a mismatch that the judge reads. An engine needs: what it has to keep of the "
+        "models to serve the judge; sets of states at the target's token (`*_at_target`) can be served by none. "
+        "Selected: of those within one standard error of "
         "the best on validation, in acceptance and in AUC, the one that reads fewest."
     )
     origin = f"## Labels\n\n{describe_sources(sources)}\n\n" if sources else ""

@@ -1,7 +1,8 @@
 """The model card of a judge: what it is, what it was chosen by, how to use it."""
 
 from autojudge.judging.mismatches import Sources
-from autojudge.judging.record import Record
+from autojudge.judging.needs import describe_needs, needs_of_columns
+from autojudge.judging.record import OperatingPoint, Record
 from autojudge.reporting.judges_page import describe_sources
 
 CARD = """# Judge for {draft} and {target}
@@ -13,8 +14,10 @@ Trained without human labels by AutoJudge (arXiv 2504.20039) on `{dataset}` ({ta
 |---|---|
 | classifier | {classifier}, {hyperparameter} |
 | reads | {columns} ({features_read} numbers) |
-| threshold | keep a draft token when p(important) < {threshold:.4g} |
-| on validation there | {recall:.1%} of important mismatches refused, {accepted:.1%} of unimportant ones kept |
+| an engine needs | {needs} |
+| threshold | {threshold} |
+{point}| by recall | p(important) < {recall_threshold:.4g}: {recall:.1%} of important validation mismatches refused, \
+{accepted:.1%} of unimportant ones kept |
 | on validation | AUC {auc} of {mismatches} mismatches, {problems} problems |
 | commit | {commit} |
 
@@ -22,13 +25,38 @@ Trained without human labels by AutoJudge (arXiv 2504.20039) on `{dataset}` ({ta
 Probabilities are calibrated on validation (Platt). Meant for these two models at these revisions and for problems like
 those it was trained on; hidden states are those after the final norm, of a model in {dtype}.
 
+## Serving
+
+Decoding with a judge is lossy: responses may differ from the target's own, more of them with a higher threshold; 0 is
+lossless.{serving}
+
+Or ask it yourself:
+
 ```python
 from autojudge.judging.artifact import load_judge  # after `pip install .`, which needs torch and safetensors alone
 
-judge = load_judge("judge")
-keep = judge.probability(features) < judge.record.threshold  # features: column -> (n, size), a scalar (n,)
+judge = load_judge("FOLDER")
+keep = judge.probability(features) < {used}  # features: column -> (n, size), a scalar (n,)
 ```
 """
+ENGINES = """ FOLDER is this one, or its name on the Hub.
+
+vLLM, after `pip install 'autojudge[vllm]'`:
+
+```bash
+vllm serve {target} --dtype {dtype} \\
+    --speculative-config '{{"method": "draft_model", "model": "{draft}", "num_speculative_tokens": {window}}}' \\
+    --additional-config '{{"autojudge": {{"judge": "FOLDER"{vllm_threshold}}}}}'
+```
+
+transformers, with both models loaded:
+
+```python
+target.generate(
+    **inputs, custom_generate="FOLDER", trust_remote_code=True, assistant_model=draft, window={window}{option}
+)
+```"""
+NO_POINT = "none here: the sweep of the judge recommends one, which is written into its export"
 
 
 def build_card(record: Record, sources: Sources | None, folds: int | None, held_out: str | None) -> str:
@@ -55,17 +83,55 @@ def build_card(record: Record, sources: Sources | None, folds: int | None, held_
         hyperparameter=f"{record.hyperparameter} = {record.value:.3g}",
         columns=", ".join(record.columns),
         features_read=record.features_read,
-        threshold=record.threshold,
+        needs=describe_needs(needs_of_columns(record.columns)),
+        threshold=NO_POINT
+        if record.threshold is None
+        else f"keep a draft token when p(important) < {record.threshold:.4g}",
+        point=_describe_point(record.operating_point),
+        recall_threshold=record.recall_threshold,
+        serving=_describe_engines(record),
+        used="THRESHOLD" if record.threshold is None else "judge.record.threshold",
         recall=validation.recall,
         accepted=validation.unimportant_accepted,
         auc=validation.auc,
         mismatches=validation.mismatches,
         problems=validation.problems,
         # No problem is left that a judge of all folds' problems could be tested on.
-        unbiased="" if folds and not held_out else "; `../judges.md` has those of the test split, if that was mined",
+        unbiased=""
+        if folds and not held_out
+        else "; the run's judges.md has those of the test split, if that was mined",
         notes="".join(f"{note}\n\n" for note in notes),
         commit=record.provenance.get("commit"),
         dtype=models["target"]["dtype"],
+    )
+
+
+def _describe_point(point: OperatingPoint | None) -> str:
+    """Return the rows of the table that tell where the judge is served best."""
+    if point is None:
+        return ""
+    measured = "the folds' own problems, by the folds' judges" if point.measured_on == "folds" else "validation"
+    return (
+        f"| window | {point.window} draft tokens per cycle |\n"
+        f"| there, on {measured} | {point.drop:.1f} points lost against lossless decoding ({point.drop_low:.1f} to "
+        f"{point.drop_high:.1f}), {point.emitted_per_cycle:.2f} tokens emitted and {point.accepted_per_cycle:.2f} "
+        f"accepted per cycle; {point.problems} problems |\n"
+        f"| chosen | {point.chosen_by} |\n"
+    )
+
+
+def _describe_engines(record: Record) -> str:
+    """Return the commands of engines, for drafts that are models of their own."""
+    draft, point = record.models["draft"].get("model"), record.operating_point
+    if not draft:
+        return ""
+    return ENGINES.format(
+        target=record.models["target"]["model"],
+        dtype=record.models["target"]["dtype"],
+        draft=draft,
+        window=point.window if point else "WINDOW",
+        vllm_threshold="" if point else ', "threshold": THRESHOLD',
+        option="" if point else ", threshold=THRESHOLD",
     )
 
 
@@ -75,6 +141,6 @@ def _describe_folds(folds: int, held_out: str | None) -> str:
         return f"The judge of fold {held_out}: no problem of that fold was part of its training or choice."
     return (
         "Trained and chosen on problems of all folds, to be served. Accuracies in the dataset's figure are not of this "
-        f"judge but of the {folds} in `../folds/`, each of which decodes only problems that were no part of its "
+        f"judge but of those of its {folds} folds, each of which decodes only problems that were no part of its "
         "training or choice."
     )

@@ -1,20 +1,18 @@
 """A page for people: mined responses with each mismatch marked as important or not."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from autojudge.errors import InputError
+from autojudge.reporting.html_page import fill_template
+from autojudge.reporting.text_difference import Run, compare_texts
 from autojudge.tables.files import records
 
-ALTERNATIVE_LENGTH = 600  # characters of an alternative in a tooltip
 
-
-def build_page(title: str, problems: Sequence[Mapping[str, Any]], note: str) -> str:
-    """Return one self-contained HTML file that shows mined responses token by token.
+def build_page(title: str, problems: Sequence[Mapping[str, Any]], note: str, threshold: float) -> str:
+    """Return one self-contained HTML file that shows mined responses token by token, to be filtered.
 
     Parameters
     ----------
@@ -24,9 +22,12 @@ def build_page(title: str, problems: Sequence[Mapping[str, Any]], note: str) -> 
         `problem_id`, `split`, `question`, `gold`, `target_answer` (None: none found), `pieces` (text of each token of
         the mined response) and `mismatches`: mappings with `position` (index into `pieces`), `important`,
         `target_piece`, `draft_piece`, `probability` (the judge's p(important), or None), `margin` (of the target's
-        logits), `alternative` (text from the position on) and `alternative_answer` (None: none found).
+        logits), `difference` (runs of the mined text, the first, and of the alternative, from the position on) and
+        `alternative_answer` (None: none found).
     note : str
         A sentence or two under the title, say where the data come from.
+    threshold : float
+        The judge refuses a mismatch from this p(important) on; readers may set another.
 
     Returns
     -------
@@ -38,16 +39,21 @@ def build_page(title: str, problems: Sequence[Mapping[str, Any]], note: str) -> 
     InputError
         Two mismatches of a problem have the same position, or one lies outside the response.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return fill_template(
+        "tokens_page.html.jinja",
+        title=title,
+        note=note,
+        threshold=threshold,
+        problems=[_attach_mismatches(problem) for problem in problems],
+        show_whitespace=show_whitespace,
     )
-    environment.filters |= {"show_whitespace": show_whitespace, "shorten": shorten}
-    template = environment.get_template("tokens_page.html.jinja")
-    return template.render(title=title, note=note, problems=[_attach_mismatches(problem) for problem in problems])
+
+
+def choose_responses(responses: pd.DataFrame, labels: pd.DataFrame, mismatches: int) -> pd.DataFrame:
+    """Return whole responses with that many mismatches at most, those of validation first; one in any case."""
+    ordered = responses.sort_values("split", ascending=False, kind="stable")
+    counts = ordered["problem_id"].map(labels["problem_id"].value_counts()).fillna(0)
+    return ordered.head(max(1, int((counts.cumsum() <= mismatches).sum())))
 
 
 def collect_problems(
@@ -68,6 +74,7 @@ def collect_problems(
     for response in records(responses):
         problem_id = response["problem_id"]
         rows = records(by_problem.get(problem_id, labels.iloc[:0]))
+        tokens = list(response["mined_tokens"])
         pages.append(
             {
                 "problem_id": problem_id,
@@ -75,15 +82,17 @@ def collect_problems(
                 "question": texts.loc[problem_id, "question"],
                 "gold": texts.loc[problem_id, "gold"],
                 "target_answer": response["target_answer"],
-                "pieces": [decode([token]) for token in response["mined_tokens"]],
-                "mismatches": [_describe_mismatch(row, decode) for row in rows],
+                "pieces": [decode([token]) for token in tokens],
+                "mismatches": [_describe_mismatch(row, tokens, decode) for row in rows],
             }
         )
     return pages
 
 
-def _describe_mismatch(label: Mapping[str, Any], decode: Callable[[list[int]], str]) -> dict[str, Any]:
-    """Return a mismatch as the page shows it."""
+def _describe_mismatch(
+    label: Mapping[str, Any], mined: list[int], decode: Callable[[list[int]], str]
+) -> dict[str, Any]:
+    """Return a mismatch of a mined response as the page shows it."""
     return {
         "position": label["position"],
         "important": label["important"],
@@ -91,19 +100,23 @@ def _describe_mismatch(label: Mapping[str, Any], decode: Callable[[list[int]], s
         "draft_piece": decode([label["draft_token"]]),
         "probability": label["probability"],
         "margin": label["margin"],
-        "alternative": decode(list(label["alternative_tokens"])),
+        "difference": _compare(label, mined, decode),
         "alternative_answer": label["alternative_answer"],
     }
+
+
+def _compare(label: Mapping[str, Any], mined: list[int], decode: Callable[[list[int]], str]) -> list[Run]:
+    """Return the runs of the mined text and the alternative; of a stopped one, nothing is said of what follows it."""
+    runs = compare_texts(decode(mined[label["position"] :]), decode(list(label["alternative_tokens"])))
+    if label["stopped"]:
+        rest = runs[:-1] if runs and runs[-1][0] == "first" else runs
+        return [*rest, ("both", " … (stopped here)")]
+    return runs
 
 
 def show_whitespace(piece: str) -> str:
     """Return a token's text with its spaces, tabs and newlines as visible signs."""
     return piece.replace(" ", "␣").replace("\t", "⇥").replace("\n", "↵") or "(empty)"
-
-
-def shorten(text: str) -> str:
-    """Return the beginning of a text that is too long for a tooltip."""
-    return text if len(text) <= ALTERNATIVE_LENGTH else text[:ALTERNATIVE_LENGTH] + " …"
 
 
 def _attach_mismatches(problem: Mapping[str, Any]) -> dict[str, Any]:

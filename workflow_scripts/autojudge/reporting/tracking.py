@@ -1,8 +1,9 @@
-"""Weights & Biases: one run per dataset, pair and rule, from finished tables. The only module that imports wandb."""
+"""Weights & Biases: one run per dataset, pair and rule, from finished tables."""
 
 import hashlib
 import json
 import logging
+import math
 import os
 import re
 import shutil
@@ -28,6 +29,7 @@ SUMMARY_COLUMNS = (
     *("speedup", "cost_ratio", "accepted_per_cycle", "emitted_per_cycle"),
     *("differing", "length_ratio", "cut_off", "looping"),
 )
+JUDGE_METRICS = ("auc", "average_precision", "accepted_at_90", "accepted_at_95")
 # Not every `..._token`: tokens of a text are no secret.
 SECRET_KEY = re.compile(r"(^|_)(api_?key|secret|password|credentials?)$|^((hf|hub|auth|access)_)?token$", re.IGNORECASE)
 
@@ -58,6 +60,10 @@ class RunRecord:
         The sweep rows of this pair and rule, without lists of tokens.
     judge : Path or None
         Folder of the judge; None for a rule that has none.
+    speed : DataFrame or None
+        Table `speed` of the pair.
+    tokens : Path or None
+        The page of the judge's mismatches.
     """
 
     dataset: str
@@ -68,6 +74,8 @@ class RunRecord:
     sweep: pd.DataFrame
     figure: Path
     judge: Path | None = None
+    speed: pd.DataFrame | None = None
+    tokens: Path | None = None
 
     @property
     def id(self) -> str:
@@ -115,6 +123,8 @@ def collect_runs(
     judges: Mapping[str, Path],
     figure: Path,
     config: Mapping[str, Any],
+    speeds: Mapping[str, pd.DataFrame],
+    pages: Mapping[str, Path],
 ) -> list[RunRecord]:
     """Return the runs of a dataset: one for each pair of `sweeps` and rule of its pareto rows.
 
@@ -124,8 +134,10 @@ def collect_runs(
         Table `pareto`, all pairs.
     sweeps : dict of pair to DataFrame
         Tables `sweep`, without lists of tokens.
-    judges : dict of pair to Path
-        Folders of the judges.
+    judges, pages : dict of pair to Path
+        Folders of the judges, and pages of their mismatches.
+    speeds : dict of pair to DataFrame
+        Tables `speed`.
     """
     runs = []
     for pair, sweep in sweeps.items():
@@ -142,6 +154,8 @@ def collect_runs(
                     sweep=sweep[sweep["rule"] == rule],
                     figure=figure,
                     judge=judges.get(pair) if rule == JUDGE_RULE else None,
+                    speed=speeds.get(pair),
+                    tokens=pages.get(pair) if rule == JUDGE_RULE else None,
                 )
             )
     return runs
@@ -177,7 +191,7 @@ def log_runs(runs: list[RunRecord], tracking: Mapping[str, Any], folder: str | P
         the last two are None where there is none.
     """
     start, receipts = time.monotonic(), []
-    with _variables_hidden():
+    with variables_hidden():
         for run in runs:
             receipt = {"id": run.id, "name": run.name, "pair": run.pair, "rule": run.rule, "mode": tracking["mode"]}
             receipt |= {"folder": None, "fault": None}
@@ -194,7 +208,7 @@ def log_runs(runs: list[RunRecord], tracking: Mapping[str, Any], folder: str | P
 
 
 @contextmanager
-def _variables_hidden() -> Iterator[None]:
+def variables_hidden() -> Iterator[None]:
     """Hide W&B's environment variables but for `HEEDED` ones: ids, names and places are those of config and receipt."""
     hidden = {name for name in os.environ if name.startswith("WANDB_") and name.removeprefix("WANDB_") not in HEEDED}
     before = {name: os.environ.pop(name) for name in hidden}
@@ -225,7 +239,7 @@ def log_run(run: RunRecord, tracking: Mapping[str, Any], folder: Path) -> Path:
     RuntimeError
         W&B gave the run another id.
     """
-    wandb = _import_wandb()
+    wandb = import_wandb()
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     if folder.name != "wandb" or not os.access(folder, os.W_OK):
@@ -243,7 +257,7 @@ def log_run(run: RunRecord, tracking: Mapping[str, Any], folder: Path) -> Path:
     return written.relative_to(folder.parent)
 
 
-def _import_wandb() -> ModuleType:
+def import_wandb() -> ModuleType:
     """Import W&B with its own fault reports off: an offline run must not touch the network."""
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     import wandb
@@ -323,8 +337,32 @@ def _log_contents(wandb: ModuleType, session: Any, run: RunRecord) -> None:
         for name in JUDGE_FILES:
             artifact.add_file(str(run.judge / name))
         session.log_artifact(artifact)
+    if run.tokens is not None:
+        session.log({"tokens": wandb.Html(str(run.tokens))})
     row = choose_row(run.pareto)
-    session.summary.update({column: row[column] for column in SUMMARY_COLUMNS})
+    session.summary.update(
+        {column: row[column] for column in SUMMARY_COLUMNS} | judge_metrics(run) | speed_metrics(run)
+    )
+
+
+def judge_metrics(run: RunRecord) -> dict[str, float]:
+    """Return how good the run's judge is on validation, as `judge/NAME`; nothing for another rule."""
+    if run.judge is None:
+        return {}
+    validation = json.loads((run.judge / "judge.json").read_text(encoding="utf-8")).get("validation", {})
+    return {f"judge/{name}": validation[name]["value"] for name in JUDGE_METRICS if name in validation}
+
+
+def speed_metrics(run: RunRecord) -> dict[str, float]:
+    """Return tokens per second of the run's rule by batch, and how many times those of the target alone they are."""
+    if run.speed is None:
+        return {}
+    rates = run.speed.set_index(["method", "batch"])["tokens_per_second"]
+    found: dict[str, float] = {}
+    for batch in run.speed["batch"].unique() if run.rule in run.speed["method"].unique() else []:
+        rate, alone = (float(rates.get((method, batch), float("nan"))) for method in (run.rule, "target"))
+        found |= {f"tokens_per_second/batch_{batch}": rate, f"measured_speedup/batch_{batch}": rate / alone}
+    return {name: value for name, value in found.items() if not math.isnan(value)}
 
 
 def _table(wandb: ModuleType, table: pd.DataFrame) -> Any:

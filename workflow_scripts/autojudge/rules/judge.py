@@ -10,5 +10,4 @@ NEEDS = {"judge"}
 def score(signals: Signals) -> torch.Tensor:
     """Return the judge's probability that each mismatch is important."""
     assert signals.judge is not None, "the rule must be decoded with a judge"
-    scalars = signals.scalars if signals.judge.needs_scalars else {}
-    return signals.judge.probability(signals.hidden | scalars)
+    return signals.judge.probability(signals.hidden | signals.scalars_read)

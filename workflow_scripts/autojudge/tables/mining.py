@@ -22,7 +22,7 @@ PROBLEMS = Table(
     {
         "problem_id": PROBLEM_ID,
         "question": Column(pa.string(), doc="the problem's text"),
-        "gold": Column(pa.string(), doc="the dataset's answer"),
+        "gold": Column(pa.string(), doc="the dataset's answer; null where it has questions alone"),
         "prompt_tokens": Column(TOKENS, doc="the prompt, chat template applied"),
         "split": Column(pa.string(), doc="train, validation or test, by a hash of the problem"),
         "tests": Column(pa.string(), doc="digest of the problem's row of table `tests`; null where answers are read"),
@@ -48,10 +48,12 @@ RESPONSES = Table(
         "target_tokens": Column(TOKENS, doc="target's greedy response"),
         "draft_tokens": Column(TOKENS, doc="draft's own greedy response"),
         "mined_tokens": Column(TOKENS, doc="response after all unimportant swaps"),
-        "target_answer": Column(pa.string(), doc="answer of the target's response; null: none found, so no labels"),
+        "target_answer": Column(
+            pa.string(), doc="answer of the target's response; null: none found, so no labels by answers"
+        ),
         "draft_answer": Column(pa.string(), doc="answer of the draft's response"),
         "mined_answer": Column(pa.string(), doc="answer of the mined response"),
-        "correct": Column(pa.bool_(), doc="the target's answer is the gold answer"),
+        "correct": Column(pa.bool_(), doc="the target's answer is the gold answer; false where the dataset has none"),
         "checked_by": CHECKED_BY,
         "cut_off": Column(pa.bool_(), doc="the target's response ends at the token limit, so that its answer is noise"),
         "least_margin": Column(
@@ -59,6 +61,11 @@ RESPONSES = Table(
         ),
         "seconds": Column(
             pa.float64(), doc="wall-clock from the problem's start to its end; problems overlap in a batch"
+        ),
+        "mined_again": Column(
+            pa.bool_(),
+            doc="stopped alternatives had changed the answer, so that the problem was mined once more without "
+            "(config: mining.agreement)",
         ),
         "target_evaluated": Column(pa.int64(), doc="tokens put through the target"),
         "draft_evaluated": Column(pa.int64(), doc="tokens put through the draft"),
@@ -73,8 +80,14 @@ LABELS = Table(
         "split": MINED_SPLIT,
         "target_token": Column(pa.int32(), doc="token of the response"),
         "draft_token": Column(pa.int32(), doc="the draft's greedy token"),
-        "important": Column(pa.bool_(), doc="the swap changed the final answer"),
-        "alternative_answer": Column(pa.string(), doc="answer after the swap; null: none found, hence important"),
+        "important": Column(
+            pa.bool_(),
+            doc="the swap changed the final answer; or, with mining.likelihood, made the text after it less likely",
+        ),
+        "alternative_answer": Column(
+            pa.string(),
+            doc="answer after the swap; null: none found, hence important, or `stopped`, or a label by likelihood",
+        ),
         "margin": Column(pa.float32(), doc="target's best logit minus its second best; near 0 is a near tie"),
         "least_margin": Column(
             pa.float32(),
@@ -91,7 +104,15 @@ LABELS = Table(
             doc="`least_margin` is below the tolerance of the target's dtype: 1e-4 logits in "
             "float32, 0.016 in float16, 0.125 in bfloat16",
         ),
-        "alternative_tokens": Column(TOKENS, doc="the alternative from `position` on"),
+        "alternative_tokens": Column(TOKENS, doc="the alternative from `position` on, as far as it was continued"),
+        "stopped": Column(
+            pa.bool_(),
+            doc="the alternative came back to the text that it had left and was stopped there: taken for unimportant "
+            "(config: mining.agreement)",
+        ),
+        "audited": Column(
+            pa.bool_(), doc="it would have been stopped, but was drawn to be continued to its end: `important` is exact"
+        ),
     },
     doc="One row per mismatch.",
 )

@@ -80,6 +80,9 @@ JUDGES = Table(
         **POINT,
         "selected": Column(pa.bool_(), doc="the judge of judge/"),
         "features_read": Column(pa.int64(), doc="numbers that it reads of a mismatch"),
+        "needs": Column(
+            pa.string(), doc="what an engine needs to serve it: logits and hidden states of the target, of the draft"
+        ),
         "auc_validation": Column(pa.float64(), doc="area under the ROC curve on validation"),
         "accepted_validation": Column(
             pa.float64(), doc="acceptance on validation at the configured recall, by which it was chosen"

@@ -13,7 +13,8 @@ or, where responses are programs, with ``load_examples`` and in place of the oth
 A module that sets ``PROMPT = Prompt.load(__file__)`` words the question and names stop strings in a YAML file beside
 it; without it the bare question is asked. A module with ``read_answer(text)`` returns a `Reading` or None, so that the
 report can tell in which form answers came. A module whose ``extract_answer`` takes long sets ``SLOW_CHECKS = True``:
-mining then calls it in threads of its own.
+mining then calls it in threads of its own. A module of questions alone sets ``ANSWERS = False``, and its examples have
+no `gold`: labels by likelihood need none, all else does.
 """
 
 from collections.abc import Iterator, Mapping
@@ -61,7 +62,7 @@ class Example:
     """
 
     question: str
-    gold: str
+    gold: str | None
     origin: str
     tests: Mapping[str, Any] | None = None
     reference: str | None = None

@@ -1,5 +1,6 @@
 """Check the workflow's config before anything runs, and say what is wrong in words of the config."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,14 @@ from autojudge.decoding.truncation import PREFIX
 from autojudge.engine.settings import check_model_folder, expand_path, own_models
 from autojudge.errors import InputError, refuse_pointer
 from autojudge.judging.classifiers import check_classifier
+from autojudge.judging.needs import servable_sets
 from autojudge.rules import RULES, modifiers_of, module_of, rule_needs
-from autojudge.tables.feature_names import BLOCKS
-from autojudge.tasks import check_task
+from autojudge.serving.measuring.methods import check_engine
+from autojudge.tables.feature_names import BLOCKS, SCALARS
+from autojudge.tables.pair_names import split_source
+from autojudge.tasks import TASKS, check_task, runs_programs
 from autojudge.workflow.fingerprints import PARTS
+from autojudge.workflow.label_sources import check_label_sources, list_sources, mined_for, with_label_sources
 from autojudge.workflow.schema import check_schema, remedy
 
 KNOWN_ONLY_TO_MINING = {"draft_at_target", "target_at_target"}  # a decoder has not placed the target's token
@@ -33,16 +38,27 @@ def check_config(config: Mapping[str, Any], schema: str | Path) -> None:
         Names the key and the remedy.
     """
     check_schema(config, schema)
+    check_label_sources(config)
+    config = with_label_sources(config)
     for i, run in enumerate(config["runs"]):
         _check_names([run["dataset"]], config["datasets"], f"runs[{i}].dataset", "datasets")
         _check_names(run["pairs"], config["pairs"], f"runs[{i}].pairs", "pairs")
+        check_answers(config, run["dataset"])
+        for pair in run["pairs"]:
+            check_label_source(mined_for(config, pair), run["dataset"])
     _check_names(config.get("decoding", {}).get("rules", []), config["rules"], "decoding.rules", "rules")
     for name, settings in config["rules"].items():
         _check_rule(name, settings)
     for name in config["datasets"]:
         _check_dataset(config, name)
+    _check_one_source(config.get("mining", {}), "mining")
+    for name in list_sources(config):
+        _check_one_source(config["label_sources"][name], f"label_sources.{name}")
     _check_judge(config["judge"])
     _check_sampling(config.get("decoding", {}))
+    _check_start(config)
+    check_engine(config.get("vllm", {}).get("engine", {}))
+    _check_publish(config)
     for role, training in config.get("testbed", {}).get("models", {}).items():
         _check_training(training, f"testbed.models.{role}")
 
@@ -63,6 +79,13 @@ def uses_judge(config: Mapping[str, Any]) -> bool:
     return any("judge" in rule_needs(name, s) or s["thresholds"] == "judge" for name, s in swept.items())
 
 
+def judge_rule(config: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """Return the rule that recommends a judge's threshold, if any: the first that asks it and is not modified."""
+    rules = {name: config["rules"][name] for name in names}
+    plain = (name for name, entry in rules.items() if module_of(name, entry) == "judge" and not modifiers_of(entry))
+    return list(plain)[:1]
+
+
 def pairs_of(config: Mapping[str, Any], dataset: str) -> list[str]:
     """Return the pairs of a dataset's figure: those of its runs, else its default ones.
 
@@ -78,6 +101,52 @@ def pairs_of(config: Mapping[str, Any], dataset: str) -> list[str]:
             f"dataset `{dataset}` has no pair: name some in `runs` or in `datasets.{dataset}.default_pairs`"
         )
     return pairs
+
+
+def labels_source(config: Mapping[str, Any], dataset: str, pair: str) -> Mapping[str, Any] | None:
+    """Return where the labels of a dataset and pair are loaded from; None where they are mined."""
+    source: Mapping[str, Any] | None = config["datasets"][dataset].get("labels", {}).get(pair)
+    return source
+
+
+def loaded_labels(config: Mapping[str, Any]) -> str:
+    """Return a regular expression of the pairs in paths `results/{dataset}/{pair}/...` whose labels are loaded."""
+    loaded = [(d, p) for d, entry in config["datasets"].items() for p in left_in(entry.get("labels", {}))]
+    return "|".join(f"(?<=/{re.escape(dataset)}/){re.escape(pair)}" for dataset, pair in loaded) or "(?!)"
+
+
+def published_runs(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return dataset and pair of all runs, which `snakemake publish` publishes.
+
+    Raises
+    ------
+    InputError
+        No repository is named, or no judge is there to publish.
+    """
+    if not config["publish"]["repo"]:
+        raise InputError(
+            "config key `publish.repo`: names no repository of the Hub; give OWNER/NAME (docs/publishing.md), as in "
+            "`snakemake publish --config 'publish={repo: OWNER/NAME}'`"
+        )
+    if not uses_judge(config):
+        raise InputError("config key `decoding.rules`: none asks a judge, so there is none to publish; add `judge`")
+    return list(dict.fromkeys((run["dataset"], pair) for run in config["runs"] for pair in run["pairs"]))
+
+
+def repositories_of(config: Mapping[str, Any], dataset: str, pair: str) -> dict[str, str]:
+    """Return the names of the repositories of a dataset and pair, by kind: `model` and `dataset`, without a plus."""
+    name = config["publish"]["repo"].replace("{dataset}", dataset).replace("{pair}", pair.replace("+", "-"))
+    return {"model": name, "dataset": f"{name}-labels"}
+
+
+def public_source(source: Any) -> Any:
+    """Return a dataset's source as it may be published: names of the Hub, of files the last part of their paths."""
+    if isinstance(source, Mapping):
+        return {key: public_source(part) for key, part in source.items()}
+    if isinstance(source, list):
+        return [public_source(part) for part in source]
+    is_file = isinstance(source, str) and Path(source).suffix in (".jsonl", ".parquet")
+    return Path(source).name if is_file else source
 
 
 def datasets_of(config: Mapping[str, Any], pair: str) -> list[str]:
@@ -124,11 +193,94 @@ def _check_dataset(config: Mapping[str, Any], name: str) -> None:
     _check_splits(dataset, f"datasets.{name}")
     default = dataset.get("default_pairs", [])
     _check_names(default, config["pairs"], f"datasets.{name}.default_pairs", "pairs")
+    _check_names(dataset.get("labels", {}), config["pairs"], f"datasets.{name}.labels", "pairs")
     used = [pair for run in config["runs"] if run["dataset"] == name for pair in run["pairs"]] or default
     if used:
         _check_files(dataset, f"datasets.{name}.source")
     for pair in used:
         _check_pair(config, pair)
+
+
+def agreement_of(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return when a config has alternatives stopped, with the seed of the audit; None: never."""
+    if (agreement := config["mining"]["agreement"]) is None:
+        return None
+    fewer = min(agreement["same_numbers"], agreement["tokens"])
+    return {**agreement, "same_numbers": fewer, "seed": config["seed"]}
+
+
+def likelihood_of(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return how a config has mismatches labelled by likelihood; None: by answers."""
+    likelihood: dict[str, Any] | None = config["mining"]["likelihood"]
+    return likelihood
+
+
+def samples_of(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what a config has sampled of each mismatch, with the seed; None: nothing."""
+    if (samples := config["mining"]["samples"]) is None:
+        return None
+    return {"count": samples["count"], "temperature": float(samples["temperature"]), "seed": config["seed"]}
+
+
+def has_answers(config: Mapping[str, Any], dataset: str) -> bool:
+    """Tell whether a dataset has answers, and not questions alone. Raises InputError for a task that is not there."""
+    task = config["datasets"][dataset]["task"]
+    _check_member(check_task, task, f"datasets.{dataset}.task")
+    return TASKS.expression(task, "ANSWERS") != "False"
+
+
+def check_answers(config: Mapping[str, Any], dataset: str) -> None:
+    """Raise InputError where a dataset is to be decoded that has no answers to measure accuracy by."""
+    if not has_answers(config, dataset):
+        raise InputError(
+            f"dataset `{dataset}` has questions alone, so no response is right or wrong and no accuracy is had: take "
+            "it out of `runs`, and ask by name for what needs no answers, as "
+            f"`results/{dataset}/PAIR/judges.md` or `results/{dataset}/PAIR/judge/judge.json`"
+        )
+
+
+def _check_one_source(mining: Mapping[str, Any], key: str) -> None:
+    """Check that labels have one source."""
+    given = [key for key in ("agreement", "likelihood", "samples") if mining.get(key) is not None]
+    reasons = {
+        ("agreement", "likelihood"): "labels by likelihood need no alternatives, so none can be stopped",
+        ("agreement", "samples"): "samples are drawn of exactly mined problems",
+        ("likelihood", "samples"): "labels by likelihood need no answers, and samples are labelled by theirs",
+    }
+    for (one, other), reason in reasons.items():
+        if one in given and other in given:
+            raise InputError(f"config keys `{key}.{one}` and `{key}.{other}`: {reason}; set one of them to null")
+
+
+def check_label_source(config: Mapping[str, Any], name: str) -> None:
+    """Raise InputError where a dataset's labels cannot be had so.
+
+    It has no answers and its labels need some; or alternatives that are programs would be stopped, whose ends tell
+    little of them.
+    """
+    task, mining = config["datasets"][name]["task"], config.get("mining", {})
+    if not has_answers(config, name) and mining.get("likelihood") is None:
+        raise InputError(
+            f"config key `mining.likelihood`: dataset `{name}` has questions alone (task `{task}`), and labels by "
+            "answers need some; set the key to {}, or choose another task"
+        )
+    if mining.get("agreement") is not None and runs_programs(task):
+        raise InputError(
+            f"config key `mining.agreement`: the responses of dataset `{name}` are programs, and what they have in "
+            "common tells little of what they do (docs/mining.md); set it to null, or run that dataset by itself"
+        )
+
+
+def _check_publish(config: Mapping[str, Any]) -> None:
+    """Check that each run would have a repository of its own."""
+    if not (name := config.get("publish", {}).get("repo")):
+        return
+    runs = published_runs(config) if "publish" in config and uses_judge(config) else []
+    if len({repositories_of(config, *run)["model"] for run in runs}) < len(runs):
+        raise InputError(
+            f"config key `publish.repo`: {name} would be the repository of {len(runs)} judges; put {{dataset}} and "
+            f"{{pair}} into the name, as in {name}-{{dataset}}-{{pair}}"
+        )
 
 
 def _check_splits(dataset: Mapping[str, Any], key: str) -> None:
@@ -162,6 +314,16 @@ def _check_draft(pair: Mapping[str, Any], name: str, config: Mapping[str, Any]) 
             raise InputError(
                 f"config key `decoding.rules`: `{rule}` needs a draft model ({', '.join(sorted(needs))}), and pair "
                 f"`{name}` drafts by prompt lookup; leave the rule out, or give the pair a draft model"
+            )
+
+
+def _check_start(config: Mapping[str, Any]) -> None:
+    decoding = config.get("decoding", {})
+    for name in decoding.get("rules", []) if decoding.get("target_first") else []:
+        if "labels" in rule_needs(name, config["rules"][name]):
+            raise InputError(
+                f"config key `decoding.target_first`: `{name}` reads mined labels, which hold for texts whose first "
+                "token may be the draft's; leave the rule out of `decoding.rules`, or the key"
             )
 
 
@@ -209,7 +371,9 @@ def _check_judge(judge: Mapping[str, Any]) -> None:
                 f"config key `judge.select.feature_sets`: `{name}` holds {', '.join(sorted(unknown))}, which a decoder "
                 "does not know; choose sets of other blocks"
             )
-    unmet = [check_classifier(c).missing(sets[s]) for s in selected["feature_sets"] for c in selected["classifiers"]]
+    names = selected["feature_sets"]
+    names = servable_sets(names, sets, judge.get("select", {}).get("serves", "any")) if names else []
+    unmet = [check_classifier(c).missing(sets[s]) for s in names for c in selected["classifiers"]]
     if unmet and all(unmet):
         raise InputError(
             "config key `judge.select`: none of its classifiers can be trained on any of its feature sets; name a set "
@@ -218,7 +382,7 @@ def _check_judge(judge: Mapping[str, Any]) -> None:
 
 
 def _check_blocks(name: str, blocks: Iterable[str]) -> None:
-    known = {*BLOCKS, "scalars"}
+    known = {*BLOCKS, *SCALARS, "scalars"}
     if unknown := [block for block in blocks if block not in known]:
         raise InputError(
             f"config key `judge.feature_sets.{name}`: no block {', '.join(f'`{block}`' for block in unknown)} of "
@@ -272,5 +436,13 @@ def _check_member(check: Callable[[str], object], name: str, key: str) -> None:
 def _check_names(names: Iterable[str], defined: Mapping[str, Any], key: str, where: str) -> None:
     for name in names:
         if name not in defined:
-            known = ", ".join(sorted(defined)) or "none"
+            known = _list_pairs(defined) if where == "pairs" else ", ".join(sorted(defined)) or "none"
             raise InputError(f"config key `{key}`: `{name}` is not defined under `{where}`; defined are {known}")
+
+
+def _list_pairs(pairs: Iterable[str]) -> str:
+    """Return the pairs that a config itself has, and once what sources of labels add to each name."""
+    parts = [split_source(pair) for pair in sorted(pairs)]
+    own = [pair for pair, source in parts if source is None]
+    sources = sorted({f"`+{source}`" for _, source in parts if source is not None})
+    return (", ".join(own) or "none") + (f", each also with {', '.join(sources)}" if sources else "")

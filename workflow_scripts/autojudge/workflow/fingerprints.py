@@ -11,11 +11,12 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import yaml
 
-from autojudge.engine.settings import expand_path, model_files, own_models
+from autojudge.engine.contents import folder_digest, read_digest
+from autojudge.engine.settings import expand_path, own_models
 from autojudge.errors import InputError
 from autojudge.jobs.store import piece_key
 from autojudge.registry import LIBRARY
@@ -24,9 +25,6 @@ MEANINGLESS = ("jobs", "sandbox", "workflow")  # rooms that tell how a job runs,
 # verdict of the sandbox that changes has another VERSION)
 DATA = {".yaml", ".json", ".jsonl", ".csv", ".txt", ".jinja"}  # beside a module; not what editors leave there
 PARTS = ("train", "test", "plus")  # of a dataset's source, which may be files
-SMALL = 2**24  # bytes; smaller files are read whole
-SAMPLES, SAMPLE = 64, 2**16  # of larger ones: how many, of how many bytes
-LARGEST_HEADER = 10**8  # bytes; safetensors refuses longer ones
 REMEMBERED = Path(".snakemake/autojudge/digests.json")  # of files, by path, size and date
 
 
@@ -200,7 +198,8 @@ def _says_only(node: ast.stmt) -> bool:
 def identify_models(pair: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return what a pair's results depend on of its models, by role: contents and dtype, or how the draft is made.
 
-    A local folder counts by its contents and not by its place, a model of the hub by name and revision.
+    With a model goes the code of `numerics: invariant`, where the pair asks for that. A local folder counts by its
+    contents and not by its place, a model of the hub by name and revision.
 
     Parameters
     ----------
@@ -208,24 +207,21 @@ def identify_models(pair: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         An entry of `pairs` in the config.
     """
     draft = {key: pair["draft"].get(key) for key in ("first_layers", "prompt_lookup") if pair["draft"].get(key)}
-    return {"draft": draft} | {role: _identify_model(model) for role, model in own_models(pair).items()}
+    numerics = {"numerics": code_digest(LIBRARY / "engine/numerics.py")} if pair.get("numerics") == "invariant" else {}
+    models = {role: _identify_model(model) | numerics for role, model in own_models(pair).items()}
+    return {"draft": draft} | models
 
 
 def _identify_model(model: Mapping[str, Any]) -> dict[str, Any]:
     folder = expand_path(model["model"])
     of_hub = {"model": model["model"], "revision": model.get("revision")}
-    origin = {"contents": folder_digest(folder)} if folder.is_dir() else of_hub
+    origin = {"contents": folder_digest(folder, file_digest)} if folder.is_dir() else of_hub
     template = model.get("chat_template")
     return (
         origin
         | {key: model[key] for key in ("dtype", "gguf_file", "chat_template_kwargs") if model.get(key)}
         | ({"chat_template": file_digest(expand_path(template))} if template else {})
     )
-
-
-def folder_digest(folder: Path) -> str:
-    """Return a digest of a model folder: names and contents of the files that loading may read; see `model_files`."""
-    return piece_key({file.name: file_digest(file) for file in model_files(folder)})
 
 
 def identify_source(source: Any) -> Any:
@@ -239,12 +235,21 @@ def identify_source(source: Any) -> Any:
     return source
 
 
+def identify_labels(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a config entry of labels to load stands for.
+
+    A data set of the Hub counts by name and revision, a local one by its provenance.json, which has a hash of each
+    file.
+    """
+    folder = expand_path(source["hub"])
+    if not folder.is_dir():
+        return dict(source)
+    provenance = folder / "provenance.json"
+    return {"contents": file_digest(provenance) if provenance.is_file() else None}
+
+
 def file_digest(file: Path) -> str:
     """Return a digest of a file's contents; it is remembered by path, size and date, and so are those of other runs.
-
-    Files of more than 16 MiB stand for themselves by their size, samples at even distances (4 MiB in all), and, where
-    they are .safetensors, their whole header: each tensor's name, shape and dtype. Weights that were trained on differ
-    everywhere, so this finds another model, and not a single changed number.
 
     Raises
     ------
@@ -256,34 +261,13 @@ def file_digest(file: Path) -> str:
         state = file.stat()
         key = f"{file.resolve()} {state.st_size} {state.st_mtime_ns}"
         if key not in known:
-            known[key] = _read_digest(file, state.st_size)
+            known[key] = read_digest(file)
             _remember(known)
     except OSError as fault:
         raise InputError(
             f"{file}: cannot be read ({fault.strerror}); put it there, or check its permissions"
         ) from fault
     return known[key]
-
-
-def _read_digest(file: Path, size: int) -> str:
-    found = hashlib.sha256(str(size).encode())
-    with file.open("rb") as opened:
-        if size <= SMALL:
-            found.update(opened.read())
-        else:
-            found.update(_read_header(file, opened))
-            for number in range(SAMPLES):
-                opened.seek((size - SAMPLE) * number // (SAMPLES - 1))
-                found.update(opened.read(SAMPLE))
-    return found.hexdigest()
-
-
-def _read_header(file: Path, opened: BinaryIO) -> bytes:
-    """Return the header of a .safetensors file, whose length its first eight bytes tell; of other files nothing."""
-    if file.suffix != ".safetensors":
-        return b""
-    length = int.from_bytes(opened.read(8), "little")
-    return opened.read(min(length, LARGEST_HEADER))
 
 
 @cache

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,19 @@ from autojudge.engine.models import (
     load_generation_config,
     load_tokenizer,
 )
+from autojudge.engine.numerics import as_computed, is_invariant
 from autojudge.engine.settings import own_models
 from autojudge.engine.weights import check_weights, weight_bytes
 from autojudge.errors import InputError
 from autojudge.jobs.store import describe_bytes
 from autojudge.mining.problems import check_shots, draw_problems
 from autojudge.mining.references import check_problems
+from autojudge.publishing.hub import check_labels, check_token
 from autojudge.reading.prompts import encode_chat
 from autojudge.reading.turns import describe_ends
 from autojudge.sandbox import Sandbox
 from autojudge.tasks import load_program_task, load_task, prompt_of, runs_programs
-from autojudge.workflow.configuration import pairs_of, uses_judge, uses_labels
+from autojudge.workflow.configuration import labels_source, pairs_of, uses_judge, uses_labels
 
 OK, NOTE, FAULT = "ok", "note", "FAULT"  # from the least to the worst
 MISMATCHES = 20  # per problem, about: the paper has 19.5 on GSM8K
@@ -77,10 +80,14 @@ def check_all(config: Mapping[str, Any], results: Path, gpus: int | None) -> Ite
         yield from _check_shards(config, dataset)
     for dataset, pair in _selected(config):
         yield from _check_pair(config, dataset, pair)
+        if source := labels_source(config, dataset, pair):
+            yield _attempt(f"labels of {dataset}, {pair}", partial(check_labels, source))
         yield _check_gpus(config["pairs"][pair], pair, gpus)
         yield from _check_dtypes(config["pairs"][pair], pair)
     yield _check_disk(config, results)
     yield _check_wandb(config["tracking"])
+    if config.get("publish", {}).get("repo"):
+        yield _attempt(f"Hub, {config['publish']['repo']}", check_token)
 
 
 def _attempt(what: str, check: Callable[[], str]) -> Finding:
@@ -139,7 +146,7 @@ def _check_weights(pair: Mapping[str, Any], name: str, memory_mb: int) -> str:
     models = list(own_models(pair).values())
     for model in models:
         check_weights(model)
-    sizes = [weight_bytes(model) for model in models]
+    sizes = [weight_bytes(as_computed(model)) if is_invariant(pair) else weight_bytes(model) for model in models]
     here = [model["device"] == "cpu" and not model["device_map"] for model in models]
     on_cpu = sum(size for size, on in zip(sizes, here, strict=True) if on)
     needed = int(1.1 * on_cpu / 10**6) + 1000  # and the program itself
@@ -198,10 +205,21 @@ def _check_gpus(pair: Mapping[str, Any], name: str, gpus: int | None) -> Finding
 
 
 def _check_dtypes(pair: Mapping[str, Any], name: str) -> Iterator[Finding]:
-    """Yield a note for each model that this machine would be slow on."""
-    for role, model in own_models(pair).items():
+    """Yield a note for each model that this machine would be slow on, or whose numbers depend on the batch."""
+    if is_invariant(pair):
+        yield Finding(OK, f"numbers of {name}", "`numerics: invariant`: the same in whatever batch (docs/models.md)")
+        return
+    models = own_models(pair)
+    for role, model in models.items():
         if warning := slow_dtype(model):
             yield Finding(NOTE, f"dtype of {name}'s {role}", warning)
+    if any(model["dtype"] == "bfloat16" for model in models.values()):
+        detail = (
+            "in bfloat16 a text's logits depend on its batch, and near ties on them: about half of a real pair's "
+            "labels, and whether lossless decoding, the target alone and the oracle agree (docs/models.md); set "
+            f"`pairs.{name}.numerics: invariant`, or `dtype: float32`"
+        )
+        yield Finding(NOTE, f"numbers of {name}", detail)
 
 
 def _check_shards(config: Mapping[str, Any], dataset: str) -> Iterator[Finding]:
@@ -270,6 +288,7 @@ def plan(config: Mapping[str, Any], benchmarks: Path) -> str:
     rows = []
     for dataset, pair in _selected(config):
         problems, settings = mined_problems(config, dataset), config["pairs"][pair]
+        problems = 0 if labels_source(config, dataset, pair) else problems
         seconds, basis = mining_seconds(benchmarks / "mine_labels" / dataset / pair, config, problems, settings["gpus"])
         folds = config["judge"]["folds"] + (config["datasets"][dataset].get("folds") or 0)
         unit = "GPU-hours" if settings["gpus"] else "core-hours"

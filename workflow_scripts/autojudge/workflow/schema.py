@@ -11,6 +11,7 @@ import jsonschema
 import yaml
 
 from autojudge.errors import InputError
+from autojudge.workflow.label_sources import OF_JOBS
 
 # Of a number, 2.0 is no integer: where a count is wanted, Python takes no float.
 VALIDATOR = jsonschema.validators.extend(
@@ -57,6 +58,8 @@ def remedy(value: Any, wanted: set[str]) -> str:
     """Tell how to write a scalar that YAML reads as none of the wanted types; empty where that is not known."""
     if "string" in wanted and type(value) in READ_AS:
         return f"; YAML reads it as {READ_AS[type(value)]}: put it in quotes"
+    if {"object", "null"} <= wanted and isinstance(value, bool):
+        return "; write {} for the default settings, or null for none"
     if "boolean" in wanted and isinstance(value, str | int):
         return "; write true or false, without quotes"
     if wanted & {"integer", "number"} and isinstance(value, str | float):
@@ -104,8 +107,9 @@ def _explain(fault: jsonschema.ValidationError) -> str:
         given = [key for key in keys if fault.instance.get(key) is not None]
         return f"{' and '.join(f'`{key}`' for key in given)} exclude one another; set all but one to null"
     if fault.validator == "additionalProperties" and isinstance(fault.instance, dict):
-        known = fault.schema.get("properties", {})
-        unknown = sorted(set(fault.instance) - set(known))
+        declared, path = fault.schema.get("properties", {}).keys(), list(fault.absolute_path)
+        unknown = sorted(fault.instance.keys() - declared)
+        known = declared - OF_JOBS if path[:1] == ["label_sources"] and len(path) == 2 else declared
         hint = " (a space is to follow its colon)" if any(":" in key for key in unknown) else ""
         return f"unknown key {', '.join(f'`{u}`' for u in unknown)}{hint}; known are {', '.join(sorted(known))}"
     if fault.validator == "contains":
@@ -117,6 +121,8 @@ def _explain(fault: jsonschema.ValidationError) -> str:
             f"`{fault.validator_value['const']}` must be among {among}{next(misread, '')}; config/config.schema.yaml "
             "says why"
         )
+    if fault.validator == "pattern" and (forms := fault.schema.get("examples")):
+        return f"{_shown(fault.instance)} is not of the form {' or '.join(forms)} (letters, digits, `-`, `_` and `.`)"
     message = fault.message.replace(repr(fault.instance), _shown(fault.instance), 1)
     return f"{message}{remedy(fault.instance, _wanted(fault))}; config/config.schema.yaml describes it"
 
@@ -137,6 +143,8 @@ def _wanted(fault: jsonschema.ValidationError) -> set[str]:
     """Return the types that a value may have."""
     if fault.validator == "enum":
         return {TYPES[type(value)] for value in fault.validator_value if value is not None}
+    if fault.validator == "anyOf":
+        return {kind for choice in fault.context if not choice.relative_path for kind in _wanted(choice)}
     wanted = fault.validator_value if fault.validator == "type" else []
     return {wanted} if isinstance(wanted, str) else set(wanted)
 

@@ -18,6 +18,9 @@ from autojudge.judging.artifact import load_judge
 from autojudge.tables.files import read_table, records
 from autojudge.tables.folds import list_parts
 from autojudge.tables.mining import PROBLEMS
+from autojudge.tables.pair_names import join_source
+from autojudge.workflow.configuration import agreement_of, likelihood_of, samples_of
+from autojudge.workflow.label_sources import list_sources, mined_for
 from autojudge.workflow.work import mining_work, sweep_work
 
 STAGES = ("mining", "sweep")
@@ -76,9 +79,15 @@ def find_stocks(config: Mapping[str, Any], models: Mapping[str, Models], results
 
 
 def _used(config: Mapping[str, Any], dataset: str, models: Models, folder: Path) -> tuple[set[str] | None, str]:
-    """Return the keys that a run uses, all acceptance rules of the config counted, or why that cannot be told."""
+    """Return the keys that a run uses, all acceptance rules of the config counted, or why that cannot be told.
+
+    Sources of labels share the store: what each mines counts as used, and where it has been swept what it decodes.
+    """
     made, entry = folder.parents[1], config["datasets"][dataset]
-    judges = [Path(f"{made}{part}/judge") for part in list_parts(entry.get("folds"))]
+    of_sources = [made.with_name(join_source(made.name, name)) for name in list_sources(config)]
+    swept = [made, *(place for place in of_sources if (place / "sweep").exists())]
+    judges = [Path(f"{place}{part}/judge") for place in swept for part in list_parts(entry.get("folds"))]
+    judges += [file.parent for place in swept for file in sorted(place.glob("serves/*/judge/judge.json"))]
     needed = [made / "problems.parquet"]
     if folder.name == "sweep":
         needed += [made / "labels.parquet", *(judge / "judge.json" for judge in judges)]
@@ -89,8 +98,10 @@ def _used(config: Mapping[str, Any], dataset: str, models: Models, folder: Path)
     if Counter("test" if entry.get("folds") else problem["split"] for problem in problems) != wanted:
         return None, f"not told, as {needed[0]} is of another config"
     if folder.name == "mining":
-        mining = mining_work(entry["task"], entry["max_new_tokens"], models)
-        return {mining.key(problem) for problem in problems}, ""
+        minings = [mined_for(config, place.name) for place in (made, *of_sources)]
+        sources = [(agreement_of(mining), likelihood_of(mining), samples_of(mining)) for mining in minings]
+        works = [mining_work(entry["task"], entry["max_new_tokens"], models, *source) for source in sources]
+        return {key for work in works for problem in problems for key in work.all_keys(problem)}, ""
     decoding, labels = config["decoding"] | {"max_new_tokens": entry["max_new_tokens"]}, read_labels(str(needed[1]))
     used: set[str] = set()
     for judge in judges:

@@ -7,7 +7,7 @@ from typing import Any
 from autojudge.decoding.thresholds import expand_thresholds
 from autojudge.decoding.truncation import truncates
 from autojudge.engine.settings import Models
-from autojudge.jobs.mining_work import MiningWork
+from autojudge.jobs.mining_work import MiningWork, SampleWork
 from autojudge.jobs.store import piece_key
 from autojudge.jobs.sweep_work import SweepWork
 from autojudge.judging.artifact import Judge
@@ -19,7 +19,14 @@ from autojudge.tasks import TASKS, runs_programs
 from autojudge.workflow.fingerprints import code_digest
 
 
-def mining_work(task: str, max_new_tokens: int, models: Models) -> MiningWork:
+def mining_work(
+    task: str,
+    max_new_tokens: int,
+    models: Models,
+    agreement: Mapping[str, Any] | None = None,
+    likelihood: Mapping[str, Any] | None = None,
+    samples: Mapping[str, Any] | None = None,
+) -> MiningWork:
     """Return what mined problems depend on.
 
     Parameters
@@ -30,8 +37,19 @@ def mining_work(task: str, max_new_tokens: int, models: Models) -> MiningWork:
         Longest response.
     models : mapping
         `identify_models` of the pair.
+    agreement, likelihood, samples : mapping, optional
+        `agreement_of` the config, and so on. The code of what is not asked for counts for nothing, and the threshold of
+        likelihood neither.
     """
-    return MiningWork(_scored(LIBRARY / "mining/miner.py", task), max_new_tokens, models)
+    module = "agreement" if agreement else "likelihood" if likelihood else "miner"
+    return MiningWork(
+        code=_scored(LIBRARY / f"mining/{module}.py", task),
+        max_new_tokens=max_new_tokens,
+        models=models,
+        agreement=agreement,
+        likelihood={"tokens": likelihood["tokens"]} if likelihood else None,
+        samples=SampleWork(_scored(LIBRARY / "mining/samples.py", task), samples) if samples else None,
+    )
 
 
 def sweep_work(
@@ -47,7 +65,8 @@ def sweep_work(
     Parameters
     ----------
     decoding : mapping
-        `max_new_tokens`, `windows`, `branches`, `temperature`, `top_p`, `repeats` and `truncated`.
+        `max_new_tokens`, `windows`, `branches`, `temperature`, `top_p`, `repeats` and `truncated`; `target_first` where
+        it is true.
     rules : mapping of rule name to mapping
         The swept rules' entries of the config.
     labels : mapping of problem to mapping of position to bool
@@ -74,6 +93,7 @@ def sweep_work(
         settings=rules,
         repeats=decoding["repeats"],
         truncated={name: piece_key({"rule": digests[name], "code": cut}) for name in cutting},
+        target_first=decoding.get("target_first", False),
     )
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from autojudge.errors import InputError
 from autojudge.registry import Registry
+from autojudge.tables.feature_names import SCALARS, expand_blocks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,8 +48,10 @@ class Declaration:
     whole: bool
 
     def missing(self, blocks: Sequence[str]) -> list[str]:
-        """Return the needs that a feature set, a list of blocks, does not end with."""
-        return sorted(self.needs - {blocks[-1]})
+        """Return the needs that a feature set, a list of blocks, does not end with: all scalars, or single ones."""
+        scalars = [column in SCALARS for column in expand_blocks(list(blocks))]
+        ends_with = {"scalars"} if scalars[-1] and scalars == sorted(scalars) else set()
+        return sorted(self.needs - ends_with)
 
 
 def check_classifier(name: str) -> Declaration:
@@ -140,12 +143,23 @@ def predict(
     InputError
         There is no such classifier.
     """
-    here = {name: tensor.to(x.device) for name, tensor in tensors.items()}
+    here = place(tensors, x.device)
     logit: torch.Tensor = load_classifier(classifier).logits(here, x)
     if "calibration" in here:
         slope, shift = here["calibration"]
         logit = slope * logit + shift
     return logit.sigmoid()
+
+
+def place(
+    tensors: "Mapping[str, torch.Tensor]",
+    device: "torch.device | str",
+) -> "dict[str, torch.Tensor]":
+    """Return a fit's tensors on a device; single whole numbers stay, as they steer loops, which would wait for it."""
+    return {
+        name: tensor if tensor.ndim == 0 and not tensor.is_floating_point() else tensor.to(device)
+        for name, tensor in tensors.items()
+    }
 
 
 def features_read(tensors: "Mapping[str, torch.Tensor]", width: int) -> int:

@@ -1,0 +1,1 @@
+"""How the workflow measures in vLLM: `methods` says what is measured, `process` measures it in vLLM's own Python."""
