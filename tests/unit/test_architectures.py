@@ -132,7 +132,8 @@ def test_others_are_refused_with_the_reason(name, dtype, made):
 
 
 def test_the_page_of_models_lists_the_matrix():
-    works, refused = (ROOT / "docs/models.md").read_text(encoding="utf-8").split("## What is refused")
-    listed = [dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|", part, re.MULTILINE)) for part in (works, refused)]
-    for rows, names in zip(listed, (WORKING, REFUSED), strict=True):
-        assert list(rows.items())[1:] == [(name, ARCHITECTURES[name].models) for name in names]
+    page = (ROOT / "docs/models.md").read_text(encoding="utf-8")
+    sections = dict(part.split("\n", 1) for part in re.split(r"^## ", page, flags=re.MULTILINE)[1:])
+    for title, names in {"What works": WORKING, "What is refused": REFUSED}.items():
+        rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|", sections[title], re.MULTILINE)
+        assert rows[1:] == [(name, ARCHITECTURES[name].models) for name in names]
