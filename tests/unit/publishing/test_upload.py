@@ -132,6 +132,7 @@ def test_without_a_connection_the_cache_does(standin, folders, tmp_path, monkeyp
     made = hub.upload(folders["dataset"], REPOS["dataset"], "dataset", True, "first")
     hub.find_labels({"hub": REPOS["dataset"], "revision": None})
     point_at("http://127.0.0.1:9", tmp_path, monkeypatch)
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
     _, origin = hub.find_labels({"hub": REPOS["dataset"], "revision": None})
     assert origin["revision"] == made["commit"] and "those of the cache" in caplog.text
     with pytest.raises(InputError, match="check the connection, or name a local folder"):
