@@ -22,10 +22,13 @@ part() {
 
 part card 60 sh -c "nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader; \"$python\" -c \
     'import torch, transformers; print(\"torch\", torch.__version__, \"transformers\", transformers.__version__)'"
-part tests 240 "$python" -m pytest -n 4 --dist worksteal --tb short -v -rfE \
+part tests 200 "$python" -m pytest -n 4 --dist worksteal --tb short -v -rfE \
     tests/unit/mining tests/unit/decoding tests/unit/engine
 real="--random qwen2.5_0.5b_7b --device cuda --dtype bfloat16"
-part mining 150 "$python" benchmarks/mining.py $real --problems 24 --plain-problems 2 --rounds 2 --json "$out/mining.json"
-part decoding 150 "$python" benchmarks/decoding.py $real --judge --problems 16 --max-new-tokens 96 --window 8 --rounds 2 \
-    --minutes 1.5 --json "$out/decoding.json"
+part mining 130 "$python" benchmarks/mining.py $real --problems 24 --plain-problems 2 --max-new-tokens 80 --rounds 2 \
+    --json "$out/mining.json"
+part decoding 130 "$python" benchmarks/decoding.py $real --judge --window 8 --batches 1 --problems 2 \
+    --max-new-tokens 64 --rounds 2 --minutes 1.2 --json "$out/decoding.json"
+part decoding_batch 90 "$python" benchmarks/decoding.py $real --judge --window 8 --batches 16 --problems 16 \
+    --max-new-tokens 64 --rounds 2 --json "$out/decoding_batch.json"
 exit $failed
