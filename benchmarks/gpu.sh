@@ -9,7 +9,7 @@
 cd "$(dirname "$0")/.." || exit
 mkdir -p "${1:?a folder for the results}" && out=$(cd "$1" && pwd) || exit
 python=${PYTHON:-.venv/bin/python}
-export AUTOJUDGE_TEST_DEVICE=cuda OMP_NUM_THREADS=1 PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1
+export AUTOJUDGE_TEST_DEVICE=cuda OMP_NUM_THREADS=1 PYTHONUNBUFFERED=1
 failed=0
 
 part() {
