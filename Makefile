@@ -1,6 +1,7 @@
 # make demo   the whole experiment on the embedded test bed, from a bare clone to the figure
 # make test   unit tests, then small real runs of the workflow
 # make test-engines   vLLM with the plugin (an environment of its own: .venv-engines, 3.4 GB), on this run's judge
+# make test-gpu   unit tests on a GPU, and mining and decoding timed at a real size (8 minutes; benchmarks/gpu)
 # make test-cluster   tests on a real Slurm, started on this machine alone (root, Debian's slurm-wlm and munge)
 # make lint   formatters, linters and types
 # make envs   after a change of requirements.txt: the environments of envs/ and the locks
@@ -16,7 +17,7 @@ PIP := $(RUN) pip --quiet --quiet --disable-pip-version-check
 # Snakemake starts jobs by the name `python`, which must be the environment's.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: demo test test-engines test-cluster lint envs clean
+.PHONY: demo test test-engines test-gpu test-cluster lint envs clean
 
 demo: $(VENV)/requirements.stamp
 	@echo "The whole experiment on the embedded pair: 8 to 12 minutes on two cores. Each job's own words are in logs/."
@@ -40,6 +41,9 @@ test-engines: export OMP_NUM_THREADS = 1
 test-engines: $(VENV)/requirements-dev.stamp $(ENGINES)/requirements.stamp
 	PYTHONPATH=workflow_scripts $(RUN) snakemake results/arith/testbed/export/judge.json --cores all --logger brief
 	$(RUN) pytest tests/engines
+
+test-gpu: $(VENV)/requirements-dev.stamp
+	PYTHON=$(VENV)/bin/python benchmarks/gpu.sh benchmarks/gpu
 
 test-cluster: $(VENV)/requirements-dev.stamp
 	tests/cluster/run.sh $(RUN) pytest -n 3 --dist worksteal tests/cluster --ignore tests/cluster/test_restart.py

@@ -3,6 +3,7 @@
     python benchmarks/mining.py --pair testbed --problems 40 --json out.json
     python benchmarks/mining.py --configfile config/presets/gsm8k_local.yaml --dataset gsm8k \
         --pair qwen2.5_coder_0.5b_1.5b --problems 4 --plain-problems 1
+    python benchmarks/mining.py --random qwen2.5_0.5b_7b --device cuda --dtype bfloat16 --problems 24 --plain-problems 2
 
 The reference (tests/reference.py) runs one problem at a time with a key-value cache, prefills each alternative from the
 start, reads every response anew with the draft, and runs both models again for the features, as the published code
@@ -17,6 +18,9 @@ problems concerned are listed under `different_problems`.
 `--against float32` mines the problems once more in that type and counts the labels that differ; `--plot FILE` draws the
 tokens evaluated for each problem against its mismatches. `--busy N` runs N processes beside both methods that do
 nothing but count, as other jobs of a machine would.
+
+`--random SHAPE` takes no models but makes some of that shape with random weights (benchmarks/random_pair.py tells what
+is real about them). `--json` is written after every round.
 """
 
 import argparse
@@ -40,7 +44,8 @@ ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT / "workflow_scripts"), str(ROOT / "tests")]
 
 
-from report import write_report  # noqa: E402
+from random_pair import SHAPES, Task, make_pair, make_problems  # noqa: E402
+from report import save_report, write_report  # noqa: E402
 
 from autojudge.engine.cache import CachedModel  # noqa: E402
 from autojudge.engine.memory import measure_peak, memory_budget  # noqa: E402
@@ -70,9 +75,10 @@ def merge(config, other):
             config[key] = value
 
 
-def complete(model, dtype):
+def complete(model, dtype, device=None):
     options = {"revision": None, "dtype": "float32", "device": "cpu", "device_map": None, "trust_remote_code": False}
-    return options | model | ({"dtype": dtype} if dtype else {})
+    chosen = {"dtype": dtype, "device": device, "device_map": None if device else model.get("device_map")}
+    return options | model | {key: value for key, value in chosen.items() if value or key == "device_map"}
 
 
 def mine_reference(pair, task, problems, limit):
@@ -88,6 +94,7 @@ def mine_reference(pair, task, problems, limit):
             features.append(plain_features(pair, prompt, response, t, token))
             response = response if important else response[:t] + list(tail)
         whole.append(time.perf_counter() - start)
+        print(f"plain: {whole[-1]:.2f} s for {len(result['labels'])} mismatches", flush=True)
         found[problem["problem_id"]] = result
     return found, whole, labels_only
 
@@ -101,11 +108,11 @@ def mine_fast(pair, task, problems, limit, batch, memory):
 @torch.inference_mode()
 def large_forward_speed(model, repeats=3):
     """Tokens per second of a large forward pass, the best of a few."""
-    tokens = torch.randint(5, model.config.vocab_size, LARGE_FORWARD)
+    tokens = torch.randint(5, model.config.vocab_size, LARGE_FORWARD, device=model.device)
     best = float("inf")
     for _ in range(repeats + 1):
         start = time.perf_counter()
-        model.base_model(tokens, use_cache=False)
+        model.base_model(tokens, use_cache=False).last_hidden_state[0, 0, 0].item()  # a GPU is waited for
         best = min(best, time.perf_counter() - start)
     return tokens.numel() / best
 
@@ -168,7 +175,7 @@ class Comparison:
 
 
 def compare(pair, task, problems, plain_problems, limit, batch, memory, rounds):
-    """Run both methods in turn."""
+    """Run both methods in turn; yield what is known after each round."""
     run, forwards = Comparison(), time_forwards()
     for part in range(rounds):
         share = problems[:plain_problems][part::rounds]
@@ -185,8 +192,8 @@ def compare(pair, task, problems, plain_problems, limit, batch, memory, rounds):
         run.peak["miner"] = max(run.peak["miner"], peak.bytes)
         plain = f"{mean(run.whole):.4f}" if run.whole else "not run"
         print(f"round {part + 1} of {rounds}: seconds per problem, plain {plain}, miner {run.fast[-1]:.4f}", flush=True)
-    run.forward_share = forwards[0] / (sum(run.fast) * len(problems))
-    return run
+        run.forward_share = forwards[0] / (sum(run.fast) * len(problems))
+        yield run
 
 
 def describe_speed(run, speed):
@@ -208,6 +215,7 @@ def describe_speed(run, speed):
         "peak_mib_beside_weights": {name: value / 2**20 for name, value in run.peak.items()},
         "tokens_evaluated": tokens,
         "large_forward_tokens_per_second": speed,
+        "response_tokens": sum(len(m.response["target_tokens"]) for m in run.mined),
         "mismatches": sum(len(m.labels) for m in run.mined),
         "mismatches_of_plain_problems": sum(len(result["labels"]) for result in run.found.values()),
         "important": sum(label["important"] for m in run.mined for label in m.labels),
@@ -307,6 +315,8 @@ def parse_arguments():
         "--plain-problems", type=int, help="of these, how many the slow reference mines too (default all)"
     )
     parser.add_argument("--max-new-tokens", type=int, help="default: the dataset's")
+    parser.add_argument("--random", choices=SHAPES, help="models of random weights of this shape, for any pair")
+    parser.add_argument("--device", help="cpu or cuda; default: the pair's")
     parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], help="default: the pair's")
     parser.add_argument("--batch", type=int, help="default: the config's")
     parser.add_argument("--memory-mb", type=int, help="memory of the process in MB; default: the pair's mem_mb")
@@ -329,34 +339,51 @@ def load_problems(args, config, tokenizer):
     return task, [row for row in rows if row["split"] == "train"], limit
 
 
+def load_work(args, config, dtype):
+    """Return pair, task, problems and longest response, as the config or `--random` says."""
+    if args.random:
+        pair = make_pair(args.random, getattr(torch, dtype or "float32"), args.device or "cpu")
+        return pair, Task(), make_problems(pair, args.problems), args.max_new_tokens or 96
+    entry = config["pairs"][args.pair]
+    pair = load_pair({role: complete(entry[role], dtype, args.device) for role in ("draft", "target")})
+    return pair, *load_problems(args, config, pair.tokenizer)
+
+
+def describe_device(model):
+    """Return what a model computes on."""
+    return torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else "cpu"
+
+
 def main():
     args = parse_arguments()
     torch.set_num_threads(args.threads)
     config = read_config(args.configfile)
-    entry, batch = config["pairs"][args.pair], args.batch or config["mining"]["batch"]
-    pair = load_pair({role: complete(entry[role], args.dtype) for role in ("draft", "target")})
-    task, problems, limit = load_problems(args, config, pair.tokenizer)
-    memory = memory_budget([pair.draft, pair.target], args.memory_mb or entry.get("mem_mb", 4000))
+    batch = args.batch or config["mining"]["batch"]
+    pair, task, problems, limit = load_work(args, config, args.dtype)
+    memory_mb = args.memory_mb or config["pairs"][args.pair].get("mem_mb", 4000)
+    memory = memory_budget([pair.draft, pair.target], memory_mb)
     speed = {"target": large_forward_speed(pair.target), "draft": large_forward_speed(pair.draft)}
     plain_problems = args.problems if args.plain_problems is None else args.plain_problems
+    settings = {key: getattr(args, key) for key in ("pair", "dataset", "random", "threads", "busy")} | {
+        "max_new_tokens": limit,
+        "batch": batch,
+        "memory_budget_mib": memory / 2**20,
+        "dtype": str(pair.target.dtype),
+        "device": describe_device(pair.target),
+        "commit": current_commit(),
+    }
     with busy(args.busy):
-        run = compare(pair, task, problems, plain_problems, limit, batch, memory, args.rounds)
+        for run in compare(pair, task, problems, plain_problems, limit, batch, memory, args.rounds):
+            save_report(describe_speed(run, speed) | settings, args.json)
     report = describe_speed(run, speed) | describe_agreement(run, pair, task, problems, limit)
     if args.against:
-        other = load_pair({role: complete(entry[role], args.against) for role in ("draft", "target")})
+        other, *_ = load_work(args, config, args.against)
         others, _ = mine_fast(other, task, problems, limit, batch, memory)
         near = max(NEAR_TIE[model.dtype] for model in (pair.target, other.target))
         report["against"] = {"dtype": args.against} | compare_labels(run.mined, others, near)
     if args.plot:
         plot_cost(run.mined, args.plot)
-    report |= {key: getattr(args, key) for key in ("pair", "dataset", "threads", "busy")} | {
-        "max_new_tokens": limit,
-        "batch": batch,
-        "memory_budget_mib": memory / 2**20,
-        "dtype": str(pair.target.dtype),
-        "commit": current_commit(),
-    }
-    write_report(report, args.json)
+    write_report(report | settings, args.json)
 
 
 if __name__ == "__main__":

@@ -9,5 +9,10 @@ def write_report(report, path, hidden=()):
     for key, value in report.items():
         if key not in hidden:
             print(f"{key:34} {value}")
+    save_report(report, path)
+
+
+def save_report(report, path):
+    """Write the figures as JSON to a path, if one is given."""
     if path:
         Path(path).write_text(json.dumps(report, indent=2) + "\n")

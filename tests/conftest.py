@@ -1,5 +1,6 @@
 """Fixtures that several tests share: the embedded pair and its problems."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,13 @@ from autojudge.sandbox import Sandbox
 from autojudge.tasks import load_task
 
 ROOT = Path(__file__).parent.parent
+DEVICE = os.environ.get("AUTOJUDGE_TEST_DEVICE", "cpu")  # where tests put the models that they load: cpu or cuda
+on_cpu = pytest.mark.skipif(DEVICE != "cpu", reason="about a CPU alone")
 
 
 def model_settings(folder: str) -> dict:
     """Settings of a model, as the schema's defaults complete them."""
-    options = {"revision": None, "dtype": "float32", "device": "cpu", "device_map": None, "trust_remote_code": False}
+    options = {"revision": None, "dtype": "float32", "device": DEVICE, "device_map": None, "trust_remote_code": False}
     return {"model": str(folder)} | options
 
 

@@ -5,9 +5,14 @@ import torch
 from autojudge.engine.features import compare_distributions
 
 
+def as_input(model, tokens: list[int]) -> torch.Tensor:
+    """Return a text as a model reads it, (1, tokens)."""
+    return torch.tensor([tokens], device=model.device)
+
+
 @torch.inference_mode()
 def next_token(model, tokens: list[int], vocabulary: int) -> int:
-    return int(model(torch.tensor([tokens]), use_cache=False).logits[0, -1, :vocabulary].argmax())
+    return int(model(as_input(model, tokens), use_cache=False).logits[0, -1, :vocabulary].argmax())
 
 
 def greedy(pair, model, prompt: list[int], response: list[int], limit: int) -> list[int]:
@@ -23,7 +28,7 @@ def greedy_cached(pair, model, prompt: list[int], response: list[int], limit: in
     """Do the same with a key-value cache, the text read anew each time, as the published code does."""
     if len(response) >= limit or (response and response[-1] in pair.end_tokens):
         return list(response)
-    tokens = torch.tensor([prompt + response])
+    tokens = as_input(model, prompt + response)
     output = model.generate(
         tokens,
         attention_mask=torch.ones_like(tokens),
@@ -42,7 +47,7 @@ def greedy_cached(pair, model, prompt: list[int], response: list[int], limit: in
 @torch.inference_mode()
 def draft_choices(pair, prompt: list[int], response: list[int]) -> list[int]:
     """Return the draft's greedy token at every position of a response."""
-    logits = pair.draft(torch.tensor([prompt + response]), use_cache=False).logits[0, :, : pair.vocabulary]
+    logits = pair.draft(as_input(pair.draft, prompt + response), use_cache=False).logits[0, :, : pair.vocabulary]
     return logits[len(prompt) - 1 : -1].argmax(-1).tolist()
 
 
@@ -58,7 +63,7 @@ def speculate_plainly(
     cycles = 0
 
     def distribution(model):
-        logits = model(torch.tensor([prompt + response]), use_cache=False).logits[0, -1, : pair.vocabulary]
+        logits = model(as_input(model, prompt + response), use_cache=False).logits[0, -1, : pair.vocabulary]
         return logits.double().softmax(-1)
 
     while len(response) < limit and not (response and response[-1] in pair.end_tokens):
@@ -78,7 +83,7 @@ def speculate_plainly(
 @torch.inference_mode()
 def plain_states(model, tokens: list[int]) -> torch.Tensor:
     """Return the last layer's states after the final norm, (tokens, hidden), of a forward pass of its own."""
-    return model.base_model(torch.tensor([tokens]), use_cache=False).last_hidden_state[0]
+    return model.base_model(as_input(model, tokens), use_cache=False).last_hidden_state[0]
 
 
 @torch.inference_mode()
@@ -89,8 +94,10 @@ def plain_features(pair, prompt: list[int], response: list[int], t: int, draft_t
         with_target = plain_states(model, prompt + response[: t + 1])
         blocks[f"{name}_at_draft"] = plain_states(model, prompt + response[:t] + [draft_token])[-1]
         blocks[f"{name}_at_target"], blocks[f"{name}_before"] = with_target[-1], with_target[-2]
-        logits[name] = model(torch.tensor([prompt + response[:t]]), use_cache=False).logits[:, -1, : pair.vocabulary]
+        before = as_input(model, prompt + response[:t])
+        logits[name] = model(before, use_cache=False).logits[:, -1, : pair.vocabulary].cpu()
     scalars = compare_distributions(logits["target"], logits["draft"], torch.tensor([draft_token]))
+    blocks = {name: block.cpu() for name, block in blocks.items()}
     return blocks | {name: value.item() for name, value in scalars.items()}
 
 

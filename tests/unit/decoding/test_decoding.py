@@ -7,7 +7,7 @@ from autojudge.decoding.branches import Job
 from autojudge.decoding.decoder import Decoder
 from autojudge.decoding.thresholds import EVERY, Points
 from autojudge.rules import load_rule
-from reference import draft_choices, greedy, speculate_plainly
+from reference import as_input, draft_choices, greedy, speculate_plainly
 
 LIMIT = 160
 NEAR_TIE = 1e-4  # logits
@@ -27,7 +27,7 @@ def decode(pair, judge, prompts, rule, threshold, window=8, batch=64, **options)
 
 @torch.inference_mode()
 def margin(pair, prompt, tokens):
-    best = pair.target(torch.tensor([prompt + tokens])).logits[0, -1].topk(2).values
+    best = pair.target(as_input(pair.target, prompt + tokens)).logits[0, -1].topk(2).values
     return (best[0] - best[1]).item()
 
 

@@ -11,6 +11,7 @@ from autojudge.decoding.thresholds import EVERY, Points
 from autojudge.engine.models import load_pair
 from autojudge.errors import InputError
 from autojudge.rules import load_rule
+from reference import as_input
 
 LIMIT = 160
 
@@ -56,11 +57,12 @@ def test_lookup_takes_what_followed_the_longest_match_the_latest_first():
 @torch.inference_mode()
 def test_first_layers_are_the_targets_own_with_its_norm_and_head(pair, pair_settings):
     part = load_pair({"draft": {"first_layers": 2}, "target": pair_settings["target"]}).draft
-    states = pair.target.base_model.embed_tokens(torch.tensor([[5, 6, 7]]))
-    output = pair.target(torch.tensor([[5, 6, 7]]), use_cache=False, output_hidden_states=True)
+    tokens = as_input(pair.target, [5, 6, 7])
+    states = pair.target.base_model.embed_tokens(tokens)
+    output = pair.target(tokens, use_cache=False, output_hidden_states=True)
     wanted = pair.target.lm_head(pair.target.base_model.norm(output.hidden_states[2]))
     assert states.shape[-1] == part.config.hidden_size
-    torch.testing.assert_close(part(torch.tensor([[5, 6, 7]]), use_cache=False).logits, wanted)
+    torch.testing.assert_close(part(tokens, use_cache=False).logits, wanted)
 
 
 def test_more_layers_than_the_target_has_are_refused(pair_settings):

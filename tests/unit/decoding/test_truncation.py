@@ -16,6 +16,8 @@ from autojudge.engine.models import Pair
 from autojudge.engine.sampling import Sampling
 from autojudge.judging.signals import Signals
 from autojudge.rules import RULES, load_rule
+from conftest import DEVICE
+from reference import as_input
 
 VOCABULARY, PROMPT = 12, [4, 1, 9]
 TRUNCATING = {  # thresholds that keep little, and much
@@ -33,7 +35,7 @@ TRUNCATING = {  # thresholds that keep little, and much
 def pair():
     torch.manual_seed(7)
     sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=VOCABULARY, **sizes)).eval().requires_grad_(False)
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=VOCABULARY, **sizes)).eval().requires_grad_(False).to(DEVICE)
     model.lm_head.weight.mul_(25)  # far from uniform
     check_slot_cache(model, "small")
     return Pair(None, model, None, frozenset(), VOCABULARY)
@@ -95,7 +97,7 @@ def test_the_tokens_that_stay_are_those_whose_score_is_below_the_threshold(name,
 )
 def test_the_first_token_follows_what_is_kept_renormalised(pair, cut, sampling):
     with torch.inference_mode():
-        logits = pair.target(torch.tensor([PROMPT]), use_cache=False).logits[0, -1:]
+        logits = pair.target(as_input(pair.target, PROMPT), use_cache=False).logits[0, -1:].cpu()
     kept = keep_each(load_rule(cut[0]), cut[1], logits / sampling.temperature)
     whole = sampling.distribution(logits).double()
     wanted = (whole * kept)[0] / (whole * kept).sum()

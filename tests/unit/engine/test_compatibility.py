@@ -13,6 +13,8 @@ from autojudge.engine.compatibility import check_slot_cache
 from autojudge.engine.head import Head
 from autojudge.engine.rope import longest_text
 from autojudge.errors import InputError
+from conftest import DEVICE
+from reference import as_input
 
 SIZES = {
     "vocab_size": 40,
@@ -38,7 +40,7 @@ own_attention = modeling_llama.eager_attention_forward
 
 def llama(dtype, kind=LlamaForCausalLM, **changes):
     torch.manual_seed(0)
-    return kind(LlamaConfig(**SIZES | changes)).eval().to(dtype)
+    return kind(LlamaConfig(**SIZES | changes)).eval().to(DEVICE, dtype)
 
 
 def refused(model):
@@ -50,7 +52,7 @@ def refused(model):
 def linear_bias(module, query, key, value, mask, **options):
     """Add to each score what its distance says."""
     count = query.shape[2]
-    return own_attention(module, query, key, value, mask + 0.1 * torch.arange(count).to(mask.dtype), **options)
+    return own_attention(module, query, key, value, mask + 0.1 * torch.arange(count).to(mask), **options)
 
 
 def shared_keys(module, query, key, value, mask, **options):
@@ -97,7 +99,7 @@ class ByThePosition(LlamaForCausalLM):
     def forward(self, input_ids=None, **options):
         output = super().forward(input_ids, **options)
         if input_ids is not None:
-            output.logits[..., 7] += 0.02 * torch.arange(input_ids.shape[1])
+            output.logits[..., 7] += 0.02 * torch.arange(input_ids.shape[1]).to(input_ids.device)
         return output
 
 
@@ -138,11 +140,12 @@ class Scaled(LlamaForCausalLM):
 @IN_EACH_DTYPE
 @pytest.mark.parametrize("kind", [LlamaForCausalLM, Capped, Scaled])
 def test_a_head_is_all_that_follows_the_last_hidden_state(kind, dtype):
-    model, tokens = llama(dtype, kind), torch.tensor([[3, 1, 4, 1, 5]])
+    model = llama(dtype, kind)
+    tokens = as_input(model, [3, 1, 4, 1, 5])
     check_slot_cache(model, "mine")
     with torch.inference_mode():
         states = model.model(tokens).last_hidden_state[0]
-        assert torch.equal(Head(model)(states[1:]), model(tokens).logits[0, 1:])
+        torch.testing.assert_close(Head(model)(states[1:]), model(tokens).logits[0, 1:])
         assert Head(model)(states[:0]).shape == (0, SIZES["vocab_size"])
         assert Head(model)(states[0]).shape == (SIZES["vocab_size"],)
 
@@ -178,7 +181,7 @@ def test_weights_that_are_no_numbers(dtype):
     assert "its logits are no numbers" in refused(model)
 
 
-@pytest.mark.parametrize("special", [{"softcap": 3.0}, {"s_aux": torch.tensor([1.0, -2.0])}])
+@pytest.mark.parametrize("special", [{"softcap": 3.0}, {"s_aux": torch.tensor([1.0, -2.0], device=DEVICE)}])
 def test_outside_of_passes_a_special_attention_is_what_it_is_in_them(special, monkeypatch):
     """As transformers' own generation uses it, with its cache."""
     forward = modeling_llama.LlamaAttention.forward
@@ -190,19 +193,20 @@ def test_outside_of_passes_a_special_attention_is_what_it_is_in_them(special, mo
     cached = CachedModel(model, 1, 16, SIZES["vocab_size"])
     in_pass = cached.forward([Request(0, NO_SLOTS, text)], keep_logits=True).logits[0]
     with torch.inference_mode():
-        whole = model(torch.tensor([text]), use_cache=False).logits[0]
-        begun = model(torch.tensor([text[:4]]), use_cache=True)
-        rest = model(torch.tensor([text[4:]]), past_key_values=begun.past_key_values).logits[0]
+        whole = model(as_input(model, text), use_cache=False).logits[0]
+        begun = model(as_input(model, text[:4]), use_cache=True)
+        rest = model(as_input(model, text[4:]), past_key_values=begun.past_key_values).logits[0]
     torch.testing.assert_close(whole, in_pass, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(rest, in_pass[4:], atol=1e-5, rtol=1e-4)
     monkeypatch.undo()
-    assert not torch.allclose(model(torch.tensor([text])).logits[0], whole, atol=1e-3)
+    assert not torch.allclose(model(as_input(model, text)).logits[0], whole, atol=1e-3)
 
 
 def phi3():
-    return Phi3ForCausalLM(
-        Phi3Config(**SIZES, rope_parameters=dict(LONGROPE), original_max_position_embeddings=12, sliding_window=None)
-    ).eval()
+    config = Phi3Config(
+        **SIZES, rope_parameters=dict(LONGROPE), original_max_position_embeddings=12, sliding_window=None
+    )
+    return Phi3ForCausalLM(config).eval().to(DEVICE)
 
 
 @pytest.mark.parametrize("make", [lambda: llama(torch.float32, rope_parameters=dict(LONGROPE)), phi3])
@@ -232,7 +236,7 @@ def test_a_window_is_counted_from_each_token_in_branches_and_passes(window):
     from transformers import MistralConfig, MistralForCausalLM
 
     torch.manual_seed(0)
-    model = MistralForCausalLM(MistralConfig(**SIZES, sliding_window=window)).eval()
+    model = MistralForCausalLM(MistralConfig(**SIZES, sliding_window=window)).eval().to(DEVICE)
     check_slot_cache(model, "mine")
     cached = CachedModel(model, 2, 32, SIZES["vocab_size"])
     texts = [[3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8], [2, 7, 1, 8]]
@@ -251,6 +255,6 @@ def by_mask(model, text, window):
     far = torch.arange(len(text))[:, None] - torch.arange(len(text))
     mask = torch.where((far >= 0) & (far < window), 0.0, torch.finfo(torch.float32).min)[None, None]
     model.set_attn_implementation("eager")
-    logits = model(torch.tensor([text]), attention_mask=mask, use_cache=False).logits[0]
+    logits = model(as_input(model, text), attention_mask=mask.to(model.device), use_cache=False).logits[0]
     model.set_attn_implementation(ATTENTION)
     return logits

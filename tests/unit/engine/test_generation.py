@@ -8,13 +8,15 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from autojudge.engine.cache import NO_SLOTS, CachedModel, Request
 from autojudge.engine.compatibility import check_slot_cache
 from autojudge.mining.continuations import LONGEST_PROPOSAL, Continuations, Foresight
+from conftest import DEVICE
+from reference import as_input
 
 ROWS, CAPACITY = 3, 64
 
 
 @torch.inference_mode()
 def plain(model, tokens):
-    return model(torch.tensor([tokens]), use_cache=False).logits[0, -1]
+    return model(as_input(model, tokens), use_cache=False).logits[0, -1]
 
 
 def assert_close(actual, expected):
@@ -81,7 +83,7 @@ def test_large_scores_are_not_rounded_to_16_bits():
     sizes = {"vocab_size": 64, "hidden_size": 64, "intermediate_size": 64, "max_position_embeddings": 64}
     heads = {"num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1}
     slowly = {"rope_parameters": {"rope_type": "default", "rope_theta": 1e12}}  # most dimensions hardly turn
-    model = Qwen2ForCausalLM(Qwen2Config(**sizes, **heads, **slowly)).to(torch.bfloat16).eval()
+    model = Qwen2ForCausalLM(Qwen2Config(**sizes, **heads, **slowly)).to(DEVICE, torch.bfloat16).eval()
     still = [i for i in range(32) if i % 16 >= 4]
     for layer in model.model.layers:
         attention = layer.self_attn
@@ -93,14 +95,14 @@ def test_large_scores_are_not_rounded_to_16_bits():
     check_slot_cache(model, "tiny")
     tokens = [11, 7, 5, 13, 3, 2, 17]
     with torch.inference_mode():
-        expected = model(torch.tensor([tokens]), use_cache=False).logits[0].float()
+        expected = model(as_input(model, tokens), use_cache=False).logits[0].float()
     cached = CachedModel(model, 1, 32, vocabulary=64)
     found = cached.forward([Request(0, NO_SLOTS, tokens)], keep_logits=True).logits[0].float()
     assert (found - expected).abs().max() < 0.03 * expected.std()
 
 
 def test_an_ordinary_forward_pass_and_generation_still_work(pair):
-    tokens = torch.tensor([[5, 6, 7]])
+    tokens = as_input(pair.target, [5, 6, 7])
     written = pair.target.generate(tokens, max_new_tokens=3, do_sample=False, pad_token_id=0, eos_token_id=-1)[
         0
     ].tolist()

@@ -10,6 +10,7 @@ from autojudge.engine.models import context_length, load_pair
 from autojudge.engine.settings import check_model_folder
 from autojudge.errors import InputError
 from conftest import model_settings
+from reference import as_input
 
 LETTERS = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "ab"]
 NAMES = {
@@ -91,9 +92,9 @@ def test_a_pair_comes_from_gguf_files(folder, model, dtype, tolerance):
     settings = model_settings(folder) | {"gguf_file": "tiny.gguf", "dtype": dtype}
     pair = load_pair({"draft": settings, "target": settings})
     assert {p.dtype for p in pair.target.parameters()} == {getattr(torch, dtype)}
-    tokens = torch.tensor([[5, 6, 7, 256]])
     with torch.inference_mode():
-        torch.testing.assert_close(pair.target(tokens).logits.float(), model(tokens).logits, rtol=0, atol=tolerance)
+        found, expected = (m(as_input(m, [5, 6, 7, 256])).logits.float().cpu() for m in (pair.target, model))
+    torch.testing.assert_close(found, expected, rtol=0, atol=tolerance)
     assert pair.tokenizer.encode("abc") == [256, LETTERS.index("c")] and pair.decode([256]) == "ab"
     assert pair.tokenizer.chat_template == "{{ messages[0].content }}"
     assert pair.end_tokens == {len(LETTERS) + 1} and context_length(settings) == 128

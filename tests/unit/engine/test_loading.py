@@ -15,7 +15,7 @@ from autojudge.engine.models import context_length, hidden_size, load_model, loa
 from autojudge.engine.settings import check_model_folder, expand_path
 from autojudge.engine.weights import check_weights
 from autojudge.errors import InputError
-from conftest import ROOT, model_settings
+from conftest import ROOT, model_settings, on_cpu
 
 
 @pytest.fixture
@@ -296,6 +296,7 @@ EMULATES = [("x86_64",), ("x86_64", "avx512_f", "avx512_vnni"), ("aarch64", "neo
 COMPUTES = [("x86_64", "avx512_bf16"), ("x86_64", "amx_bf16"), ("aarch64", "bf16"), ("riscv64",)]
 
 
+@on_cpu
 @pytest.mark.parametrize("machine", EMULATES)
 def test_bfloat16_on_a_cpu_that_emulates_it_is_told(machine, monkeypatch, caplog, pair_settings):
     monkeypatch.setattr(torch.cpu, "get_capabilities", capabilities(*machine))
@@ -307,6 +308,7 @@ def test_bfloat16_on_a_cpu_that_emulates_it_is_told(machine, monkeypatch, caplog
     assert "bfloat16 is emulated" in caplog.text
 
 
+@on_cpu
 @pytest.mark.parametrize("machine", COMPUTES)
 def test_bfloat16_on_other_cpus_is_no_matter(machine, monkeypatch, pair_settings):
     monkeypatch.setattr(torch.cpu, "get_capabilities", capabilities(*machine))

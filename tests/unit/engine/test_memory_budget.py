@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from autojudge.engine.memory import memory_budget
+from conftest import on_cpu
 
 
+@on_cpu
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives back on demand")
 def test_freed_memory_belongs_to_the_budget():
     model = torch.nn.Linear(2, 2)

@@ -7,8 +7,12 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from autojudge.engine.packing import SMALLEST, PackedLinear, pack_linears
+from conftest import on_cpu
 
-pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
+pytestmark = [
+    on_cpu,
+    pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN"),
+]
 
 
 @pytest.fixture(params=[True, False], ids=["tied", "untied"])

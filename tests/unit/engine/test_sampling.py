@@ -14,6 +14,8 @@ from autojudge.engine.compatibility import check_slot_cache
 from autojudge.engine.models import Pair
 from autojudge.engine.sampling import Sampling, draw
 from autojudge.rules import load_rule
+from conftest import DEVICE
+from reference import as_input
 
 VOCABULARY, DRAWS, PROMPT = 12, 20_000, [1, 2, 3]
 
@@ -21,7 +23,7 @@ VOCABULARY, DRAWS, PROMPT = 12, 20_000, [1, 2, 3]
 def small_model(seed):
     torch.manual_seed(seed)
     sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=VOCABULARY, **sizes)).eval().requires_grad_(False)
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=VOCABULARY, **sizes)).eval().requires_grad_(False).to(DEVICE)
     model.lm_head.weight.mul_(8)  # far from uniform
     check_slot_cache(model, "small")
     return model
@@ -34,7 +36,7 @@ def small_pair():
 
 @torch.inference_mode()
 def distribution(model, tokens, sampling):
-    return sampling.distribution(model(torch.tensor([tokens]), use_cache=False).logits[0, -1])
+    return sampling.distribution(model(as_input(model, tokens), use_cache=False).logits[0, -1])
 
 
 def sample(pair, rule, threshold, sampling, count=DRAWS, limit=3):

@@ -21,6 +21,7 @@ from autojudge.engine.models import load_model
 from autojudge.engine.weights import LOADING, check_filled, check_floats, check_weights, weight_bytes
 from autojudge.errors import InputError
 from conftest import ROOT, model_settings
+from reference import as_input
 
 
 @pytest.fixture
@@ -169,7 +170,7 @@ def base_alone(weights):
 def test_weights_that_fill_the_model_pass(folder, change, pair):
     change_weights(folder, change)
     check_weights(model_settings(folder))
-    tokens = torch.tensor([[3, 5, 7]])
+    tokens = as_input(pair.draft, [3, 5, 7])
     assert torch.equal(load_model(model_settings(folder))(tokens).logits, pair.draft(tokens).logits)
 
 
@@ -177,7 +178,8 @@ def test_a_head_of_its_own_beside_embeddings_that_the_config_ties_is_used(folder
     head = torch.zeros_like(load_file(folder / "model.safetensors")["model.embed_tokens.weight"])
     change_weights(folder, lambda weights: weights | {"lm_head.weight": head})
     check_weights(model_settings(folder))
-    assert not load_model(model_settings(folder))(torch.tensor([[3, 5]])).logits.any()
+    model = load_model(model_settings(folder))
+    assert not model(as_input(model, [3, 5])).logits.any()
 
 
 def test_weights_in_parts_are_checked_and_counted_as_one(folder):

@@ -14,7 +14,7 @@ from autojudge.mining.miner import Miner
 from autojudge.scoring.scorer import Scorer
 from autojudge.tables.feature_names import BLOCKS, SCALARS
 from autojudge.tasks import load_task
-from reference import mine_plainly, mined_result
+from reference import as_input, mine_plainly, mined_result
 
 LIMIT = 160
 N_PROBLEMS = 8
@@ -113,7 +113,7 @@ def test_a_row_tells_by_how_little_its_choices_won(pair, mined, to_mine):
 @torch.inference_mode()
 def least_margin(model, prompt, response, start):
     """Least distance of the two best logits over the choices of a response's tokens from `start` on."""
-    logits = model(torch.tensor([prompt + response])).logits[0, len(prompt) + start - 1 : -1]
+    logits = model(as_input(model, prompt + response)).logits[0, len(prompt) + start - 1 : -1]
     best = logits.topk(2).values
     return (best[:, 0] - best[:, 1]).min().item() if len(best) else float("inf")
 

@@ -8,6 +8,7 @@ from autojudge.mining.miner import Miner
 from autojudge.mining.samples import Sampler, Samples
 from autojudge.scoring.scorer import Scorer
 from autojudge.workflow.work import mining_work
+from reference import as_input
 
 LIMIT = 96
 SAMPLES = Samples(count=3, temperature=1.5, seed=7)
@@ -38,7 +39,7 @@ def continue_plainly(pair, prompt, text, uniform) -> list[int]:
     """Continue a response by draws, each from a forward pass of its own, without a cache."""
     text, uniform = list(text), iter(uniform)
     while len(text) < LIMIT and text[-1] not in pair.end_tokens:
-        logits = pair.target(torch.tensor([prompt + text]), use_cache=False).logits[0, -1, : pair.vocabulary]
+        logits = pair.target(as_input(pair.target, prompt + text), use_cache=False).logits[0, -1, : pair.vocabulary]
         sums = (logits.double() / SAMPLES.temperature).softmax(-1).cumsum(-1)
         text.append(int((sums < next(uniform) * sums[-1]).sum()))
     return text
