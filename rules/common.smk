@@ -21,6 +21,7 @@ from autojudge.workflow.configuration import (
     check_answers,
     check_config,
     check_label_source,
+    check_publishable,
     datasets_of,
     judge_rule,
     labels_source,
@@ -431,6 +432,16 @@ def origin_of_labels(wildcards):
     """Where loaded labels come from; nothing for mined ones."""
     loaded = labels_source(config, *wildcards_of(wildcards))
     return [f"results/{wildcards.dataset}/{wildcards.pair}/labels_source.json"] if loaded else []
+
+
+def published_export(wildcards):
+    """Files of the exported judge; a config that cannot be published is told before any job runs."""
+    try:
+        check_publishable(config)
+    except InputError as fault:
+        raise WorkflowError(str(fault)) from None
+    names = ("judge.json", "judge.safetensors", "README.md", "custom_generate")
+    return [f"results/{wildcards.dataset}/{wildcards.pair}/export/{name}" for name in names]
 
 
 def of_each_published(name):

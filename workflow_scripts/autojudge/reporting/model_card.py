@@ -4,10 +4,11 @@ from autojudge.judging.mismatches import Sources
 from autojudge.judging.needs import describe_needs, needs_of_columns
 from autojudge.judging.record import OperatingPoint, Record
 from autojudge.reporting.judges_page import describe_sources
+from autojudge.reporting.label_kinds import LabelKinds, describe_kinds, describe_question
 
 CARD = """# Judge for {draft} and {target}
 
-Tells of a draft token that the target would not have chosen whether it matters for the final answer: p(important).
+Tells of a draft token that the target would not have chosen {question}: p(important).
 Trained without human labels by AutoJudge (arXiv 2504.20039) on `{dataset}` ({task}).
 
 | | |
@@ -59,11 +60,15 @@ target.generate(
 NO_POINT = "none here: the sweep of the judge recommends one, which is written into its export"
 
 
-def build_card(record: Record, sources: Sources | None, folds: int | None, held_out: str | None) -> str:
+def build_card(
+    record: Record, kinds: LabelKinds, sources: Sources | None, folds: int | None, held_out: str | None
+) -> str:
     """Return the Markdown of a judge's card.
 
     Parameters
     ----------
+    kinds : LabelKinds
+        By what its labels were made.
     sources : Sources or None
         From where its labels come, if that is known.
     folds : int or None
@@ -73,10 +78,11 @@ def build_card(record: Record, sources: Sources | None, folds: int | None, held_
     """
     validation, models = record.validation, record.models
     notes = [_describe_folds(folds, held_out)] if folds else []
-    notes += [describe_sources(sources)] if sources else []
+    notes += describe_kinds(kinds) + ([describe_sources(sources)] if sources else [])
     return CARD.format(
         draft=models["draft"].get("model") or f"its own first {models['draft'].get('first_layers')} layers",
         target=models["target"]["model"],
+        question=describe_question(kinds),
         dataset=record.dataset,
         task=record.task,
         classifier=record.classifier.replace("_", " "),

@@ -115,8 +115,8 @@ def loaded_labels(config: Mapping[str, Any]) -> str:
     return "|".join(f"(?<=/{re.escape(dataset)}/){re.escape(pair)}" for dataset, pair in loaded) or "(?!)"
 
 
-def published_runs(config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return dataset and pair of all runs, which `snakemake publish` publishes.
+def check_publishable(config: Mapping[str, Any]) -> None:
+    """Check that there is something to publish, and a repository for it.
 
     Raises
     ------
@@ -130,6 +130,11 @@ def published_runs(config: Mapping[str, Any]) -> list[tuple[str, str]]:
         )
     if not uses_judge(config):
         raise InputError("config key `decoding.rules`: none asks a judge, so there is none to publish; add `judge`")
+
+
+def published_runs(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return dataset and pair of all runs, which `snakemake publish` publishes. Raises like `check_publishable`."""
+    check_publishable(config)
     return list(dict.fromkeys((run["dataset"], pair) for run in config["runs"] for pair in run["pairs"]))
 
 
