@@ -441,8 +441,20 @@ def _check_member(check: Callable[[str], object], name: str, key: str) -> None:
 def _check_names(names: Iterable[str], defined: Mapping[str, Any], key: str, where: str) -> None:
     for name in names:
         if name not in defined:
-            known = _list_pairs(defined) if where == "pairs" else ", ".join(sorted(defined)) or "none"
-            raise InputError(f"config key `{key}`: `{name}` is not defined under `{where}`; defined are {known}")
+            raise InputError(f"config key `{key}`: {_describe_unknown(name, defined, where)}")
+
+
+def check_path(config: Mapping[str, Any], dataset: str, pair: str) -> None:
+    """Raise InputError where a path `results/{dataset}/{pair}/...` names a dataset or a pair that is not there."""
+    for name, where in ((dataset, "datasets"), (pair, "pairs")):
+        if name not in config[where]:
+            unknown = _describe_unknown(name, config[where], where)
+            raise InputError(f"results/{dataset}/{pair}/: config key `{where}`: {unknown}; correct the path or add it there")
+
+
+def _describe_unknown(name: str, defined: Mapping[str, Any], where: str) -> str:
+    known = _list_pairs(defined) if where == "pairs" else ", ".join(sorted(defined)) or "none"
+    return f"`{name}` is not defined under `{where}`; defined are {known}"
 
 
 def _list_pairs(pairs: Iterable[str]) -> str:
