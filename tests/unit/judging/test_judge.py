@@ -399,7 +399,9 @@ def test_a_card_tells_the_operating_point_and_how_engines_are_given_it():
     assert "vllm serve large --dtype float32" in after and '{"method": "draft_model", "model": "small"' in after
     assert '{"judge": "FOLDER"}}' in after and "< judge.record.threshold" in after
     assert "none here" in before and '"threshold": THRESHOLD' in before and "p(important) < 0.5: 90.0%" in before
-    assert "vllm" not in build_card(replace(swept, models=MODELS | {"draft": {"first_layers": 2}}), BY_ANSWERS, None, None, None)
+    assert "vllm" not in build_card(
+        replace(swept, models=MODELS | {"draft": {"first_layers": 2}}), BY_ANSWERS, None, None, None
+    )
 
 
 @pytest.fixture(scope="session")

@@ -93,8 +93,8 @@ def test_what_sources_say_is_told_without_what_jobs_do(given):
         ({"a": {"agreement": {"token": 8}}}, r"`label_sources.a.agreement`: unknown key `token`; known are audit"),
         ({"a/b": {}}, r"`label_sources`: 'a/b' does not match"),
         ({"a+b": {}}, r"`label_sources`: 'a\+b' does not match"),
-        ({"exact": {}}, r"`label_sources.exact`: tables call the labels so that sources are compared with"),
-        ({"a": {"shards": 4}}, r"`label_sources.a.shards`: tells how jobs run, .*write it as `mining.shards`"),
+        ({"exact": {}}, r"`label_sources.exact`: is what tables call the labels that sources are compared with"),
+        ({"a": {"shards": 4}}, r"`label_sources.a.shards`: says how jobs run, .*write it as `mining.shards`"),
     ],
 )
 def test_a_wrong_source_is_named_before_any_job(given, sources, message):

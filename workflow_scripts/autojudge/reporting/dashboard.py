@@ -221,7 +221,7 @@ def _send(place: Mapping[str, Any], known: Mapping[str, Any], made: dict[str, An
     """Make or change both on W&B, and put their addresses into `made`."""
     wandb = import_wandb()
     if not wandb.login(prompt=False):
-        raise PermissionError("no login for the mode online; run `wandb login`, or choose offline")
+        raise PermissionError("no login for mode online; run `wandb login`, or choose offline")
     entity = place["entity"] or wandb.Api().default_entity
     report = fill_report(_found(wr.Report, known.get("report")) or wr.Report(entity=entity, project=place["project"]))
     report.save()  # first, as it makes the project where there is none

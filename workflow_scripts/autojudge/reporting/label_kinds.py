@@ -10,7 +10,7 @@ from autojudge.tables.label_sources import OF_SOURCES, SOURCED_LABELS
 BY_ANSWERS = "whether it matters for the final answer"
 BY_LIKELIHOOD = "whether it makes the target's own next tokens much less likely"
 LIKELIHOOD = (
-    "Labels are by likelihood (`mining.likelihood`, after SelfJudge, arXiv 2510.02329): \"important\" means that the "
+    'Labels are by likelihood (`mining.likelihood`, after SelfJudge, arXiv 2510.02329): "important" means that the '
     "target's log likelihood of its own next tokens fell below a threshold after the draft's token. No answer was read."
 )
 AGREEMENT = (

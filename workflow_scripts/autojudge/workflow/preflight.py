@@ -153,7 +153,7 @@ def _check_weights(pair: Mapping[str, Any], name: str, memory_mb: int) -> str:
     needed = int(1.1 * on_cpu / 10**6) + 1000  # and the program itself
     if on_cpu and needed > memory_mb:
         raise InputError(
-            f"they take {describe_bytes(on_cpu)} of the memory, a mining job has {memory_mb} MB; set "
+            f"they take {describe_bytes(on_cpu)} of memory, and a mining job has {memory_mb} MB; set "
             f"`pairs.{name}.mem_mb` (or `mining.memory_mb`) to more than {needed}"
         )
     return f"{describe_bytes(sum(sizes))} in local folders"
