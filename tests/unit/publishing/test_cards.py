@@ -91,20 +91,20 @@ def test_the_data_sets_card_tells_columns_provenance_and_how_to_train(tmp_path, 
 
 
 KINDS = {
-    "answers": ({}, "whether it matters for the final answer: p(important)", ""),
+    "answers": ({}, "the probability that the token\nmatters for the final answer.", ""),
     "likelihood": (
         {"likelihood_change": lambda important: -12.0 if important else 0.0},
-        "whether it makes the target's own next tokens much less likely: p(important)",
+        "the probability that the token\nmakes the target's own next tokens much less likely.",
         "Labels are by likelihood (`mining.likelihood`",
     ),
     "agreement": (
         {"stopped": lambda important: not important},
-        "whether it matters for the final answer: p(important)",
+        "the probability that the token\nmatters for the final answer.",
         "labels are inferred (`mining.agreement`)",
     ),
     "samples": (
         {"kept_share": lambda important: 0.25 if important else 1.0},
-        "whether it matters for the final answer: p(important)",
+        "the probability that the token\nmatters for the final answer.",
         "Labels are soft (`mining.samples`): for 320 of the 320 mismatches",
     ),
 }

@@ -127,8 +127,8 @@ def _check_quantization(file: Path) -> None:
         told = part.get("quantization_config")
         if told is not None and not (isinstance(told, dict) and told):
             raise InputError(
-                f"{file}: `quantization_config` is {json.dumps(told)}, not a mapping with a `quant_method`; take it out "
-                f"if the weights are not quantized, or {AGAIN}"
+                f"{file}: `quantization_config` is {json.dumps(told)}, not a mapping with a `quant_method`; take it "
+                f"out if the weights are not quantized, or {AGAIN}"
             )
 
 

@@ -63,7 +63,8 @@ def import_labels(files: list[str], draft_hidden: int, folder: Path) -> dict[str
             widths |= {len(row["target_at_draft"]) for _, row in rows}
             if len(widths) > 1:
                 raise InputError(
-                    f"{where}: its `hiddens` differ in length, or from those before it; import each pair of models by itself"
+                    f"{where}: its `hiddens` differ in length, or from those before it; import each pair of models by "
+                    "itself"
                 )
     if not labels:
         raise InputError(

@@ -86,7 +86,8 @@ def _told(what: str, remedy: str) -> Iterator[None]:
         raise InputError(f"{what}: request access on the Hub with the account of your token") from fault
     except RepositoryNotFoundError as fault:
         raise InputError(
-            f"{what}: not on the Hub, or not visible to the account of your token; check the name, HF_TOKEN or `hf auth login`"
+            f"{what}: not on the Hub, or not visible to the account of your token; check the name, HF_TOKEN or "
+            "`hf auth login`"
         ) from fault
     except RevisionNotFoundError as fault:
         raise InputError(f"{what}: has no such `revision`; name a branch, tag or commit of it") from fault

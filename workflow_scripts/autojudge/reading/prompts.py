@@ -94,7 +94,8 @@ def _check_wording(data: Any, path: Path) -> None:
     optional = ("shots", "parts")
     if not isinstance(data, Mapping):
         raise InputError(
-            f"{path}: is not a mapping; it needs the keys {', '.join(wanted)} ({' and '.join(optional)} may be left out)"
+            f"{path}: is not a mapping; it needs the keys {', '.join(wanted)} ({' and '.join(optional)} may be left "
+            "out)"
         )
     for key in data.keys() - wanted.keys():
         raise InputError(f"{path}: unknown key `{key}`; known are {', '.join(wanted)}")

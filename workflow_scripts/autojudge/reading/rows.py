@@ -136,8 +136,8 @@ def _check_texts(row: Mapping[str, Any], where: str) -> None:
         texts = value if isinstance(value, list) else [value]
         if not all(_is_unicode(text) for text in texts if isinstance(text, str)):
             raise InputError(
-                f"{where} has half a character (a lone surrogate) or bytes that are not UTF-8 in column `{column}`; fix "
-                "or drop that row"
+                f"{where} has half a character (a lone surrogate) or bytes that are not UTF-8 in column `{column}`; "
+                "fix or drop that row"
             )
 
 

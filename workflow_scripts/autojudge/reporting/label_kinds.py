@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 from autojudge.tables.files import read_table
 from autojudge.tables.label_sources import OF_SOURCES, SOURCED_LABELS
 
-BY_ANSWERS = "whether it matters for the final answer"
-BY_LIKELIHOOD = "whether it makes the target's own next tokens much less likely"
+BY_ANSWERS = "matters for the final answer"
+BY_LIKELIHOOD = "makes the target's own next tokens much less likely"
 LIKELIHOOD = (
     'Labels are by likelihood (`mining.likelihood`, after SelfJudge, arXiv 2510.02329): "important" means that the '
     "target's log likelihood of its own next tokens fell below a threshold after the draft's token. No answer was read."
@@ -18,8 +18,8 @@ AGREEMENT = (
     "had left, was stopped there, and was taken as unimportant without reading its answer."
 )
 SOFT = (
-    "Labels are soft (`mining.samples`): for {sampled} of the {labels} mismatches, the judge was fitted on the share of "
-    "sampled continuations that keep the target's answer. Its figures are measured against the greedy labels."
+    "Labels are soft (`mining.samples`): for {sampled} of the {labels} mismatches, the judge was fitted on the share "
+    "of sampled continuations that keep the target's answer. Its figures are measured against the greedy labels."
 )
 
 

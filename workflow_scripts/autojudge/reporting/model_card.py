@@ -8,7 +8,8 @@ from autojudge.reporting.label_kinds import LabelKinds, describe_kinds, describe
 
 CARD = """# Judge for {draft} and {target}
 
-Tells of a draft token that the target would not have chosen {question}: p(important).
+For a draft token that the target would not have chosen, it gives p(important): the probability that the token
+{question}.
 Trained without human labels by AutoJudge (arXiv 2504.20039) on `{dataset}` ({task}).
 
 | | |
@@ -23,18 +24,18 @@ Trained without human labels by AutoJudge (arXiv 2504.20039) on `{dataset}` ({ta
 | commit | {commit} |
 
 {notes}The validation split chose this judge, so its figures are optimistic{unbiased}.
-Probabilities are calibrated on validation (Platt). Meant for these two models at these revisions and for problems like
+Probabilities are calibrated on validation (Platt). It is meant for these two models at these revisions, and for problems like
 those it was trained on; hidden states are those after the final norm, of a model in {dtype}.
 
 ## Serving
 
-Decoding with a judge is lossy: responses may differ from the target's own, more of them with a higher threshold; 0 is
-lossless.{serving}
+Decoding with a judge is lossy: responses may differ from the target's own, and more of them do with a higher
+threshold; 0 is lossless.{serving}
 
-Or ask it yourself:
+Or ask the judge yourself:
 
 ```python
-from autojudge.judging.artifact import load_judge  # after `pip install .`, which needs torch and safetensors alone
+from autojudge.judging.artifact import load_judge  # after `pip install .`, which needs only torch and safetensors
 
 judge = load_judge("FOLDER")
 keep = judge.probability(features) < {used}  # features: column -> (n, size), a scalar (n,)
@@ -57,7 +58,7 @@ target.generate(
     **inputs, custom_generate="FOLDER", trust_remote_code=True, assistant_model=draft, window={window}{option}
 )
 ```"""
-NO_POINT = "none here: the sweep of the judge recommends one, which is written into its export"
+NO_POINT = "none here: the judge's sweep recommends one, which is written into its export"
 
 
 def build_card(

@@ -212,8 +212,8 @@ def _read_cases(text: str, function: str | None, column: str) -> list[list[str]]
         cases = [[case["input"], case["output"]] for case in found]
     except (ValueError, RecursionError, TypeError, KeyError) as fault:
         raise InputError(
-            f"{column} is not a JSON list of tests with `input` and `output` ({type(fault).__name__}: {fault}); drop that "
-            "row"
+            f"{column} is not a JSON list of tests with `input` and `output` ({type(fault).__name__}: {fault}); drop "
+            "that row"
         ) from fault
     for number, (case, pair) in enumerate(zip(found, cases, strict=True), 1):
         if not all(isinstance(side, str) for side in pair):

@@ -62,8 +62,8 @@ def check_label_sources(config: Mapping[str, Any]) -> None:
     for name in list_sources(config):
         if name == EXACT:
             raise InputError(
-                f"config key `label_sources.{name}`: is what tables call the labels that sources are compared with; give "
-                "the source another name"
+                f"config key `label_sources.{name}`: is what tables call the labels that sources are compared with; "
+                "give the source another name"
             )
         for key in config["label_sources"][name]:
             if key in OF_JOBS:

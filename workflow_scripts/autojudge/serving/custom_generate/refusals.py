@@ -154,8 +154,8 @@ def _check_cache(cache: Any) -> None:
     if type(cache) is not DynamicCache or layers:
         held = ", ".join(sorted(layers)) or "such"
         raise InputError(
-            f"a cache of {type(cache).__name__} ({held} layers) is not supported, as tokens must be dropped from it: use "
-            "a model with attention layers only, and no `cache_implementation` or `past_key_values`"
+            f"a cache of {type(cache).__name__} ({held} layers) is not supported, as tokens must be dropped from it: "
+            "use a model with attention layers only, and no `cache_implementation` or `past_key_values`"
         )
     if cache.get_seq_length():
         raise InputError("`past_key_values` that are not empty are not supported: give the whole prompt and no cache")
