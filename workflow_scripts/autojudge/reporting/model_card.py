@@ -8,7 +8,7 @@ from autojudge.reporting.label_kinds import LabelKinds, describe_kinds, describe
 
 CARD = """# Judge for {draft} and {target}
 
-For a draft token that the target would not have chosen, it gives p(important): the probability that the token
+Gives p(important) of a draft token that the target would not have chosen: the probability that the token
 {question}.
 Trained without human labels by AutoJudge (arXiv 2504.20039) on `{dataset}` ({task}).
 
@@ -35,7 +35,7 @@ threshold; 0 is lossless.{serving}
 Or ask the judge yourself:
 
 ```python
-from autojudge.judging.artifact import load_judge  # after `pip install .`, which needs only torch and safetensors
+from autojudge.judging.artifact import load_judge  # after `pip install .`; needs only torch and safetensors
 
 judge = load_judge("FOLDER")
 keep = judge.probability(features) < {used}  # features: column -> (n, size), a scalar (n,)
