@@ -24,8 +24,8 @@ Trained without human labels by AutoJudge (arXiv 2504.20039) on `{dataset}` ({ta
 | commit | {commit} |
 
 {notes}The validation split chose this judge, so its figures are optimistic{unbiased}.
-Probabilities are calibrated on validation (Platt). It is meant for these two models at these revisions, and for problems like
-those it was trained on; hidden states are those after the final norm, of a model in {dtype}.
+Probabilities are calibrated on validation (Platt). The judge is for these two models at these revisions, and for
+problems like those it was trained on; hidden states are those after the final norm, of a model in {dtype}.
 
 ## Serving
 
