@@ -26,6 +26,7 @@ include: "rules/publish.smk"
 include: "rules/testbed.smk"
 include: "rules/preflight.smk"
 include: "rules/store.smk"
+include: "rules/unknown.smk"
 
 
 rule all:

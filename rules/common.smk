@@ -21,6 +21,8 @@ from autojudge.workflow.configuration import (
     check_answers,
     check_config,
     check_label_source,
+    check_path,
+    check_publishable,
     datasets_of,
     judge_rule,
     labels_source,
@@ -55,11 +57,16 @@ from autojudge.workflow.label_sources import (
 from autojudge.workflow.served import digest_served_files, measuring_code
 from autojudge.errors import InputError
 
-try:
-    check_config(config, REPOSITORY / "config/config.schema.yaml")
-except InputError as fault:
-    raise WorkflowError(str(fault)) from None
 
+def told(function, *arguments):
+    """What a function of the library returns; snakemake shows its InputError as one message, without a traceback."""
+    try:
+        return function(*arguments)
+    except InputError as fault:
+        raise WorkflowError(str(fault)) from None
+
+
+told(check_config, config, REPOSITORY / "config/config.schema.yaml")
 validate(config, "../config/config.schema.yaml")
 for key in ("feature_sets", "classifiers"):
     config["judge"][key] = left_in(config["judge"][key])
@@ -110,10 +117,7 @@ def code(script, *members):
 
 
 def digest_of(file):
-    try:
-        return code_digest(file)
-    except InputError as fault:
-        raise WorkflowError(str(fault)) from None
+    return told(code_digest, file)
 
 
 @cache
@@ -167,10 +171,7 @@ def is_further(wildcards):
 
 @cache
 def models_of(pair):
-    try:
-        return identify_models(config["pairs"][pair])
-    except InputError as fault:
-        raise WorkflowError(str(fault)) from None
+    return told(identify_models, config["pairs"][pair])
 
 
 def models_of_pair(wildcards):
@@ -250,6 +251,12 @@ def samples_count(wildcards):
     """How many samples of each mismatch there are, if any are drawn."""
     check_sampled(config, *wildcards_of(wildcards))
     return samples_of_pair(wildcards)["count"]
+
+
+def refuse_names(wildcards):
+    """No file, but an error that tells which of a path's dataset and pair is unknown, and which are known."""
+    told(check_path, config, *wildcards.unknown.split("/"))
+    return []
 
 
 def wildcards_of(wildcards):
@@ -433,18 +440,22 @@ def origin_of_labels(wildcards):
     return [f"results/{wildcards.dataset}/{wildcards.pair}/labels_source.json"] if loaded else []
 
 
+def published_export(wildcards):
+    """Files of the exported judge; a config that cannot be published is told before any job runs."""
+    told(check_publishable, config)
+    names = ("judge.json", "judge.safetensors", "README.md", "custom_generate")
+    return [f"results/{wildcards.dataset}/{wildcards.pair}/export/{name}" for name in names]
+
+
 def of_each_published(name):
     """A part of the publication of every run; a config that cannot be published is told before any job runs."""
 
     def paths(wildcards):
-        try:
-            runs = published_runs(config)
-            if name == "published.json" and not workflow.dryrun:
-                from autojudge.publishing.hub import check_token
+        runs = told(published_runs, config)
+        if name == "published.json" and not workflow.dryrun:
+            from autojudge.publishing.hub import check_token
 
-                check_token()
-        except InputError as fault:
-            raise WorkflowError(str(fault)) from None
+            told(check_token)
         return [f"results/{dataset}/{pair}/publish/{name}" for dataset, pair in runs]
 
     return paths

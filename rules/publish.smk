@@ -9,12 +9,7 @@ rule stage_publication:
         features="results/{dataset}/{pair}/features.parquet",
         responses="results/{dataset}/{pair}/responses.parquet",
         origin=origin_of_labels,
-        export=[
-            "results/{dataset}/{pair}/export/judge.json",
-            "results/{dataset}/{pair}/export/judge.safetensors",
-            "results/{dataset}/{pair}/export/README.md",
-            "results/{dataset}/{pair}/export/custom_generate",
-        ],
+        export=published_export,
     output:
         model=directory("results/{dataset}/{pair}/publish/model"),
         dataset=directory("results/{dataset}/{pair}/publish/dataset"),

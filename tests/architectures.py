@@ -47,7 +47,7 @@ LINEAR = {
 }
 
 RECURRENT = "do not fit a cache with branches"
-OWN_CODE = "takes no other attention than its own"
+OWN_CODE = "accepts no attention but its own"
 OTHERWISE = "with the cache its logits differ"
 
 

@@ -10,6 +10,7 @@ from autojudge.jobs.provenance import describe_run
 from autojudge.judging.artifact import Judge, load_judge
 from autojudge.judging.label_sources import answer_sources
 from autojudge.judging.mismatches import Mismatches, Sources
+from autojudge.reporting.label_kinds import LabelKinds, count_kinds
 from autojudge.reporting.model_card import build_card
 from autojudge.reporting.operating_point import with_operating_point
 from autojudge.serving.export import custom_generate_files
@@ -24,6 +25,7 @@ def export_judge(
     sweep: str | None,
     cost: str | None,
     settings: Mapping[str, Any],
+    kinds: LabelKinds,
     sources: Sources | None,
     folds: int | None,
     folder: Path,
@@ -46,7 +48,7 @@ def export_judge(
         table = read_table(SWEEP, sweep, COLUMNS)
         judge = with_operating_point(judge, table, **settings, cost_ratio=ratio, provenance=provenance)
     judge.save(folder)
-    (folder / "README.md").write_text(build_card(judge.record, sources, folds, None), encoding="utf-8")
+    (folder / "README.md").write_text(build_card(judge.record, kinds, sources, folds, None), encoding="utf-8")
     code = folder / "custom_generate"
     shutil.rmtree(code, ignore_errors=True)
     code.mkdir()
@@ -64,6 +66,7 @@ if __name__ == "__main__":
             sweep=inputs.sweep[0] if inputs.get("sweep") else None,
             cost=inputs.sweep[1] if inputs.get("sweep") else None,
             settings=params.settings,
+            kinds=count_kinds(inputs.labels),
             sources=answer_sources(Mismatches(inputs.labels, inputs.features, **params.mismatches)),
             folds=params.folds,
             folder=Path(snakemake.output.record).parent,

@@ -37,7 +37,7 @@ def preflight(config: dict, results: Path, benchmarks: Path, local: bool) -> tup
     found = list(check_all(config, results, torch.cuda.device_count() if local else None))
     faults = sum(finding.state == FAULT for finding in found)
     verdict = f"{faults} faults; fix them before a run." if faults else "No fault found."
-    return "\n\n".join([describe(found), plan(config, benchmarks), verdict]), faults
+    return "\n\n".join([describe(found), plan(config, results, benchmarks), verdict]), faults
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ CASES = {
     "a damaged judge": (damage, {}, {}, {}, "judge.safetensors and judge.json are not of one judge"),
     "an unknown option": (None, {"treshold": 0.5}, {}, {}, 'option "treshold" is unknown; known are judge, threshold'),
     "a threshold of text": (None, {"threshold": "0.5"}, {}, {}, "\"threshold\" is '0.5', and must be a float"),
-    "a threshold below 0": (None, {"threshold": -0.5}, {}, {}, "must be a number from 0 (lossless) on"),
+    "a threshold below 0": (None, {"threshold": -0.5}, {}, {}, "must be 0 (lossless) or more"),
     "no threshold": (edit(threshold=None), {}, {}, {}, "has no recommended `threshold`"),
     "no speculation": (None, {}, {"speculative_config": None}, {}, "there is no draft: give --speculative-config"),
     "another pair": (None, {}, OTHER_TARGET, {}, "the judge was trained for"),

@@ -64,7 +64,7 @@ def test_requests_of_their_own_thresholds_decode_as_alone_and_zero_is_lossless(d
     assert told["counts"][0]["windows"] == 0, "a lossless request asks no judge"
     errors = [answer["error"] for answer in refused]
     assert "`autojudge_threshold` -1: must be" in errors[0] and "`autojudge_treshold` is unknown" in errors[1]
-    assert "on vLLM's V1 runner the judge serves greedy requests alone" in errors[2]
+    assert "on vLLM's V1 runner the judge serves only greedy requests" in errors[2]
 
 
 def test_a_prefill_in_chunks_changes_nothing(drive, recommended, prompts):

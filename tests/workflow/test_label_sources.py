@@ -52,7 +52,7 @@ def told(result):
 
 def test_prompts_without_answers_are_mined_by_likelihood_up_to_the_judges_page(clone):
     refused = clone.snakemake("--cores", "1", f"{PLACE}/judges.md")
-    assert refused.returncode != 0 and "`mining.likelihood`: dataset `prompts` has questions alone" in told(refused)
+    assert refused.returncode != 0 and "`mining.likelihood`: dataset `prompts` has only questions" in told(refused)
     likelihood = ("--config", "mining={likelihood: {threshold: 2}}")
     result = clone.snakemake("--cores", "1", f"{PLACE}/judges.md", f"{PLACE}/mining.md", *likelihood)
     assert result.returncode == 0, told(result)
@@ -63,7 +63,7 @@ def test_prompts_without_answers_are_mined_by_likelihood_up_to_the_judges_page(c
     assert "wrong" not in (clone.folder / f"{PLACE}/judges.md").read_text(), "answers mean nothing there"
     assert "nats" in (clone.folder / f"{PLACE}/mining.md").read_text()
     decoded = clone.snakemake("-n", f"{PLACE}/sweep.parquet", *likelihood)
-    assert decoded.returncode != 0 and "dataset `prompts` has questions alone" in told(decoded)
+    assert decoded.returncode != 0 and "dataset `prompts` has only questions" in told(decoded)
 
 
 def test_samples_are_drawn_of_mined_problems_and_shown(clone):

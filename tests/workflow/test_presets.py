@@ -67,6 +67,14 @@ def test_a_preset_is_short_and_says_what_it_costs(name):
 
 
 @pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_says_from_where_its_local_files_come(name):
+    text = PRESETS[name].read_text()
+    said = "\n".join(re.findall(r"#.*", text))
+    for folder, origin in {"models/": "hf download Qwen/", "data/": r"https://github.com/|--local-dir data/"}.items():
+        assert not re.search(f"[ [:]{folder}", re.sub(r"#.*", "", text)) or re.search(origin, said), folder
+
+
+@pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_plans_its_jobs(bare, name):
     mine, sweep, gpus = SHARDS[name]
     preset = yaml.safe_load(PRESETS[name].read_text())

@@ -70,6 +70,11 @@ def test_what_is_lacking_is_told_before_any_job(finished, standin, tmp_path):
     known = environment(standin, tmp_path)
     result = finished.snakemake("--cores", "1", "publish", **known)
     assert result.returncode and "config key `publish.repo`: names no repository of the Hub" in result.stderr
+    for path in (f"{RESULTS}/publish/dataset", f"{RESULTS}/publish/model", f"{RESULTS}/publish/published.json"):
+        result = finished.snakemake("-n", path, **known)
+        shown = result.stdout + result.stderr
+        assert result.returncode and "`publish.repo`: names no repository of the Hub" in shown, path
+        assert "AttributeError" not in shown
     result = finished.snakemake("--cores", "1", "publish", *PUBLISH, **known | {"HF_TOKEN": ""})
     assert result.returncode and "no token of the Hub; set HF_TOKEN" in result.stderr
     assert not (finished.folder / RESULTS / "publish").exists() and standin.requests == []

@@ -52,6 +52,21 @@ def test_what_cannot_be_compared_ends_the_dry_run(fresh, given, told):
     assert result.returncode != 0 and told in result.stdout + result.stderr
 
 
+@pytest.mark.parametrize(
+    "path, told",
+    [
+        ("results/arith/testbed+agreemnt/judges.md", "`testbed+agreemnt` is not defined under `pairs`; defined are "),
+        ("results/arith/tesbed/judges.md", "`tesbed` is not defined under `pairs`"),
+        ("results/arit/testbed/folds/1-of-2/judge/judge.json", "`arit` is not defined under `datasets`"),
+    ],
+)
+def test_a_path_of_an_unknown_pair_or_dataset_tells_the_known_ones(fresh, path, told):
+    result = fresh.snakemake("-n", path, small=False)
+    shown = result.stdout + result.stderr
+    assert result.returncode != 0 and told in shown and "MissingRule" not in shown
+    assert ("each also with `+agreement`, `+likelihood`, `+soft`" in shown) == ("`pairs`" in told)
+
+
 def test_without_a_source_there_is_nothing_to_compare(fresh, config):
     result = fresh.snakemake("-n", f"{PLACE}/label_sources.md", *choose_sources(fresh, config), small=False)
     assert result.returncode != 0 and "`label_sources`: names no source" in result.stdout + result.stderr

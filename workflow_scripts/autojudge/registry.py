@@ -73,9 +73,11 @@ class Registry:
             )
         path = LIBRARY / self.package / f"{name}.py"
         if not name.isidentifier():
-            raise InputError(f"{path}: Python cannot import that name; rename it, with letters, digits and _ alone")
+            raise InputError(f"{path}: Python cannot import that name; rename it, with letters, digits and _ only")
         if (path.with_suffix("") / "__init__.py").exists():
-            raise InputError(f"{path}: the folder {path.with_suffix('')} would be imported in its place; rename either")
+            raise InputError(
+                f"{path}: the folder {path.with_suffix('')} would be imported in its place; rename one of them"
+            )
         return path
 
     def check(self, name: str) -> dict[str, Any]:

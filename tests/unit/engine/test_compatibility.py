@@ -178,7 +178,7 @@ def test_weights_that_are_no_numbers(dtype):
     model = llama(dtype)
     with torch.no_grad():
         model.model.layers[1].mlp.up_proj.weight[0, 0] = torch.nan
-    assert "its logits are no numbers" in refused(model)
+    assert "its logits are not numbers" in refused(model)
 
 
 @pytest.mark.parametrize("special", [{"softcap": 3.0}, {"s_aux": torch.tensor([1.0, -2.0], device=DEVICE)}])

@@ -72,7 +72,7 @@ def test_gated_and_unknown_models_and_datasets_are_told_apart(endpoint, tmp_path
     assert "licence has to be accepted" in found["owner/gated"] and "`hf auth login`" in found["owner/gated"]
     assert "https://huggingface.co/owner/gated" in found["owner/gated"]
     assert "neither a local folder nor a model on the hub" in found["owner/missing"]
-    assert "dataset someone/no-rows (main, train): cannot be had from the hub" in found["dataset"]
+    assert "dataset someone/no-rows (main, train): cannot be loaded from the hub" in found["dataset"]
     assert "`source: {train: FILE, test: FILE}`" in found["dataset"]
 
 
@@ -80,7 +80,7 @@ def test_a_hub_that_cannot_be_reached_is_named(tmp_path):
     found = messages("http://127.0.0.1:9", ["owner/model"], tmp_path)
     assert "the hub cannot be reached and the model is not in the cache" in found["owner/model"]
     assert "`hf download owner/model`" in found["owner/model"]
-    assert "cannot be had from the hub or its cache" in found["dataset"]
+    assert "cannot be loaded from the hub or its cache" in found["dataset"]
 
 
 def offline_after_preflight(endpoint):

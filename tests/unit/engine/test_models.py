@@ -48,7 +48,7 @@ def test_a_mistyped_model_beside_others_is_no_hub_name(tmp_path, monkeypatch):
 def test_damaged_weights_are_refused(copy_of):
     folder = copy_of("draft")
     (folder / "config.json").write_text("{")
-    with pytest.raises(InputError, match="config.json: cut off or no JSON"):
+    with pytest.raises(InputError, match="config.json: cut off or not JSON"):
         load_model(model_settings(folder))
 
 
@@ -156,7 +156,7 @@ def test_how_a_model_generates_is_read_without_its_weights(copy_of, own):
 @pytest.mark.parametrize("text", ["[]", "7", "{"])
 def test_a_generation_config_that_is_not_right_is_named(copy_of, text):
     (folder := copy_of("target")).joinpath("generation_config.json").write_text(text)
-    with pytest.raises(InputError, match=r"model .*target: generation_config.json is not right"):
+    with pytest.raises(InputError, match=r"model .*target: generation_config.json is wrong"):
         load_generation_config(model_settings(folder))
 
 

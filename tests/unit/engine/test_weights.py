@@ -109,7 +109,7 @@ def test_a_config_of_another_model_is_refused(folder, name, check):
 
 
 WHOLE = {
-    "packed in bytes": ("mlp", torch.uint8, "6 of its weights are no floats .*mlp.down_proj.weight: U8"),
+    "packed in bytes": ("mlp", torch.uint8, "6 of its weights are not floats .*mlp.down_proj.weight: U8"),
     "rounded": ("layers.1.self_attn.q_proj", torch.int8, r"1 of its .*\(model.layers.1.self_attn.q_proj.weight: I8\)"),
     "an embedding": ("embed_tokens", torch.int32, r"1 of .*\(model.embed_tokens.weight: I32\)"),
     "norms": ("norm", torch.int64, r"5 of .*norm.weight: I64, \.\.\.\)"),
@@ -154,7 +154,7 @@ def test_weights_of_the_hub_are_checked_in_the_cache(folder, monkeypatch):
     change_weights(folder, cast("mlp", torch.int8))
     monkeypatch.setattr(weights, "try_to_load_from_cache", lambda *a, **o: str(folder / "config.json"))
     model = AutoModelForCausalLM.from_pretrained(folder)
-    with pytest.raises(InputError, match="model owner/name: 6 of its weights are no floats"):
+    with pytest.raises(InputError, match="model owner/name: 6 of its weights are not floats"):
         check_floats(model, model_settings("owner/name"))
     monkeypatch.undo()
     check_floats(model, model_settings("owner/name"))  # not in the cache

@@ -115,7 +115,7 @@ def test_files_are_read_while_others_write_and_a_killed_writer_lets_go(tmp_path)
     while held(tmp_path) != [0, 1, 3, 4]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    with pytest.raises(InputError, match=r"0\.pieces: another process works on this shard"):
+    with pytest.raises(InputError, match=r"0\.pieces: another process is working on this shard"):
         Store(tmp_path, "0")
     for writer in writers:
         os.kill(writer.pid, signal.SIGKILL)
@@ -134,7 +134,7 @@ def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr("autojudge.jobs.store.fcntl.flock", refuse)
-    with pytest.raises(InputError, match="no lock on this file system .*link results to one with locks"):
+    with pytest.raises(InputError, match="this file system has no locks .*link results to one that has"):
         Store(tmp_path, "a")
 
 
@@ -158,6 +158,6 @@ def test_what_was_added_after_a_look_is_not_dropped(tmp_path):
 
 def test_nothing_is_dropped_while_a_process_adds(tmp_path):
     write(tmp_path, "a", 0)
-    with Store(tmp_path, "a"), pytest.raises(InputError, match="a process works on this shard"):
+    with Store(tmp_path, "a"), pytest.raises(InputError, match="a process is working on this shard"):
         Store(tmp_path).keep(set())
     assert held(tmp_path) == [0]

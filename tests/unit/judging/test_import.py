@@ -89,7 +89,7 @@ class Code:
 
 def test_a_file_that_needs_code_is_refused_and_runs_none(saved, tmp_path, capfd):
     file = saved([*make_samples(1), {"extra": Code()}])
-    with pytest.raises(InputError, match="refused, as it is no file of torch.save, or loading it would run code"):
+    with pytest.raises(InputError, match="refused, as it is not a file of torch.save, or loading it would run code"):
         import_labels([file], DRAFT, tmp_path)
     assert "code was run" not in capfd.readouterr().out
     assert not (tmp_path / "labels.parquet").exists()
@@ -109,8 +109,8 @@ def test_a_file_that_needs_code_is_refused_and_runs_none(saved, tmp_path, capfd)
             lambda s: s[0].update(prev_hiddens=torch.zeros(1, 32)),
             "problem 1: .*`prev_hiddens`, if there, one entry each",
         ),
-        (lambda s: s[0].update(changed_token_indices=4), "problem 1 has not the form of calc_hiddens' output"),
-        (lambda s: s[0]["changed_token_indices"].__setitem__(0, ("a", True, 2, 3)), "problem 1 has not the form"),
+        (lambda s: s[0].update(changed_token_indices=4), "problem 1 does not have the form of calc_hiddens' output"),
+        (lambda s: s[0]["changed_token_indices"].__setitem__(0, ("a", True, 2, 3)), "problem 1 does not have the form"),
         (
             lambda s: s[1]["changed_token_indices"].__setitem__(2, (26, None, 5, 7)),
             "problem 2 .*None is not True or False",
@@ -131,10 +131,13 @@ def test_a_file_that_needs_code_is_refused_and_runs_none(saved, tmp_path, capfd)
             lambda s: s[1]["changed_token_indices"].__setitem__(0, (20, True, -1, 7)),
             "problem 2 .*-1 is no target's token",
         ),
-        (lambda s: s[0].update(current_response=[1, 2]), "problem 1 has not the form"),
-        (lambda s: s[0]["prev_hiddens"].__setitem__(0, torch.zeros(3)), "problem 1 has not the form"),
+        (lambda s: s[0].update(current_response=[1, 2]), "problem 1 does not have the form"),
+        (lambda s: s[0]["prev_hiddens"].__setitem__(0, torch.zeros(3)), "problem 1 does not have the form"),
         (lambda s: s[1].update(hiddens=[torch.zeros(40)] * 4), "problem 2: its `hiddens` differ in length"),
-        (lambda s: s[1]["hiddens"][2].fill_(1e6), "problem 2: `hiddens` hold numbers that are none in half precision"),
+        (
+            lambda s: s[1]["hiddens"][2].fill_(1e6),
+            "problem 2: `hiddens` hold numbers that half precision cannot represent",
+        ),
         (lambda s: s.append(s[0]), "problem 3 is there twice"),
         (lambda s: s.clear(), "no problem with `changed_token_indices` and `hiddens`"),
         (lambda s: s.append(3), "holds no list of dicts"),

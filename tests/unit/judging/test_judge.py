@@ -40,6 +40,7 @@ from autojudge.judging.metrics import compare, draw_weights, estimate, measure
 from autojudge.judging.mismatches import Mismatches, Sources, fold_of, load_features
 from autojudge.judging.needs import TARGET_SCALARS
 from autojudge.mining.shard import EXACT_LABEL
+from autojudge.reporting.label_kinds import LabelKinds
 from autojudge.reporting.model_card import build_card
 from autojudge.tables import judging as tables_of_judging
 from autojudge.tables.feature_names import BLOCKS, SCALARS, expand_blocks
@@ -64,6 +65,7 @@ GRID = {
 }
 
 
+BY_ANSWERS = LabelKinds(90, by_likelihood=0, stopped=0, sampled=0)
 WORKFLOW_ONLY = "numpy,pandas,pyarrow,sklearn,scipy,transformers,yaml,snakemake"
 
 
@@ -362,19 +364,19 @@ def test_an_artifact_predicts_what_was_chosen(tables, tmp_path, classifier):
     assert (found[validation.important] >= record.recall_threshold).mean() == record.validation.recall
     assert record.threshold is None and record.operating_point is None, "no sweep was made"
     assert record.validation.auc.low < record.validation.auc.value < record.validation.auc.high
-    assert record.models["target"]["model"] in build_card(record, None, None, None)
+    assert record.models["target"]["model"] in build_card(record, BY_ANSWERS, None, None, None)
 
 
 def test_a_card_tells_of_folds_and_of_failing_targets():
     record = make_record(models=MODELS)
     sources = Sources(90, 30, 4, 20, 3, left_out=True)
-    own, served = (build_card(record, sources, 5, fold) for fold in ("2-of-5", None))
+    own, served = (build_card(record, BY_ANSWERS, sources, 5, fold) for fold in ("2-of-5", None))
     assert "The judge of fold 2-of-5: no problem of that fold" in own
     assert (
         "to be served. Accuracies in the dataset's figure are not of this judge but of those of its 5 folds" in served
     )
     assert "20 (3 important) of 90 mismatches (30 important)" in own and "these are left out" in own
-    assert "fold" not in build_card(record, sources, None, None)
+    assert "fold" not in build_card(record, BY_ANSWERS, sources, None, None)
 
 
 def test_an_operating_point_is_kept_with_the_judge_and_changes_nothing_of_its_verdicts(saved, tmp_path):
@@ -390,14 +392,16 @@ def test_an_operating_point_is_kept_with_the_judge_and_changes_nothing_of_its_ve
 def test_a_card_tells_the_operating_point_and_how_engines_are_given_it():
     record = make_record(models=MODELS, columns=["draft_token_rank"])
     swept = replace(record, threshold=0.0123, operating_point=make_point(window=8, drop=0.7, drop_high=2.1))
-    before, after = (build_card(known, None, None, None) for known in (record, swept))
+    before, after = (build_card(known, BY_ANSWERS, None, None, None) for known in (record, swept))
     assert "keep a draft token when p(important) < 0.0123" in after and "| target alone: logits |" in after
     assert "8 draft tokens per cycle" in after and "0.7 points lost against lossless decoding (0.5 to 2.1)" in after
     assert "| chosen | the fastest |" in after and '"num_speculative_tokens": 8' in after and "window=8\n" in after
     assert "vllm serve large --dtype float32" in after and '{"method": "draft_model", "model": "small"' in after
     assert '{"judge": "FOLDER"}}' in after and "< judge.record.threshold" in after
     assert "none here" in before and '"threshold": THRESHOLD' in before and "p(important) < 0.5: 90.0%" in before
-    assert "vllm" not in build_card(replace(swept, models=MODELS | {"draft": {"first_layers": 2}}), None, None, None)
+    assert "vllm" not in build_card(
+        replace(swept, models=MODELS | {"draft": {"first_layers": 2}}), BY_ANSWERS, None, None, None
+    )
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from mined import write_mined
 
 from autojudge.judging.artifact import Judge, load_judge
 from autojudge.publishing.hub import list_files
+from autojudge.reporting.label_kinds import LabelKinds, count_kinds
 from autojudge.reporting.model_card import build_card
 from autojudge.workflow.configuration import public_source
 from autojudge.workflow.fingerprints import identify_models
@@ -31,7 +32,7 @@ def export(tmp_path, judge) -> Path:
     record = make_record(columns=judge.record.columns, sizes=judge.record.sizes, **known)
     folder = tmp_path / "export"
     Judge(judge.tensors, record).save(folder)
-    (folder / "README.md").write_text(build_card(record, None, None, None))
+    (folder / "README.md").write_text(build_card(record, LabelKinds(160, 0, 0, 0), None, None, None))
     (folder / "custom_generate/__pycache__").mkdir(parents=True)
     (folder / "custom_generate/generate.py").write_text("pass")
     (folder / "custom_generate/__pycache__/generate.pyc").write_bytes(b"")
@@ -87,6 +88,37 @@ def test_the_data_sets_card_tells_columns_provenance_and_how_to_train(tmp_path, 
     assert re.search(r"\| labels +\| +160 \|", card) and told["task"].startswith("arith, scoring version")
     assert told["source"] == {"train": "train.jsonl", "test": {"hub": "them/problems"}}
     assert "a person" not in card and str(tmp_path) not in card + json.dumps(told)
+
+
+KINDS = {
+    "answers": ({}, "the probability that the token\nmatters for the final answer.", ""),
+    "likelihood": (
+        {"likelihood_change": lambda important: -12.0 if important else 0.0},
+        "the probability that the token\nmakes the target's own next tokens much less likely.",
+        "Labels are by likelihood (`mining.likelihood`",
+    ),
+    "agreement": (
+        {"stopped": lambda important: not important},
+        "the probability that the token\nmatters for the final answer.",
+        "labels are inferred (`mining.agreement`)",
+    ),
+    "samples": (
+        {"kept_share": lambda important: 0.25 if important else 1.0},
+        "the probability that the token\nmatters for the final answer.",
+        "Labels are soft (`mining.samples`): for 320 of the 320 mismatches",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_card_of_a_judge_tells_by_what_its_labels_were_made(kind, tmp_path):
+    added, question, note = KINDS[kind]
+    kinds = count_kinds(write_mined(tmp_path, **added)["labels"])
+    card = build_card(make_record(models=HUB_PAIR), kinds, None, None, None)
+    assert question in card and note in card
+    assert [name for name in ("likelihood", "agreement", "samples") if f"mining.{name}" in card] == [
+        name for name in KINDS if name == kind != "answers"
+    ]
 
 
 SOURCES = {

@@ -177,7 +177,7 @@ FAULTS = {
     ),
     "no provenance": (
         lambda folder: (folder / layout.PROVENANCE).unlink(),
-        r"provenance.json: is missing, so this is no data set that `snakemake publish` made",
+        r"provenance.json: is missing, so `snakemake publish` did not make this data set",
     ),
     "another task": (
         lambda folder: layout.write_provenance(
@@ -222,7 +222,7 @@ def test_labels_of_another_pair_are_refused_by_key(mined, pair_settings, tmp_pat
     assert not caplog.records
     own = {"target": {"contents": "abc", "dtype": "float32"}}
     loading.check_models({"target": hub_names["target"]}, own, folder)
-    assert "whether they are the same cannot be told" in caplog.text
+    assert "it cannot be checked whether they are the same" in caplog.text
 
 
 def test_labels_of_problems_that_are_tested_here_are_refused(mined, tmp_path):

@@ -124,7 +124,7 @@ def test_labels_come_down_at_one_commit_and_without_what_is_not_read(standin, fo
         assert (folder / "labels/train.parquet").read_text() == rows and not (folder / "problems").exists()
     with pytest.raises(InputError, match="has no such `revision`"):
         hub.find_labels({"hub": REPOS["dataset"], "revision": "v9"})
-    with pytest.raises(InputError, match="not on the Hub, or not for the account of your token"):
+    with pytest.raises(InputError, match="not on the Hub, or not visible to the account of your token"):
         hub.find_labels({"hub": f"{OWNER}/nothing", "revision": None})
 
 
@@ -134,7 +134,7 @@ def test_without_a_connection_the_cache_does(standin, folders, tmp_path, monkeyp
     point_at("http://127.0.0.1:9", tmp_path, monkeypatch)
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
     _, origin = hub.find_labels({"hub": REPOS["dataset"], "revision": None})
-    assert origin["revision"] == made["commit"] and "those of the cache" in caplog.text
+    assert origin["revision"] == made["commit"] and "taken from the cache" in caplog.text
     with pytest.raises(InputError, match="check the connection, or name a local folder"):
         hub.find_labels({"hub": f"{OWNER}/other", "revision": None})
 

@@ -115,7 +115,7 @@ def test_code_in_a_block_is_read_again_also_where_it_holds_fences():
 
 
 def test_code_that_is_no_python_is_named():
-    with pytest.raises(InputError, match=r"rows: row 1: its `code` is no Python .*; fix or drop that row"):
+    with pytest.raises(InputError, match=r"rows: row 1: its `code` is not Python .*; fix or drop that row"):
         parse_source("def f(", "rows: row 1: its `code`")
 
 

@@ -406,5 +406,5 @@ def test_a_wording_may_have_other_parts_of_a_problems_text(tmp_path):
     path.write_text("system: null\nquestion: 'Q: {question}'\nstop: []\nparts: {script: Read the input.}\n")
     assert Prompt.load(tmp_path / "mine.py").parts == {"script": "Read the input."}
     path.write_text("system: null\nquestion: 'Q: {question}'\nstop: []\nparts: {script: 3}\n")
-    with pytest.raises(InputError, match=r"mine.yaml: `parts` is not right .*; it is a mapping of names to texts"):
+    with pytest.raises(InputError, match=r"mine.yaml: `parts` is wrong .*; it is a mapping of names to texts"):
         Prompt.load(tmp_path / "mine.py")

@@ -163,7 +163,7 @@ OTHER_FORMS = {
     "pretty and cut off": (json.dumps(ROWS[1], indent=1)[:30], PRETTY),
     "a pretty object of all": (json.dumps({"data": ROWS}, indent="\t"), PRETTY),
     "a row on two lines": ('{"question": "A?",\n "answer": "6"}', PRETTY),
-    "gzip": (gzip.compress(LINES), "is no text with a row a line but packed by gzip; unpack it"),
+    "gzip": (gzip.compress(LINES), "is not text with one row per line but packed by gzip; unpack it"),
     "bzip2": (bz2.compress(LINES), "packed by bzip2; unpack it"),
     "xz": (lzma.compress(LINES), "packed by xz; unpack it"),
     "zip": (b"PK\x03\x04" + LINES, "a zip archive; unpack it"),

@@ -127,6 +127,17 @@ def test_the_variables_of_wandb_are_respected(standin, tmp_path, monkeypatch):
     assert make_dashboard(TRACKING | {"entity": "us"}, tmp_path)["entity"] == "us"
 
 
+def test_only_variables_that_are_not_used_are_said_to_be_ignored(standin, tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_PROJECT", "synced")
+    make_dashboard(TRACKING, tmp_path)
+    assert "ignored" not in caplog.text
+    monkeypatch.setenv("WANDB_RUN_ID", "mine")
+    make_dashboard(TRACKING, tmp_path)
+    assert "ignored: WANDB_RUN_ID; " in caplog.text
+
+
 @pytest.mark.parametrize("fault", [500, 403, "hang", "refused"])
 def test_a_fault_of_the_service_is_a_warning_with_the_remedy(fault, standin, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(dashboard, "TIME_LIMIT", 2.0)

@@ -12,7 +12,7 @@ STOPS = Stops(200, 50, 0, 0, 0, 10, 0, 12345, 20000)
     [
         ({}, ["continued to its end"], ["likelihood", "samples"]),
         ({"likelihood": {"tokens": 7, "threshold": 2.5}}, ["of the 7 tokens after it", "2.5 nats"], ["continued"]),
-        ({"samples": {"count": 6, "temperature": 0.7}}, ["continued to its end", "6 times more", "0.7"], ["nats"]),
+        ({"samples": {"count": 6, "temperature": 0.7}}, ["continued to its end", "6 more times", "0.7"], ["nats"]),
     ],
 )
 def test_the_page_says_where_labels_come_from(sources, told, not_told):

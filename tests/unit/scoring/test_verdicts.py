@@ -58,5 +58,5 @@ def test_a_fault_of_the_sandbox_is_no_verdict(scorer):
 
 
 def test_tests_of_another_version_of_the_data_are_refused(scorer):
-    with pytest.raises(InputError, match=r"tests.parquet: has not the tests of problem a; delete it and run again"):
+    with pytest.raises(InputError, match=r"tests.parquet: lacks the tests of problem a; delete it and run again"):
         scorer.answer("1", problem("a") | {"tests": "0" * 16})

@@ -76,9 +76,9 @@ def test_the_window_is_that_of_the_judges_operating_point_where_it_has_one(tmp_p
         ("[1, 2]", "has no list `prompt_tokens`"),
         ('{"tokens": [1]}', "has no list `prompt_tokens`"),
         ('{"prompt_tokens": []}', "has no list `prompt_tokens` with tokens in it"),
-        ('{"prompt_tokens": [1, -2]}', "`prompt_tokens` holds -2, which is no token"),
-        ('{"prompt_tokens": [1, true]}', "`prompt_tokens` holds True, which is no token"),
-        ('{"prompt_tokens": [1, 2.0]}', "`prompt_tokens` holds 2.0, which is no token"),
+        ('{"prompt_tokens": [1, -2]}', "`prompt_tokens` holds -2, which is not a token"),
+        ('{"prompt_tokens": [1, true]}', "`prompt_tokens` holds True, which is not a token"),
+        ('{"prompt_tokens": [1, 2.0]}', "`prompt_tokens` holds 2.0, which is not a token"),
     ],
 )
 def test_a_faulty_row_is_named_by_file_and_line(run, row, message):

@@ -345,19 +345,19 @@ REFUSED = {
         {"logits_processor": [TopKLogitsWarper(3)]},
         "TopKLogitsWarper .* leave it out of",
     ),
-    "synced": ({"synced_gpus": True}, "`synced_gpus` is not taken"),
-    "tokenizers": ({"assistant_tokenizer": object()}, "`assistant_tokenizer` is not taken"),
+    "synced": ({"synced_gpus": True}, "`synced_gpus` is not supported"),
+    "tokenizers": ({"assistant_tokenizer": object()}, "`assistant_tokenizer` is not supported"),
     "stop": ({"stop_strings": "x"}, "add `tokenizer=tokenizer`"),
     "window 0": ({"window": 0}, "window 0: must be a whole number"),
     "window 2.5": ({"window": 2.5}, "window 2.5: must be a whole number"),
     "negative": ({"threshold": -0.1}, "threshold -0.1: must be a number from 0"),
     "no number": ({"threshold": float("nan")}, "threshold nan: must be"),
-    "text": ({"threshold": "0.5"}, "threshold '0.5' is no number"),
-    "true": ({"threshold": True}, "threshold True is no number"),
+    "text": ({"threshold": "0.5"}, "threshold '0.5' is not a number"),
+    "true": ({"threshold": True}, "threshold True is not a number"),
     "huge": ({"threshold": 10**5000}, "threshold inf: must be a number from 0"),
     "window true": ({"window": np.True_}, "window .*True.*: must be a whole number"),
     "responses": ({"num_return_sequences": 2}, "`num_return_sequences=2` .* call it again for each"),
-    "name of a draft": ({"assistant_model": "some/draft"}, "the draft 'some/draft' is no model: give what"),
+    "name of a draft": ({"assistant_model": "some/draft"}, "the draft 'some/draft' is not a model: give what"),
 }
 
 
@@ -395,7 +395,7 @@ def test_prompts_that_it_does_not_take(models, judges, problems):
         ({"input_ids": tokens, "attention_mask": padded}, "has zeros: give the prompt without padding"),
         ({"input_ids": tokens, "position_ids": ones.cumsum(1) + 4}, "`position_ids` other than"),
         ({"input_ids": tokens, "attention_mask": ones, "past_key_values": cache}, "`past_key_values` that hold"),
-        ({"inputs_embeds": models["target"].get_input_embeddings()(tokens)}, "`inputs_embeds` is not taken"),
+        ({"inputs_embeds": models["target"].get_input_embeddings()(tokens)}, "`inputs_embeds` is not supported"),
     ):
         with pytest.raises(InputError, match=message):
             generate(
@@ -412,11 +412,11 @@ def test_what_transformers_would_lose_is_refused(models, judges, problems):
     with pytest.raises(InputError, match="no draft model: .* name it in JudgedDecoding"):
         call_callable(models, JudgedDecoding(None, str(judges["states"])), row, assistant_model=models["draft"])
     decoding = JudgedDecoding(models["draft"], str(judges["states"]))
-    with pytest.raises(InputError, match="hands no `streamer` to a callable"):
+    with pytest.raises(InputError, match="passes no `streamer` to a callable"):
         call_callable(models, decoding, row, streamer=Noted())
-    with pytest.raises(InputError, match="hands no `streamer` to a callable"):
+    with pytest.raises(InputError, match="passes no `streamer` to a callable"):
         call_callable(models, replace(decoding, streamer=Noted()), row, streamer=Noted())
-    with pytest.raises(InputError, match="hands no `assistant_model` to a callable: .* draft=draft"):
+    with pytest.raises(InputError, match="passes no `assistant_model` to a callable: .* draft=draft"):
         call_callable(models, decoding, row, assistant_model=models["target"])
     call_callable(models, replace(decoding, threshold=0.5), row, assistant_model=models["draft"])
     with pytest.raises(InputError, match="no judge is named"):

@@ -82,8 +82,8 @@ def test_the_banner_says_where_the_threshold_was_chosen_at_another_window(models
         ({"threshold": 0.5}, 'give a mapping with "judge"'),
         ({"judge": "JUDGE", "treshold": 0.5}, 'option "treshold" is unknown'),
         ({"judge": "JUDGE", "threshold": True}, '"threshold" is True, and must be a float'),
-        ({"judge": "JUDGE", "threshold": -0.1}, "must be a number from 0 (lossless) on"),
-        ({"judge": "JUDGE", "threshold": float("nan")}, "must be a number from 0 (lossless) on"),
+        ({"judge": "JUDGE", "threshold": -0.1}, "must be 0 (lossless) or more"),
+        ({"judge": "JUDGE", "threshold": float("nan")}, "must be 0 (lossless) or more"),
         ({"judge": "no/such/folder"}, "judge no/such/folder: no such folder"),
     ],
 )

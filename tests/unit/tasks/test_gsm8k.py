@@ -106,7 +106,9 @@ def test_a_gold_answer_is_read_as_a_person_reads_it(write, written, gold):
     ],
 )
 def test_a_gold_answer_that_is_not_read_surely_is_refused(write, written):
-    with pytest.raises(InputError, match="a.jsonl: row 2: no number after #### .* read surely; write it like 18"):
+    with pytest.raises(
+        InputError, match="a.jsonl: row 2: no number after #### .* read with certainty; write it like 18"
+    ):
         load(write("a.jsonl", [ROW, ROW | {"answer": f"So\n#### {written}"}]), write("b.jsonl", [ROW]))
 
 

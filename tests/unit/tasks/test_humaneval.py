@@ -119,7 +119,7 @@ def test_plus_may_be_the_hubs_and_a_test_that_is_broken_there_is_left_out(monkey
             {"entry_point": "other"},
             "row 1: problem HumanEval/0: its `prompt` has no function 'other', its `entry_point`",
         ),
-        ({"prompt": "def count(xs:"}, "row 1: problem HumanEval/0: its `prompt` is no Python"),
+        ({"prompt": "def count(xs:"}, "row 1: problem HumanEval/0: its `prompt` is not Python"),
         ({"test": "assert count([]) == 0"}, "row 1: problem HumanEval/0: its `test` defines no function `check`"),
         (
             {"prompt": 'async def count(xs):\n    """ Count. """\n'},
@@ -133,7 +133,7 @@ def test_a_bad_row_is_named(load, change, told):
 
 
 @pytest.mark.parametrize(
-    "test, told", [("def check(", "is no Python"), ("check = 1", "defines no function `check`, so that nothing would")]
+    "test, told", [("def check(", "is not Python"), ("check = 1", "defines no function `check`, so that nothing would")]
 )
 def test_a_bad_test_of_humaneval_plus_is_named(load, test, told):
     with pytest.raises(InputError, match=rf"plus\.jsonl: row 1: problem HumanEval/0 of HumanEval\+: its `test` {told}"):

@@ -89,24 +89,24 @@ class Runs:
 
 
 BAD_PACKS = {
-    "a pickle with code": (pack(pickle.dumps(Runs())), "is a pickle of something else than a lone text"),
-    "a text after code": (pack(pickle.dumps([Runs(), "[]"])), "is a pickle of something else than a lone text"),
-    "two texts": (pack(b"\x80\x04\x8c\x02[]\x8c\x02[]."), "is a pickle of something else than a lone text"),
-    "a list": (pack(pickle.dumps(["[]"])), "is a pickle of something else than a lone text"),
-    "bytes": (pack(pickle.dumps(b"[]")), "is a pickle of something else than a lone text"),
-    "a memo bomb": (pack(b"\x80\x04r\xff\xff\xff\x7f."), "is a pickle of something else|is no pickle"),
+    "a pickle with code": (pack(pickle.dumps(Runs())), "is a pickle of something other than one text"),
+    "a text after code": (pack(pickle.dumps([Runs(), "[]"])), "is a pickle of something other than one text"),
+    "two texts": (pack(b"\x80\x04\x8c\x02[]\x8c\x02[]."), "is a pickle of something other than one text"),
+    "a list": (pack(pickle.dumps(["[]"])), "is a pickle of something other than one text"),
+    "bytes": (pack(pickle.dumps(b"[]")), "is a pickle of something other than one text"),
+    "a memo bomb": (pack(b"\x80\x04r\xff\xff\xff\x7f."), "is a pickle of something other|is not a pickle"),
     "nothing in it": (pack(b"\x80\x04."), "is a pickle"),
-    "no pickle": (pack(b"hello"), "is no pickle|is a pickle of something else"),
-    "a pickle cut off": (pack(pickle.dumps("[]")[:-4]), "is no pickle"),
+    "no pickle": (pack(b"hello"), "is not a pickle|is a pickle of something other"),
+    "a pickle cut off": (pack(pickle.dumps("[]")[:-4]), "is not a pickle"),
     "cut off": (pack(pickle.dumps(str(list(range(400)))))[:400], "is cut off"),
     "no zlib": (base64.b64encode(b"hello").decode(), "is neither JSON nor packed by base64 and zlib"),
     "no base64": ("*", "is neither JSON nor packed by base64 and zlib"),
     "no ASCII": ("é", "is neither JSON nor packed by base64 and zlib"),
-    "no JSON": (pack(pickle.dumps("[oops")), "is no JSON list of tests"),
-    "too deep": (pack(pickle.dumps("[" * 100_000)), "is no JSON list of tests"),
-    "no list": ('{"input": "1"}', "is no JSON list of tests"),
-    "no output": ('[{"input": "1"}]', "is no JSON list of tests"),
-    "numbers": ('[{"input": 1, "output": "2"}]', "test 1 has an input or output that is no text"),
+    "no JSON": (pack(pickle.dumps("[oops")), "is not a JSON list of tests"),
+    "too deep": (pack(pickle.dumps("[" * 100_000)), "is not a JSON list of tests"),
+    "no list": ('{"input": "1"}', "is not a JSON list of tests"),
+    "no output": ('[{"input": "1"}]', "is not a JSON list of tests"),
+    "numbers": ('[{"input": 1, "output": "2"}]', "test 1 has an input or output that is not text"),
 }
 
 
@@ -143,8 +143,8 @@ def test_a_problem_without_tests_is_named(load):
     [
         ({key: value for key, value in SCRIPT.items() if key != "metadata"}, "row 1 has no text in column `metadata`"),
         (SCRIPT | {"starter_code": None}, "row 1: problem half: has no text in column `starter_code`"),
-        (SCRIPT | {"contest_date": "May"}, "row 1: problem half: its `contest_date` is no ISO date"),
-        (SCRIPT | {"metadata": "[]"}, "row 1: problem half: its `metadata` is no JSON object"),
+        (SCRIPT | {"contest_date": "May"}, "row 1: problem half: its `contest_date` is not an ISO date"),
+        (SCRIPT | {"metadata": "[]"}, "row 1: problem half: its `metadata` is not a JSON object"),
         (FUNCTION | {"starter_code": "def larger(nums):\n"}, "row 1: problem largest: .* func_name 'largest', which"),
         (
             FUNCTION | {"starter_code": ""},
@@ -163,8 +163,8 @@ def test_a_bad_row_is_named(load, row, told):
         (SCRIPT | {"public_test_cases": json.dumps([case("\ud800", "3")])}, "test 1 has half a character"),
         (FUNCTION | {"public_test_cases": json.dumps([case("[1]", r'"\ud800"')])}, "test 1 has half a character"),
         (FUNCTION | {"metadata": "{}"}, "test 1 calls a function, but `metadata` has no `func_name`"),
-        (FUNCTION | {"public_test_cases": json.dumps([case("1, 2", "3")])}, "test 1 of a function is no JSON"),
-        (FUNCTION | {"public_test_cases": json.dumps([case("[1]\n", "3")])}, "test 1 of a function is no JSON"),
+        (FUNCTION | {"public_test_cases": json.dumps([case("1, 2", "3")])}, "test 1 of a function is not JSON"),
+        (FUNCTION | {"public_test_cases": json.dumps([case("[1]\n", "3")])}, "test 1 of a function is not JSON"),
     ],
 )
 def test_tests_of_functions_that_cannot_be_used_are_named(load, row, told):

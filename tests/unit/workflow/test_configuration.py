@@ -101,7 +101,7 @@ def test_the_default_config_is_right(config):
             {"thresholds": [1], "rule": "oracle", "confident": 0.9},
             r"`rules.mined.confident`: the labels of `oracle` belong to one response.*take the key out",
         ),
-        ("rules.top_k.thresholds", [2, float("nan")], r"`rules.top_k.thresholds\[1\]`: nan is no finite number"),
+        ("rules.top_k.thresholds", [2, float("nan")], r"`rules.top_k.thresholds\[1\]`: nan is not a finite number"),
         ("judge.select.thresholds", 2, r"`judge.select.thresholds`: 2 is less than the minimum of 3"),
         ("pairs.testbed.draft.model", "./none", r"`pairs.testbed.draft.model`: no folder ./none"),
         (
@@ -175,7 +175,11 @@ def test_the_default_config_is_right(config):
             {"hidden_units": [0]},
             r"`judge.classifiers.mlp.hidden_units\[0\]`: 0 is less than or",
         ),
-        ("judge.classifiers.mlp", {"hidden_units": [64, 0.5]}, r"`judge.classifiers.mlp.hidden_units`: 0.5 is no"),
+        (
+            "judge.classifiers.mlp",
+            {"hidden_units": [64, 0.5]},
+            r"`judge.classifiers.mlp.hidden_units`: 0.5 is not a whole number",
+        ),
         ("judge.classifiers.mlp", {"hidden_units": 64}, r"`judge.classifiers.mlp.hidden_units`: 64 is not of type"),
         (
             "judge.select",
@@ -398,12 +402,12 @@ def test_questions_alone_need_labels_by_likelihood_and_are_not_decoded(config, t
     dataset = {"task": "questions", "source": source, "problems": {"train": 1, "validation": 1, "test": 1}}
     known = changed(config, "datasets.prompts", dataset)
     check_config(known, SCHEMA)
-    with pytest.raises(InputError, match="`mining.likelihood`: dataset `prompts` has questions alone"):
+    with pytest.raises(InputError, match="`mining.likelihood`: dataset `prompts` has only questions"):
         check_label_source(known, "prompts")
     check_label_source(changed(known, "mining.likelihood", {}), "prompts")
     check_label_source(known, "arith")
     run = changed(known, "runs", [{"dataset": "prompts", "pairs": ["testbed"]}])
-    with pytest.raises(InputError, match="dataset `prompts` has questions alone.*take it out of `runs`"):
+    with pytest.raises(InputError, match="dataset `prompts` has only questions.*take it out of `runs`"):
         check_config(changed(run, "mining.likelihood", {}), SCHEMA)
 
 

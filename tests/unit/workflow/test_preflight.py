@@ -11,6 +11,8 @@ import textwrap
 from collections import namedtuple
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
@@ -345,7 +347,7 @@ def test_more_shards_than_problems_are_a_fault(settings, tmp_path):
 def test_the_disk_for_an_unknown_model_is_unknown(settings, tmp_path):
     settings["pairs"]["testbed"]["draft"]["model"] = "models/nothing"
     assert "no folder models/nothing" in faults(settings, tmp_path)[0]
-    assert re.search(r"\| unknown +\|\s*$", plan(settings, tmp_path))
+    assert re.search(r"\| unknown +\|\s*$", plan(settings, tmp_path, tmp_path))
 
 
 def test_a_scheduler_gives_the_gpus(settings, tmp_path):
@@ -355,16 +357,24 @@ def test_a_scheduler_gives_the_gpus(settings, tmp_path):
 
 
 def test_the_plan_names_its_basis(settings, tmp_path):
-    text = plan(settings, tmp_path)
+    text = plan(settings, tmp_path, tmp_path)
     assert "| unknown " in text and re.search(r"\| +620 +\|", text)
     settings["pairs"]["testbed"]["gpus"] = 1
-    assert re.search(r"\| 11\.3 GPU-hours +\| .*the paper's code", plan(settings, tmp_path))
-    folder = tmp_path / "mine_labels/arith/testbed"
-    folder.mkdir(parents=True)
-    for shard, seconds in (("1-of-2", 100), ("2-of-2", 60)):
-        Path(folder / f"{shard}.tsv").write_text(f"s\th:m:s\n{seconds}\t0:01:00\n")
-    assert mining_seconds(folder, settings, 640, 1) == (80 / 320, f"2 earlier jobs ({folder})")
-    assert "2 earlier jobs" in plan(settings, tmp_path)
+    assert re.search(r"\| 11\.3 GPU-hours +\| .*the paper's code", plan(settings, tmp_path, tmp_path))
+
+
+def test_the_seconds_of_earlier_jobs_are_divided_by_the_problems_that_these_mined(settings, tmp_path):
+    made, timed = tmp_path / "arith/testbed/responses", tmp_path / "mine_labels/arith/testbed"
+    made.mkdir(parents=True)
+    timed.mkdir(parents=True)
+    for shard, seconds, problems in (("1-of-2", 100, 30), ("2-of-2", 60, 10), ("1-of-4", 7, None)):
+        (timed / f"{shard}.tsv").write_text(f"s\th:m:s\n{seconds}\t0:01:00\n")
+        if problems:
+            pq.write_table(pa.table({"problem_id": [str(i) for i in range(problems)]}), made / f"{shard}.parquet")
+    assert mining_seconds(made, timed, 1) == (160 / 40, f"2 earlier jobs ({timed})")
+    for shards in (2, 8):  # of the next run; its threads are one
+        settings["mining"]["shards"] = shards
+        assert re.search(r"\| 0\.7 core-hours +\| 2 earlier jobs", plan(settings, tmp_path, tmp_path))
 
 
 def test_the_script_asks_for_the_hub_when_it_runs_and_goes_offline_before_the_hub_is_imported():

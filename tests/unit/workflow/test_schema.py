@@ -44,7 +44,7 @@ def message(config, text):
 )
 def test_a_name_that_is_no_text_is_told_by_its_key(config, text, key, name, read):
     told = message(config, text)
-    assert told.startswith(f"config key `{key}`: the name {name} is no text, as YAML reads it as {read}"), told
+    assert told.startswith(f"config key `{key}`: the name {name} is not text, as YAML reads it as {read}"), told
     assert told.endswith("put the name in quotes")
 
 

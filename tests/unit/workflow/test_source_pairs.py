@@ -9,7 +9,7 @@ from autojudge.errors import InputError
 from autojudge.jobs.store import Store
 from autojudge.tables.files import read_table, records, write_table
 from autojudge.tables.mining import PROBLEMS
-from autojudge.workflow.configuration import agreement_of, check_config
+from autojudge.workflow.configuration import agreement_of, check_config, check_path
 from autojudge.workflow.label_sources import (
     check_exact,
     check_sampled,
@@ -45,6 +45,13 @@ def test_every_pair_has_one_more_for_each_source_with_the_same_models(given):
     assert pairs["testbed+late"] == pairs["testbed"] == given["pairs"]["testbed"]
     assert list_sources(given) == ["agreement", "late"]
     assert with_label_sources({"pairs": {"a": {}}}) == {"pairs": {"a": {}}}
+
+
+def test_a_path_of_another_source_names_those_that_there_are(given):
+    config = with_label_sources(given)
+    check_path(config, "arith", "testbed+soft")
+    with pytest.raises(InputError, match=r"`testbed\+sof` .* `pairs`; defined are .*, each also with .*`\+soft`"):
+        check_path(config, "arith", "testbed+sof")
 
 
 def test_a_source_is_mined_as_it_says_by_the_jobs_that_the_config_has(given):
@@ -86,8 +93,8 @@ def test_what_sources_say_is_told_without_what_jobs_do(given):
         ({"a": {"agreement": {"token": 8}}}, r"`label_sources.a.agreement`: unknown key `token`; known are audit"),
         ({"a/b": {}}, r"`label_sources`: 'a/b' does not match"),
         ({"a+b": {}}, r"`label_sources`: 'a\+b' does not match"),
-        ({"exact": {}}, r"`label_sources.exact`: tables call the labels so that sources are compared with"),
-        ({"a": {"shards": 4}}, r"`label_sources.a.shards`: tells how jobs run, .*write it as `mining.shards`"),
+        ({"exact": {}}, r"`label_sources.exact`: is what tables call the labels that sources are compared with"),
+        ({"a": {"shards": 4}}, r"`label_sources.a.shards`: says how jobs run, .*write it as `mining.shards`"),
     ],
 )
 def test_a_wrong_source_is_named_before_any_job(given, sources, message):

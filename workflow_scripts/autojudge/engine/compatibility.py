@@ -105,10 +105,10 @@ def _compare_attention(model: PreTrainedModel, tokens: list[int]) -> torch.Tenso
     model.set_attn_implementation("eager")
     own = _read(model, tokens)
     if not own.isfinite().all():
-        raise ValueError("its logits are no numbers, so its weights are damaged")
+        raise ValueError("its logits are not numbers, so its weights are damaged")
     model.set_attn_implementation(PROBED)
     if model.config._attn_implementation != PROBED:
-        raise ValueError("its code takes no other attention than its own")
+        raise ValueError("its code accepts no attention but its own")
     read: list[torch.Tensor] = []  # last hidden states, of the decoder where an architecture asks that alone
     parts = {model.base_model, model.get_decoder()}
     hooks = [part.register_forward_hook(lambda *of: read.append(of[2].last_hidden_state[0])) for part in parts]

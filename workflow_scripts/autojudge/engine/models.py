@@ -202,9 +202,7 @@ def load_generation_config(settings: Mapping[str, Any]) -> GenerationConfig:
         known = [{key: getattr(part, key, None) for key in TOKENS} for part in (config, config.get_text_config())]
         return GenerationConfig(**{key: known[1][key] if known[0][key] is None else known[0][key] for key in TOKENS})
     except (ValueError, TypeError, AttributeError) as fault:
-        raise InputError(
-            f"model {settings['model']}: generation_config.json is not right ({fault}); mend it"
-        ) from fault
+        raise InputError(f"model {settings['model']}: generation_config.json is wrong ({fault}); correct it") from fault
 
 
 def hidden_size(settings: Mapping[str, Any]) -> int:

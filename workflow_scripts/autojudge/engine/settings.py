@@ -48,7 +48,7 @@ def model_files(folder: Path) -> list[Path]:
 def _check_link(path: Path) -> None:
     if path.is_symlink() and not path.exists():
         raise InputError(
-            f"{path}: links to {os.readlink(path)}, which is gone; {AGAIN} (`hf download`), or remove the link"
+            f"{path}: links to {os.readlink(path)}, which does not exist; {AGAIN} (`hf download`), or remove the link"
         )
 
 
@@ -127,8 +127,8 @@ def _check_quantization(file: Path) -> None:
         told = part.get("quantization_config")
         if told is not None and not (isinstance(told, dict) and told):
             raise InputError(
-                f"{file}: `quantization_config` is {json.dumps(told)}, no mapping with a `quant_method`; take it out "
-                f"if the weights are not quantized, or {AGAIN}"
+                f"{file}: `quantization_config` is {json.dumps(told)}, not a mapping with a `quant_method`; take it "
+                f"out if the weights are not quantized, or {AGAIN}"
             )
 
 
@@ -156,7 +156,7 @@ def _check_json(file: Path, kind: str = "JSON") -> dict[str, Any]:
     try:
         held = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as fault:
-        raise InputError(f"{file}: cut off or no {kind} ({fault}); {AGAIN}") from fault
+        raise InputError(f"{file}: cut off or not {kind} ({fault}); {AGAIN}") from fault
     if not isinstance(held, dict):
         raise InputError(f"{file}: holds no mapping but {json.dumps(held):.40}; {AGAIN}")
     return held

@@ -101,7 +101,7 @@ def check_floats(model: PreTrainedModel, settings: Mapping[str, Any]) -> None:
     ]
     if odd:
         raise InputError(
-            f"model {settings['model']}: {len(odd)} of its weights are no floats ({_first(odd)}), and its config.json "
+            f"model {settings['model']}: {len(odd)} of its weights are not floats ({_first(odd)}), and its config.json "
             "has no `quantization_config` that tells what they stand for; copy that over from where the weights were "
             "quantized, or save the model in float32, bfloat16 or float16"
         )

@@ -139,7 +139,7 @@ class Store:
                 try:
                     fcntl.flock(old, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except OSError as fault:
-                    raise InputError(f"{file}: a process works on this shard; wait for it or stop it") from fault
+                    raise InputError(f"{file}: a process is working on this shard; wait for it or stop it") from fault
                 _rewrite(file, old, [place for key, place in _scan(file) if key in used])
 
 
@@ -173,9 +173,9 @@ def _open_alone(path: Path) -> BinaryIO:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as fault:
-        raise InputError(f"{path}: another process works on this shard; wait for it or stop it") from fault
+        raise InputError(f"{path}: another process is working on this shard; wait for it or stop it") from fault
     except OSError as fault:
-        raise InputError(f"{path}: no lock on this file system ({fault}); link results to one with locks") from fault
+        raise InputError(f"{path}: this file system has no locks ({fault}); link results to one that has") from fault
     _cut_torn_end(file)
     return file
 

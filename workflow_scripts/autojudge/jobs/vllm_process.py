@@ -31,7 +31,7 @@ def check_python(python: str) -> None:
     except OSError as fault:
         raise InputError(f"config key `vllm.python`: {python} cannot be run ({fault.strerror}); {INSTALL}") from fault
     if lacks:
-        raise InputError(f"{python} has no vLLM, which needs another transformers than the workflow; {INSTALL}")
+        raise InputError(f"{python} has no vLLM, which needs a different transformers from the workflow's; {INSTALL}")
 
 
 def ask_vllm(python: str, ask: str, request: Mapping[str, Any], log: Path, mem_mb: int) -> Iterator[dict[str, Any]]:

@@ -139,12 +139,12 @@ def load_judge(folder: str | Path) -> Judge:
         raise
     except (OSError, ValueError, SafetensorError) as fault:
         raise InputError(
-            f"{folder}: no readable judge ({fault}); delete the folder and run select_judge again"
+            f"{folder}: not a readable judge ({fault}); delete the folder and run select_judge again"
         ) from fault
     if record.classifier not in CLASSIFIERS.names():  # never a path, which would be code to run
         raise InputError(f"{path}: no classifier {record.classifier} is known; train the judge again")
     if _digest(record, data) != digest:
-        raise InputError(f"{folder}: judge.safetensors and judge.json are not of one judge; train the judge again")
+        raise InputError(f"{folder}: judge.safetensors and judge.json are not of the same judge; train the judge again")
     return Judge(tensors, record)
 
 

@@ -100,7 +100,7 @@ class Mismatches:
         if not path.is_file():
             if only_correct:
                 raise InputError(
-                    f"{path}: is not there, and `judge.only_correct` needs it; mine the labels, or leave the key out"
+                    f"{path}: is missing, and `judge.only_correct` needs it; mine the labels, or leave the key out"
                 )
             return pd.Series(False, index=labels.index)
         responses = read_table(RESPONSES, path, ["problem_id", "correct"])

@@ -69,7 +69,7 @@ def servable_sets(names: Iterable[str], feature_sets: Mapping[str, list[str]], s
     found = [name for name in names if needs_of_columns(expand_blocks(feature_sets[name])) <= SERVES[serves]]
     if not found:
         raise InputError(
-            f"config key `judge.select.feature_sets`: an engine that has but {' and '.join(sorted(SERVES[serves]))} "
+            f"config key `judge.select.feature_sets`: an engine that has only {' and '.join(sorted(SERVES[serves]))} "
             f"(`serves: {serves}`) can give a judge none of these sets; add `target_scalars`, or another one that "
             "reads nothing else"
         )

@@ -45,7 +45,9 @@ def import_labels(files: list[str], draft_hidden: int, folder: Path) -> dict[str
         A file is no such list, needs code to be loaded, or a problem's parts do not fit one another.
     """
     if draft_hidden < 1:
-        raise InputError(f"--draft-hidden {draft_hidden}: a hidden size is at least 1; see the draft's config.json")
+        raise InputError(
+            f"--draft-hidden {draft_hidden}: a hidden size must be at least 1; see the draft's config.json"
+        )
     labels, features, problems, widths = [], [], set(), set()
     for file in files:
         for number, sample in enumerate(load_samples(file), 1):
@@ -54,13 +56,16 @@ def import_labels(files: list[str], draft_hidden: int, folder: Path) -> dict[str
             where = f"{file}: problem {number}"
             name, rows = _read_problem(sample, draft_hidden, where)
             if name in problems:
-                raise InputError(f"{where} is there twice; give each file once")
+                raise InputError(f"{where} is there twice; give each file only once")
             problems.add(name)
             labels += [label for label, _ in rows]
             features += [row for _, row in rows]
             widths |= {len(row["target_at_draft"]) for _, row in rows}
             if len(widths) > 1:
-                raise InputError(f"{where}: its `hiddens` differ in length, or from those before; import models apart")
+                raise InputError(
+                    f"{where}: its `hiddens` differ in length, or from those before it; import each pair of models by "
+                    "itself"
+                )
     if not labels:
         raise InputError(
             f"{', '.join(files)}: no problem with `changed_token_indices` and `hiddens`; run calc_hiddens first"
@@ -83,7 +88,7 @@ def _read_problem(
     except InputError:
         raise
     except (TypeError, ValueError, AttributeError, RuntimeError) as fault:
-        raise InputError(f"{where} has not the form of calc_hiddens' output ({fault}); run it again") from fault
+        raise InputError(f"{where} does not have the form of calc_hiddens' output ({fault}); run it again") from fault
 
 
 def load_samples(file: str) -> list[dict[str, Any]]:
@@ -92,8 +97,8 @@ def load_samples(file: str) -> list[dict[str, Any]]:
         data = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as fault:
         raise InputError(
-            f"{file}: refused, as it is no file of torch.save, or loading it would run code; give a file of tensors, "
-            "lists, dicts and numbers alone (numpy arrays are none of these)"
+            f"{file}: refused, as it is not a file of torch.save, or loading it would run code; give a file that "
+            "holds only tensors, lists, dicts and numbers (no numpy arrays)"
         ) from fault
     except (OSError, RuntimeError, EOFError, KeyError, ValueError) as fault:
         raise InputError(f"{file}: not a file of torch.save ({fault}); check the path") from fault
@@ -132,7 +137,7 @@ def read_sample(
             parts["draft_before"], parts["target_before"] = _halves(before)[: sum(sizes[:2])].split(sizes[:2])
         if not all(part.isfinite().all() for part in parts.values()):
             raise InputError(
-                f"{where}: `hiddens` hold numbers that are none in half precision; mine that problem again"
+                f"{where}: `hiddens` hold numbers that half precision cannot represent; mine that problem again"
             )
         blocks = {
             block: parts[block].numpy() if block in parts else None
@@ -156,7 +161,9 @@ def _read_mismatch(mismatch: Any, places: set[int]) -> tuple[int, bool, int, int
         if type(number) is not int or not 0 <= number < 2**31:
             raise ValueError(f"mismatch {parts}: {number!r} is no {what}, which is a whole number from 0 on")
     if type(important) not in (bool, int) or important not in (0, 1):
-        raise ValueError(f"mismatch {parts}: {important!r} is not True or False, which tells importance")
+        raise ValueError(
+            f"mismatch {parts}: {important!r} is neither True nor False, which says whether it is important"
+        )
     if place in places:
         raise ValueError(f"mismatch {parts}: its place is there twice")
     places.add(place)

@@ -45,6 +45,6 @@ def _check(task: ProgramTask, drawn: tuple[str, str, Example], sandbox: Sandbox 
         if not verdict.passed:
             raise InputError(
                 f"{named}: its own solution fails its tests ({verdict.reason}), so no verdict on others could be "
-                "trusted; mend or drop that row"
+                "trusted; fix or drop that row"
             )
     return Tested(problem_id, split, dict(example.tests))

@@ -83,10 +83,11 @@ def _told(what: str, remedy: str) -> Iterator[None]:
     try:
         yield
     except GatedRepoError as fault:
-        raise InputError(f"{what}: access has to be asked for on the Hub, with the account of your token") from fault
+        raise InputError(f"{what}: request access on the Hub with the account of your token") from fault
     except RepositoryNotFoundError as fault:
         raise InputError(
-            f"{what}: not on the Hub, or not for the account of your token; check the name, HF_TOKEN or `hf auth login`"
+            f"{what}: not on the Hub, or not visible to the account of your token; check the name, HF_TOKEN or "
+            "`hf auth login`"
         ) from fault
     except RevisionNotFoundError as fault:
         raise InputError(f"{what}: has no such `revision`; name a branch, tag or commit of it") from fault
@@ -133,7 +134,7 @@ def list_remote(name: str, revision: str | None) -> list[str]:
     except HfHubHTTPError:
         raise
     except (OSError, HTTPError) as fault:
-        logger.warning("the Hub cannot be reached (%s): labels %s are those of the cache", fault, name)
+        logger.warning("the Hub cannot be reached (%s): labels %s are taken from the cache", fault, name)
         return []
 
 

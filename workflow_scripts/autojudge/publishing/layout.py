@@ -127,11 +127,11 @@ def read_provenance(folder: Path) -> dict[str, Any]:
         found = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(
-            f"{file}: is missing, so this is no data set that `snakemake publish` made; docs/publishing.md tells the "
+            f"{file}: is missing, so `snakemake publish` did not make this data set; docs/publishing.md describes the "
             "layout"
         ) from None
     except (OSError, ValueError) as fault:
-        raise InputError(f"{file}: cut off or no JSON ({fault}); download it again") from fault
+        raise InputError(f"{file}: cut off or not JSON ({fault}); download it again") from fault
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise InputError(f"{file}: its format is not {FORMAT}; check out the version of this workflow that made it")
     for key, kind in {"task": str, "models": dict, "texts": bool, "files": dict}.items():

@@ -98,7 +98,8 @@ def check_models(found: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any
         keys = sorted((theirs.keys() | own.keys()) - {"model", "contents", "revision"})
         if ("contents" in theirs) != ("contents" in own):
             logger.warning(
-                "%s: one %s is a local folder, the other one of the Hub (%s): whether they are the same cannot be told",
+                "%s: one %s is a local folder, the other one of the Hub (%s): it cannot be checked whether they are "
+                "the same",
                 *(where, role, own.get("model") or theirs.get("model")),
             )
         elif "contents" in own:
@@ -117,8 +118,8 @@ def check_models(found: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any
 def _check_task(found: str, wanted: str, where: Path) -> None:
     if found.split(",")[0] != wanted.split(",")[0]:
         raise InputError(
-            f"{where}: the labels are of task {found}, and the dataset's is {wanted}; give them to a dataset of that "
-            "task, or mine"
+            f"{where}: the labels are of task {found}, and the dataset's task is {wanted}; give them to a dataset of "
+            "that task, or mine"
         )
     if found != wanted:
         logger.warning("%s: labelled by %s, and answers are now scored by %s", where, found, wanted)

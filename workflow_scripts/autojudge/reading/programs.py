@@ -125,7 +125,7 @@ def parse_source(code: str, named: str) -> ast.Module:
     try:
         return ast.parse(code, PROGRAM)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as fault:
-        raise InputError(f"{named} is no Python ({fault}); fix or drop that row") from fault
+        raise InputError(f"{named} is not Python ({fault}); fix or drop that row") from fault
 
 
 def _is_future(node: ast.stmt) -> bool:

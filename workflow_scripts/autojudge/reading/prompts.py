@@ -62,7 +62,7 @@ class Prompt:
             data = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, yaml.YAMLError) as fault:  # ValueError: no UTF-8, or no such date
             reason = " ".join(str(fault).split())
-            raise InputError(f"{path}: no readable YAML file ({reason}); a task's wording belongs there") from fault
+            raise InputError(f"{path}: not a readable YAML file ({reason}); a task's wording belongs there") from fault
         _check_wording(data, path)
         shots = tuple((shot["question"], shot["answer"]) for shot in data.get("shots", ()))
         return Prompt(data["question"], data["system"], tuple(data["stop"]), shots, data.get("parts", {}))
@@ -94,7 +94,8 @@ def _check_wording(data: Any, path: Path) -> None:
     optional = ("shots", "parts")
     if not isinstance(data, Mapping):
         raise InputError(
-            f"{path}: is no mapping; it needs the keys {', '.join(wanted)} ({' and '.join(optional)} may be left out)"
+            f"{path}: is not a mapping; it needs the keys {', '.join(wanted)} ({' and '.join(optional)} may be left "
+            "out)"
         )
     for key in data.keys() - wanted.keys():
         raise InputError(f"{path}: unknown key `{key}`; known are {', '.join(wanted)}")
@@ -103,7 +104,7 @@ def _check_wording(data: Any, path: Path) -> None:
             raise InputError(f"{path}: has no key `{key}`; add it: {what}")
         if key in data and not right(value := data[key]):
             wrong = next(item for item in value if not right([item])) if isinstance(value, list) else value
-            raise InputError(f"{path}: `{key}` is not right ({wrong!r:.200}); it is {what}")
+            raise InputError(f"{path}: `{key}` is wrong ({wrong!r:.200}); it is {what}")
 
 
 def _are_texts(value: Any) -> bool:

@@ -136,8 +136,8 @@ def _check_texts(row: Mapping[str, Any], where: str) -> None:
         texts = value if isinstance(value, list) else [value]
         if not all(_is_unicode(text) for text in texts if isinstance(text, str)):
             raise InputError(
-                f"{where} has half a character (a lone surrogate) or bytes that are no UTF-8 in column `{column}`; fix "
-                "or drop that row"
+                f"{where} has half a character (a lone surrogate) or bytes that are not UTF-8 in column `{column}`; "
+                "fix or drop that row"
             )
 
 
@@ -219,7 +219,7 @@ def _check_kind(path: Path) -> None:
         head = content.read(max(map(len, OTHERS)))
     for start, kind in OTHERS.items():
         if head.startswith(start):
-            raise InputError(f"{path}: is no text with a row a line but {kind}")
+            raise InputError(f"{path}: is not text with one row per line but {kind}")
 
 
 def _check_lines(path: Path) -> None:
@@ -236,7 +236,7 @@ def _check_lines(path: Path) -> None:
         form, remedy = "is JSON whose objects span several lines (pretty-printed)", "jq -c ."
     else:
         return
-    raise InputError(f"{path}: {form}; write a row a line, as `{remedy} FILE > ROWS.jsonl` does")
+    raise InputError(f"{path}: {form}; write one row per line, as `{remedy} FILE > ROWS.jsonl` does")
 
 
 def _decode(line: str) -> Any:
@@ -287,6 +287,6 @@ def _read_hub(
         if number:
             raise InputError(f"{where}: row {number + 1} cannot be read ({_reason(fault)}); drop it") from fault
         raise InputError(
-            f"{where}: cannot be had from the hub or its cache ({_reason(fault)}); check name, "
+            f"{where}: cannot be loaded from the hub or its cache ({_reason(fault)}); check name, "
             "configuration, split and network, or give local files as `source: {train: FILE, test: FILE}`"
         ) from fault

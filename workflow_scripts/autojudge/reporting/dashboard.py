@@ -25,6 +25,7 @@ TIME_LIMIT = 120.0  # seconds for W&B: its client retries for longer than a pers
 NAME = "AutoJudge"
 SPECS = {"workspace": "workspace.json", "report": "report.json"}
 RECEIPT = "dashboard.json"
+READ = ("WANDB_MODE", "WANDB_PROJECT")  # by `describe_place`
 POINT = (
     *("window", "threshold", "accuracy", "accuracy_low", "accuracy_high", "drop", "drop_low", "drop_high"),
     *("retention", "speedup", "accepted_per_cycle", "emitted_per_cycle", "cut_off"),
@@ -129,8 +130,8 @@ def _runs() -> wr.Runset:
 def describe_place(tracking: Mapping[str, Any]) -> dict[str, Any]:
     """Return mode, project and entity of the dashboard: W&B's own variables, else the config's `tracking`.
 
-    An entity of the config wins, as it does for runs. Runs heed neither the mode nor the project of the environment,
-    but they may have been sent elsewhere since, by `wandb sync`.
+    An entity of the config wins, as it does for runs. Runs ignore the mode and the project of the environment, but
+    they may have been sent elsewhere since, by `wandb sync`.
     """
     return {
         "mode": os.environ.get("WANDB_MODE") or tracking["mode"],
@@ -161,7 +162,7 @@ def make_dashboard(tracking: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     place = describe_place(tracking)
     known = _read_receipt(folder / RECEIPT, place)
     receipt = place | {name: known.get(name) for name in SPECS} | {"fault": None}
-    with variables_hidden():
+    with variables_hidden(read=READ):
         _write_specs(place, folder)
         if place["mode"] == "online":
             receipt |= _within(TIME_LIMIT, lambda made: _send(place, known, made))
@@ -220,7 +221,7 @@ def _send(place: Mapping[str, Any], known: Mapping[str, Any], made: dict[str, An
     """Make or change both on W&B, and put their addresses into `made`."""
     wandb = import_wandb()
     if not wandb.login(prompt=False):
-        raise PermissionError("no login for the mode online; run `wandb login`, or choose offline")
+        raise PermissionError("no login for mode online; run `wandb login`, or choose offline")
     entity = place["entity"] or wandb.Api().default_entity
     report = fill_report(_found(wr.Report, known.get("report")) or wr.Report(entity=entity, project=place["project"]))
     report.save()  # first, as it makes the project where there is none

@@ -35,15 +35,15 @@ def write_markdown(
     used = (
         "the test split, which chose nothing"
         if split == "test"
-        else "the validation split, which chose: take it as optimistic"
+        else "the validation split, which chose the judge: take it as optimistic"
     )
     note = (
         f"AUC, average precision and acceptance on {used}; intervals of 95 % by resampling problems. Accepted at 90 %: "
         "share of the unimportant mismatches that are kept where 90 % of the important ones are refused; minus KL: the "
-        "difference to KL divergence alone, paired. Each candidate at the value that accepts most on validation at a "
+        "difference from KL divergence alone, paired. Each candidate at the value that accepts most on validation at a "
         f"recall of {100 * recall:g} %. AUC, folds: of scores by fits on the other folds of the train and validation "
         "problems. Reads: numbers of a mismatch that the judge reads. An engine needs: what it has to keep of the "
-        "models to serve the judge; sets of states at the target's token (`*_at_target`) can be served by none. "
+        "models to serve the judge; sets of states at the target's token (`*_at_target`) cannot be served. "
         "Selected: of those within one standard error of "
         "the best on validation, in acceptance and in AUC, the one that reads fewest."
     )

@@ -94,11 +94,11 @@ JUDGES = SOURCE | {
 
 def _describe(split: str, tolerance: float, cost: float) -> str:
     """Return what the reader needs to judge the numbers."""
-    used = "the test split" if split == "test" else "the validation split, which chose: take it as optimistic"
+    used = "the test split" if split == "test" else "the validation split, which chose the judge: take it as optimistic"
     return (
         "Exact: every alternative continued to its end, its answer compared. Target tokens include prompts, refused "
         "proposals and what was mined in vain. Seconds in work, summed over problems: those of a batch overlap, so "
-        "only the ratio of two sources tells something, where one machine mined both at one batch. Audited: "
+        "only the ratio of two sources means something, if one machine mined both at one batch. Audited: "
         "alternatives that would have been stopped and were continued; the share of important ones is what stopping "
         "gets wrong, with its Wilson interval. Shared: mismatches of the same problem, position and tokens that both "
         "have labelled; kappa is Cohen's, of their labels with the exact ones: 1 is full agreement, 0 what chance "
@@ -107,6 +107,6 @@ def _describe(split: str, tolerance: float, cost: float) -> str:
         "call; the rest is of the test problems. Emitted: tokens per cycle, the bonus token included. Area: mean of "
         "the best accuracy at or above a speed-up, over those from lossless decoding to the draft alone; differences "
         "are in points. Intervals of 95 %: Wilson's of accuracy; else problems are resampled, paired against the judge "
-        "of exact labels, of which one that covers 0 (points, area) or 1 (speed-up) is a tie. They do not tell how "
+        "of exact labels, of which one that covers 0 (points, area) or 1 (speed-up) is a tie. They do not show how "
         "much a judge varies with the problems that it was trained on."
     )

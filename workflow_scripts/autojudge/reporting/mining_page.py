@@ -96,7 +96,7 @@ def _without_stops(
         how = (
             "A mismatch is important where the draft's token lowers the target's log likelihood of the "
             f"{likelihood['tokens']} tokens after it by more than {likelihood['threshold']:g} nats (config key "
-            "`mining.likelihood`); answers count for nothing."
+            "`mining.likelihood`); answers play no part."
         )
     else:
         how = (
@@ -105,12 +105,12 @@ def _without_stops(
         )
     if samples:
         how += (
-            f" Each was continued {samples['count']} times more, by samples at temperature {samples['temperature']:g} "
+            f" Each was continued {samples['count']} more times, by sampling at temperature {samples['temperature']:g} "
             "(config key `mining.samples`), whose tokens count too."
         )
     text = (
-        f"{how} Tokens through the target include prompts and proposals that were refused. docs/mining.md tells how it "
-        "works."
+        f"{how} Tokens through the target include prompts and proposals that were refused. docs/mining.md explains how "
+        "it works."
     )
     return "how labels were mined", rows, text
 
@@ -120,7 +120,7 @@ def _with_agreement(stops: Stops) -> tuple[str, list[list[str]], str]:
     rows = [
         ["mismatches", f"{stops.mismatches:,}"],
         [
-            "stopped, taken for unimportant",
+            "stopped, taken as unimportant",
             f"{stops.stopped:,} ({100 * stops.stopped / max(1, stops.mismatches):.1f} %)",
         ],
         ["audited: continued to their end instead", f"{stops.audited:,}"],
@@ -130,14 +130,14 @@ def _with_agreement(stops: Stops) -> tuple[str, list[list[str]], str]:
         ["tokens through the target", f"{stops.evaluated:,}"],
         ["lower bound for exact mining: tokens of all responses and alternatives", f"{stops.exact:,}"],
     ]
-    few = f"**Only {stops.audited} were audited**: too few to tell much of the error and of what is lost. "
+    few = f"**Only {stops.audited} were audited**: too few to say much about the error and what is lost. "
     text = (
         f"{few if 0 < stops.audited < FEW else ''}Intervals of 95 % (Wilson). The error is that of stopping itself. "
         "Where the answer of the mined response shows that a stopped one was important, the problem is mined again "
-        "without, and fewer labels are wrong. Lost: the share of the important mismatches that stopping misses at that "
-        "rate, of those found and lost together. Tokens through the target include prompts, proposals that were "
-        "refused and what was mined in vain. The lower bound includes none of these: exact mining, too, has prompts "
-        "and refused proposals, and costs more. docs/mining.md tells how alternatives are stopped."
+        "without stopping, and fewer labels are wrong. Lost: the share of the important mismatches that stopping "
+        "misses at that rate, of those found and lost together. Tokens through the target include prompts, proposals "
+        "that were refused and what was mined in vain. The lower bound includes none of these: exact mining, too, has "
+        "prompts and refused proposals, and costs more. docs/mining.md explains how alternatives are stopped."
     )
     return "mining with agreement", rows, text
 

@@ -4,10 +4,12 @@ from autojudge.judging.mismatches import Sources
 from autojudge.judging.needs import describe_needs, needs_of_columns
 from autojudge.judging.record import OperatingPoint, Record
 from autojudge.reporting.judges_page import describe_sources
+from autojudge.reporting.label_kinds import LabelKinds, describe_kinds, describe_question
 
 CARD = """# Judge for {draft} and {target}
 
-Tells of a draft token that the target would not have chosen whether it matters for the final answer: p(important).
+Gives p(important) of a draft token that the target would not have chosen: the probability that the token
+{question}.
 Trained without human labels by AutoJudge (arXiv 2504.20039) on `{dataset}` ({task}).
 
 | | |
@@ -22,18 +24,18 @@ Trained without human labels by AutoJudge (arXiv 2504.20039) on `{dataset}` ({ta
 | commit | {commit} |
 
 {notes}The validation split chose this judge, so its figures are optimistic{unbiased}.
-Probabilities are calibrated on validation (Platt). Meant for these two models at these revisions and for problems like
-those it was trained on; hidden states are those after the final norm, of a model in {dtype}.
+Probabilities are calibrated on validation (Platt). The judge is for these two models at these revisions, and for
+problems like those it was trained on; hidden states are those after the final norm, of a model in {dtype}.
 
 ## Serving
 
-Decoding with a judge is lossy: responses may differ from the target's own, more of them with a higher threshold; 0 is
-lossless.{serving}
+Decoding with a judge is lossy: responses may differ from the target's own, and more of them do with a higher
+threshold; 0 is lossless.{serving}
 
-Or ask it yourself:
+Or ask the judge yourself:
 
 ```python
-from autojudge.judging.artifact import load_judge  # after `pip install .`, which needs torch and safetensors alone
+from autojudge.judging.artifact import load_judge  # after `pip install .`; needs only torch and safetensors
 
 judge = load_judge("FOLDER")
 keep = judge.probability(features) < {used}  # features: column -> (n, size), a scalar (n,)
@@ -56,14 +58,18 @@ target.generate(
     **inputs, custom_generate="FOLDER", trust_remote_code=True, assistant_model=draft, window={window}{option}
 )
 ```"""
-NO_POINT = "none here: the sweep of the judge recommends one, which is written into its export"
+NO_POINT = "none here: the judge's sweep recommends one, which is written into its export"
 
 
-def build_card(record: Record, sources: Sources | None, folds: int | None, held_out: str | None) -> str:
+def build_card(
+    record: Record, kinds: LabelKinds, sources: Sources | None, folds: int | None, held_out: str | None
+) -> str:
     """Return the Markdown of a judge's card.
 
     Parameters
     ----------
+    kinds : LabelKinds
+        By what its labels were made.
     sources : Sources or None
         From where its labels come, if that is known.
     folds : int or None
@@ -73,10 +79,11 @@ def build_card(record: Record, sources: Sources | None, folds: int | None, held_
     """
     validation, models = record.validation, record.models
     notes = [_describe_folds(folds, held_out)] if folds else []
-    notes += [describe_sources(sources)] if sources else []
+    notes += describe_kinds(kinds) + ([describe_sources(sources)] if sources else [])
     return CARD.format(
         draft=models["draft"].get("model") or f"its own first {models['draft'].get('first_layers')} layers",
         target=models["target"]["model"],
+        question=describe_question(kinds),
         dataset=record.dataset,
         task=record.task,
         classifier=record.classifier.replace("_", " "),

@@ -32,9 +32,9 @@ def build_page(
     text = yaml.safe_dump(_as_plain(settings), sort_keys=False, allow_unicode=True, width=100)
     return (
         f"# {title}: where it comes from\n\n{table}\n\n"
-        "What was finished earlier, under the same settings and code of the same meaning, may be of another commit.\n\n"
-        "## What the results depend on\n\n"
-        "The settings of the config, and of models and files a digest of their contents.\n\n"
+        "What was finished earlier, under the same settings and code of the same meaning, may be from another "
+        "commit.\n\n## What the results depend on\n\n"
+        "The settings of the config, and a digest of the contents of each model and file.\n\n"
         f"```yaml\n{text}```\n"
     )
 

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,12 +208,18 @@ def log_runs(runs: list[RunRecord], tracking: Mapping[str, Any], folder: str | P
 
 
 @contextmanager
-def variables_hidden() -> Iterator[None]:
-    """Hide W&B's environment variables but for `HEEDED` ones: ids, names and places are those of config and receipt."""
+def variables_hidden(read: Collection[str] = ()) -> Iterator[None]:
+    """Hide W&B's environment variables but for `HEEDED` ones: ids, names and places are those of config and receipt.
+
+    Parameters
+    ----------
+    read : collection of str
+        Variables whose values the caller has read and uses itself; they are hidden, and not told as ignored.
+    """
     hidden = {name for name in os.environ if name.startswith("WANDB_") and name.removeprefix("WANDB_") not in HEEDED}
     before = {name: os.environ.pop(name) for name in hidden}
-    if telling := sorted(hidden - {"WANDB_SILENT", "WANDB_QUIET"}):
-        logger.info("not heeded: %s; the config's `tracking` tells where runs go", ", ".join(telling))
+    if ignored := sorted(hidden - {"WANDB_SILENT", "WANDB_QUIET", *read}):
+        logger.info("ignored: %s; the config's `tracking` says where runs go", ", ".join(ignored))
     try:
         yield
     finally:

@@ -32,7 +32,7 @@ def read_prompts(file: Path) -> tuple[list[int], list[list[int]]]:
         raise InputError(f"{file}: cannot be read ({fault}); name a file of JSON lines") from fault
     rows = {number: _prompt(line, f"{file}:{number}") for number, line in enumerate(lines, 1) if line.strip()}
     if not rows:
-        raise InputError(f'{file}: holds no row; write one {{"prompt_tokens": [...]}} a line')
+        raise InputError(f'{file}: holds no rows; write one {{"prompt_tokens": [...]}} per line')
     return list(rows), list(rows.values())
 
 
@@ -46,7 +46,9 @@ def _prompt(line: str, where: str) -> list[int]:
         raise InputError(f"{where}: has no list `prompt_tokens` with tokens in it; write the prompt's tokens there")
     for token in tokens:
         if type(token) is not int or token < 0:
-            raise InputError(f"{where}: `prompt_tokens` holds {token!r}, which is no token; they are numbers from 0 on")
+            raise InputError(
+                f"{where}: `prompt_tokens` holds {token!r}, which is not a token; tokens are whole numbers, 0 or larger"
+            )
     return tokens
 
 
@@ -105,7 +107,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _positive(text: str) -> int:
     number = int(text) if text.isdecimal() else 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
     return number
 
 
@@ -129,7 +131,7 @@ def _write(out: Path, responses: Iterator[Decoded], count: int, engine: str) -> 
     try:
         file = out.open("w", encoding="utf-8")
     except OSError as fault:
-        raise InputError(f"{out}: cannot be written ({fault.strerror}); name another --out") from fault
+        raise InputError(f"{out}: cannot be written ({fault.strerror}); choose another --out") from fault
     with file:
         for decoded in tqdm(responses, total=count, desc=engine, unit="prompt"):
             file.write(json.dumps(asdict(decoded)) + "\n")

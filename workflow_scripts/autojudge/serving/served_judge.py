@@ -51,7 +51,7 @@ def judge_folder(name: str, revision: str | None = None, token: str | bool | Non
         There is no such folder, nor such a repository, with a judge in it.
     """
     if not str(name).strip():
-        raise InputError(f"judge {name!r}: no name; {GIVE}")
+        raise InputError(f"judge {name!r}: is not a name; {GIVE}")
     folder = expand_path(name)
     if folder.is_dir():
         if missing := [file for file in FILES if not (folder / file).is_file()]:
@@ -71,7 +71,7 @@ def _download(name: str, revision: str | None, token: str | bool | None) -> Path
     except Exception as fault:  # what the hub's client and the libraries below it raise has no end
         reason = (str(fault).splitlines() or [""])[0] or type(fault).__name__
         raise InputError(
-            f"judge {name}: no such folder here, and not to be had from the hub ({reason}); check the name"
+            f"judge {name}: no such folder here, and it cannot be loaded from the hub ({reason}); check the name"
         ) from fault
     return paths[0].parent
 
@@ -217,13 +217,13 @@ def settle_threshold(judge: Judge, threshold: float | None) -> float:
 def check_threshold(threshold: object, name: str) -> float:
     """Return a threshold as a number; one above 1 keeps every draft token. Raises InputError, with its name."""
     if isinstance(threshold, bool) or not isinstance(threshold, Real):
-        raise InputError(f"{name} {threshold!r} is no number; give one from 0 (lossless) on")
+        raise InputError(f"{name} {threshold!r} is not a number; give 0 (lossless) or more")
     try:
         number = float(threshold)
     except OverflowError:
         threshold = number = math.inf
     if not 0 <= number < math.inf:
-        raise InputError(f"{name} {threshold}: must be a number from 0 (lossless) on")
+        raise InputError(f"{name} {threshold}: must be 0 (lossless) or more")
     return number
 
 
@@ -239,7 +239,7 @@ def settle_window(judge: Judge, window: object) -> int:
         point = judge.record.operating_point
         return point.window if point else WINDOW
     if isinstance(window, bool) or not isinstance(window, Integral) or window < 1:
-        raise InputError(f"window {window!r}: must be a whole number from 1 on, the tokens drafted per cycle")
+        raise InputError(f"window {window!r}: must be a whole number of at least 1: the tokens drafted per cycle")
     return int(window)
 
 

@@ -59,7 +59,7 @@ class ProblemTests:
         group = self._groups.get(problem["tests"])
         if group is None:
             raise InputError(
-                f"{self._path}: has not the tests of problem {problem['problem_id']}; delete it and run again"
+                f"{self._path}: lacks the tests of problem {problem['problem_id']}; delete it and run again"
             )
         with self._lock:
             (dumped,) = self._file.read_row_group(group, columns=["tests"]).column(0).to_pylist()

@@ -35,7 +35,7 @@ def _read_gold(answer: str, place: str) -> str:
     gold = normalise_number(answer.rpartition("####")[2])
     if "####" not in answer or gold is None:
         raise InputError(
-            f"{place}: no number after #### in its answer {answer[-60:]!r}, or none that is read surely; write it like "
-            "18, 2.5, 1/2 or -5, or drop that row"
+            f"{place}: no number after #### in its answer {answer[-60:]!r}, or none that can be read with certainty; "
+            "write it like 18, 2.5, 1/2 or -5, or drop that row"
         )
     return gold

@@ -198,10 +198,10 @@ def _read_lone_text(data: bytes, column: str) -> str:
             elif operation.name not in AROUND:
                 break
     except ValueError as fault:  # also UnicodeDecodeError
-        raise InputError(f"{column} is no pickle ({fault}); get that file again, or drop that row") from fault
+        raise InputError(f"{column} is not a pickle ({fault}); get that file again, or drop that row") from fault
     raise InputError(
-        f"{column} is a pickle of something else than a lone text, which might run code and is not loaded; drop that "
-        "row, and ask where the file is from"
+        f"{column} is a pickle of something other than one text, which might run code and is not loaded; drop that "
+        "row, and check where the file is from"
     )
 
 
@@ -212,12 +212,12 @@ def _read_cases(text: str, function: str | None, column: str) -> list[list[str]]
         cases = [[case["input"], case["output"]] for case in found]
     except (ValueError, RecursionError, TypeError, KeyError) as fault:
         raise InputError(
-            f"{column} is no JSON list of tests with `input` and `output` ({type(fault).__name__}: {fault}); drop that "
-            "row"
+            f"{column} is not a JSON list of tests with `input` and `output` ({type(fault).__name__}: {fault}); drop "
+            "that row"
         ) from fault
     for number, (case, pair) in enumerate(zip(found, cases, strict=True), 1):
         if not all(isinstance(side, str) for side in pair):
-            raise InputError(f"{column}: test {number} has an input or output that is no text; drop that row")
+            raise InputError(f"{column}: test {number} has an input or output that is not text; drop that row")
         _check_unicode(pair, f"{column}: test {number}")
         if function is None and case.get("testtype") == "functional":
             raise InputError(
@@ -233,7 +233,7 @@ def _check_json(pair: Sequence[str], named: str) -> None:
         values = [json.loads(line) for line in [*pair[0].split("\n"), pair[1]]]
         texts = [json.dumps(value, ensure_ascii=False) for value in values]
     except (ValueError, RecursionError) as fault:
-        raise InputError(f"{named} of a function is no JSON, a value a line ({fault}); drop that row") from fault
+        raise InputError(f"{named} of a function is not JSON, one value per line ({fault}); drop that row") from fault
     _check_unicode(texts, named)
 
 
@@ -250,7 +250,7 @@ def _function_of(row: Mapping[str, Any], named: str) -> str | None:
     try:
         name = json.loads(row["metadata"]).get("func_name")
     except (ValueError, RecursionError, AttributeError) as fault:
-        raise InputError(f"{named}: its `metadata` is no JSON object ({fault}); drop that row") from fault
+        raise InputError(f"{named}: its `metadata` is not a JSON object ({fault}); drop that row") from fault
     if name is not None and not re.search(rf"\bdef\s+{re.escape(str(name))}\s*\(", row["starter_code"]):
         raise InputError(
             f"{named}: its `metadata` has the func_name {name!r}, which its `starter_code` lacks, so that no program "
@@ -290,7 +290,7 @@ def _date_of(row: Mapping[str, Any], named: str) -> date:
     try:
         return datetime.fromisoformat(str(row.get("contest_date"))).date()
     except ValueError as fault:
-        raise InputError(f"{named}: its `contest_date` is no ISO date ({fault}); fix or drop that row") from fault
+        raise InputError(f"{named}: its `contest_date` is not an ISO date ({fault}); fix or drop that row") from fault
 
 
 def _read_day(options: Mapping[str, Any], key: str) -> date | None:

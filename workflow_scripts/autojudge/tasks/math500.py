@@ -60,4 +60,4 @@ def _write(answer: Any, place: str) -> str:
         return answer
     if type(answer) in (int, float, Decimal) and math.isfinite(answer):  # not isinstance: a bool is an int
         return write_number(Fraction(str(answer)))
-    raise InputError(f"{place}: its `answer` {answer!r:.60} is no text and no number; fix or drop that row")
+    raise InputError(f"{place}: its `answer` {answer!r:.60} is neither text nor a number; fix or drop that row")

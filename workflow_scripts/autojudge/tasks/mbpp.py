@@ -58,7 +58,7 @@ def check_response(response: str, tests: Mapping[str, Any], sandbox: "Sandbox") 
 def _read_row(row: Mapping[str, Any], origin: str, place: str) -> Example:
     named, setup = f"{place}: problem {row['task_id']}", row.get("test_setup_code")
     if not isinstance(setup, str | None):
-        raise InputError(f"{named}: its `test_setup_code` is no text (it may be empty); fix or drop that row")
+        raise InputError(f"{named}: its `test_setup_code` is not text (it may be empty); fix or drop that row")
     asserts = [_newlines(text).strip() for text in row["test_list"]]
     setup, code = _newlines(setup or ""), _newlines(row["code"])
     solution = parse_source(code, f"{named}: its `code`")

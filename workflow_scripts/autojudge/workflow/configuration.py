@@ -115,8 +115,8 @@ def loaded_labels(config: Mapping[str, Any]) -> str:
     return "|".join(f"(?<=/{re.escape(dataset)}/){re.escape(pair)}" for dataset, pair in loaded) or "(?!)"
 
 
-def published_runs(config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return dataset and pair of all runs, which `snakemake publish` publishes.
+def check_publishable(config: Mapping[str, Any]) -> None:
+    """Check that there is something to publish, and a repository for it.
 
     Raises
     ------
@@ -130,6 +130,11 @@ def published_runs(config: Mapping[str, Any]) -> list[tuple[str, str]]:
         )
     if not uses_judge(config):
         raise InputError("config key `decoding.rules`: none asks a judge, so there is none to publish; add `judge`")
+
+
+def published_runs(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return dataset and pair of all runs, which `snakemake publish` publishes. Raises like `check_publishable`."""
+    check_publishable(config)
     return list(dict.fromkeys((run["dataset"], pair) for run in config["runs"] for pair in run["pairs"]))
 
 
@@ -233,7 +238,7 @@ def check_answers(config: Mapping[str, Any], dataset: str) -> None:
     """Raise InputError where a dataset is to be decoded that has no answers to measure accuracy by."""
     if not has_answers(config, dataset):
         raise InputError(
-            f"dataset `{dataset}` has questions alone, so no response is right or wrong and no accuracy is had: take "
+            f"dataset `{dataset}` has only questions, so no response is right or wrong and there is no accuracy: take "
             "it out of `runs`, and ask by name for what needs no answers, as "
             f"`results/{dataset}/PAIR/judges.md` or `results/{dataset}/PAIR/judge/judge.json`"
         )
@@ -261,7 +266,7 @@ def check_label_source(config: Mapping[str, Any], name: str) -> None:
     task, mining = config["datasets"][name]["task"], config.get("mining", {})
     if not has_answers(config, name) and mining.get("likelihood") is None:
         raise InputError(
-            f"config key `mining.likelihood`: dataset `{name}` has questions alone (task `{task}`), and labels by "
+            f"config key `mining.likelihood`: dataset `{name}` has only questions (task `{task}`), and labels by "
             "answers need some; set the key to {}, or choose another task"
         )
     if mining.get("agreement") is not None and runs_programs(task):
@@ -293,8 +298,8 @@ def _check_splits(dataset: Mapping[str, Any], key: str) -> None:
         )
     if not dataset.get("folds") and len(train) < 2:
         raise InputError(
-            f"config key `{key}.problems`: a judge wants `train` and `validation` problems; give both numbers, or "
-            f"where the dataset has test problems alone, `folds: 5` in `{key}`"
+            f"config key `{key}.problems`: a judge needs `train` and `validation` problems; give both numbers, or "
+            f"if the dataset has only test problems, `folds: 5` in `{key}`"
         )
 
 
@@ -369,7 +374,7 @@ def _check_judge(judge: Mapping[str, Any]) -> None:
         if unknown := KNOWN_ONLY_TO_MINING.intersection(sets[name]):
             raise InputError(
                 f"config key `judge.select.feature_sets`: `{name}` holds {', '.join(sorted(unknown))}, which a decoder "
-                "does not know; choose sets of other blocks"
+                "does not have; choose sets of other blocks"
             )
     names = selected["feature_sets"]
     names = servable_sets(names, sets, judge.get("select", {}).get("serves", "any")) if names else []
@@ -402,7 +407,7 @@ def _check_classifier(name: str, grid: Mapping[str, Any]) -> None:
         )
     if declared.whole and (wrong := [value for value in grid[hyperparameter] if not isinstance(value, int)]):
         raise InputError(
-            f"config key `judge.classifiers.{name}.{hyperparameter}`: {wrong[0]} is no whole number"
+            f"config key `judge.classifiers.{name}.{hyperparameter}`: {wrong[0]} is not a whole number"
             f"{remedy(wrong[0], {'integer'})}"
         )
 
@@ -436,8 +441,22 @@ def _check_member(check: Callable[[str], object], name: str, key: str) -> None:
 def _check_names(names: Iterable[str], defined: Mapping[str, Any], key: str, where: str) -> None:
     for name in names:
         if name not in defined:
-            known = _list_pairs(defined) if where == "pairs" else ", ".join(sorted(defined)) or "none"
-            raise InputError(f"config key `{key}`: `{name}` is not defined under `{where}`; defined are {known}")
+            raise InputError(f"config key `{key}`: {_describe_unknown(name, defined, where)}")
+
+
+def check_path(config: Mapping[str, Any], dataset: str, pair: str) -> None:
+    """Raise InputError where a path `results/{dataset}/{pair}/...` names a dataset or a pair that is not there."""
+    for name, where in ((dataset, "datasets"), (pair, "pairs")):
+        if name not in config[where]:
+            unknown = _describe_unknown(name, config[where], where)
+            raise InputError(
+                f"results/{dataset}/{pair}/: config key `{where}`: {unknown}; correct the path or add it there"
+            )
+
+
+def _describe_unknown(name: str, defined: Mapping[str, Any], where: str) -> str:
+    known = _list_pairs(defined) if where == "pairs" else ", ".join(sorted(defined)) or "none"
+    return f"`{name}` is not defined under `{where}`; defined are {known}"
 
 
 def _list_pairs(pairs: Iterable[str]) -> str:

@@ -62,13 +62,13 @@ def check_label_sources(config: Mapping[str, Any]) -> None:
     for name in list_sources(config):
         if name == EXACT:
             raise InputError(
-                f"config key `label_sources.{name}`: tables call the labels so that sources are compared with; give "
-                "the source another name"
+                f"config key `label_sources.{name}`: is what tables call the labels that sources are compared with; "
+                "give the source another name"
             )
         for key in config["label_sources"][name]:
             if key in OF_JOBS:
                 raise InputError(
-                    f"config key `label_sources.{name}.{key}`: tells how jobs run, which is the same for all sources; "
+                    f"config key `label_sources.{name}.{key}`: says how jobs run, which is the same for all sources; "
                     f"write it as `mining.{key}`"
                 )
 
@@ -94,5 +94,5 @@ def check_exact(config: Mapping[str, Any]) -> None:
     if inexact := [key for key, value in mining.items() if key not in OF_JOBS and value is not None]:
         raise InputError(
             f"config key `mining.{inexact[0]}`: sources of labels are compared with exact ones, which the pair itself "
-            "is to have; set the key to null, and name what it says as a source (`label_sources`)"
+            "must have; set the key to null, and give what it says to a source of its own (`label_sources`)"
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 from tabulate import tabulate
 
 from autojudge.engine.loading import slow_dtype
@@ -152,7 +153,7 @@ def _check_weights(pair: Mapping[str, Any], name: str, memory_mb: int) -> str:
     needed = int(1.1 * on_cpu / 10**6) + 1000  # and the program itself
     if on_cpu and needed > memory_mb:
         raise InputError(
-            f"they take {describe_bytes(on_cpu)} of the memory, a mining job has {memory_mb} MB; set "
+            f"they take {describe_bytes(on_cpu)} of memory, and a mining job has {memory_mb} MB; set "
             f"`pairs.{name}.mem_mb` (or `mining.memory_mb`) to more than {needed}"
         )
     return f"{describe_bytes(sum(sizes))} in local folders"
@@ -283,13 +284,20 @@ def estimate_bytes(config: Mapping[str, Any], dataset: str, pair: str) -> int | 
     return mined_problems(config, dataset) * features + problems * OTHER_BYTES
 
 
-def plan(config: Mapping[str, Any], benchmarks: Path) -> str:
-    """Return what will run as a table: jobs, problems, and how long mining takes by earlier runs or by the paper."""
+def plan(config: Mapping[str, Any], results: Path, benchmarks: Path) -> str:
+    """Return what will run as a table: jobs, problems, and how long mining takes by earlier runs or by the paper.
+
+    Parameters
+    ----------
+    results, benchmarks : Path
+        Folders of the results and of snakemake's benchmarks.
+    """
     rows = []
     for dataset, pair in _selected(config):
         problems, settings = mined_problems(config, dataset), config["pairs"][pair]
         problems = 0 if labels_source(config, dataset, pair) else problems
-        seconds, basis = mining_seconds(benchmarks / "mine_labels" / dataset / pair, config, problems, settings["gpus"])
+        made, timed = results / dataset / pair / "responses", benchmarks / "mine_labels" / dataset / pair
+        seconds, basis = mining_seconds(made, timed, settings["gpus"])
         folds = config["judge"]["folds"] + (config["datasets"][dataset].get("folds") or 0)
         unit = "GPU-hours" if settings["gpus"] else "core-hours"
         hours = seconds and problems * seconds * (settings["gpus"] or settings["threads"]) / 3600
@@ -309,15 +317,19 @@ def plan(config: Mapping[str, Any], benchmarks: Path) -> str:
     return str(tabulate(rows, "keys", "github"))
 
 
-def mining_seconds(
-    folder: Path, config: Mapping[str, Any], problems: int, gpus: int
-) -> tuple[float, str] | tuple[None, str]:
-    """Return the seconds of a mining job for each of its problems, and what they are taken from."""
-    files = sorted(folder.glob("*.tsv"))
-    if files and problems:
-        seconds = sum(float(pd.read_csv(file, sep="\t")["s"].iloc[-1]) for file in files) / len(files)
-        share = problems / config["mining"]["shards"]
-        return seconds / share, f"{len(files)} earlier jobs ({folder})"
+def mining_seconds(made: Path, timed: Path, gpus: int) -> tuple[float, str] | tuple[None, str]:
+    """Return the seconds of a mining job for each of its problems, and what they are taken from.
+
+    Parameters
+    ----------
+    made, timed : Path
+        Folders of the responses and of the benchmarks of earlier jobs, whatever their number was.
+    """
+    jobs = [(file, made / f"{file.stem}.parquet") for file in sorted(timed.glob("*.tsv"))]
+    jobs = [(file, responses) for file, responses in jobs if responses.is_file()]
+    if problems := sum(pq.read_metadata(responses).num_rows for _, responses in jobs):
+        seconds = sum(float(pd.read_csv(file, sep="\t")["s"].iloc[-1]) for file, _ in jobs)
+        return seconds / problems, f"{len(jobs)} earlier jobs ({timed})"
     return (PAPER_SECONDS, PAPER) if gpus else (None, "no earlier job, and no GPU as the paper's")
 
 

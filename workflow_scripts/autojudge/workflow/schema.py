@@ -73,13 +73,13 @@ def remedy(value: Any, wanted: set[str]) -> str:
 def _check_scalars(value: Any, path: tuple[str | int, ...] = ()) -> None:
     """Check that every name in a part of the config is text, and every number finite, which no schema can ask."""
     if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"config key `{_key(path)}`: {value} is no finite number; give one")
+        raise InputError(f"config key `{_key(path)}`: {value} is not a finite number; give one")
     if isinstance(value, Mapping):
         for name, entry in value.items():
             if not isinstance(name, str):
                 read = READ_AS.get(type(name), "something else")
                 raise InputError(
-                    f"config key `{_key(path)}`: the name {_shown(name)} is no text, as YAML reads it as {read}; "
+                    f"config key `{_key(path)}`: the name {_shown(name)} is not text, as YAML reads it as {read}; "
                     "put the name in quotes"
                 )
             _check_scalars(entry, (*path, name))

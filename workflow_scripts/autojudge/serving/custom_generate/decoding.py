@@ -134,7 +134,7 @@ class JudgedDecoding:
         for name, (here, value) in own.items():
             if given.get(name) is not None and given[name] is not value:
                 raise InputError(
-                    f"transformers hands no `{name}` to a callable: name it in JudgedDecoding(..., {here}={here}), or "
+                    f"transformers passes no `{name}` to a callable: give it to JudgedDecoding(..., {here}={here}), or "
                     "call autojudge.serving.transformers.generate(model, ...)"
                 )
 

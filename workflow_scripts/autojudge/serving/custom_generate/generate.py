@@ -61,9 +61,11 @@ def generate(
     if judge is None:
         judge = _folder_of_this_code()
     if options.pop("assistant_tokenizer", None) is not None:
-        raise InputError("`assistant_tokenizer` is not taken: draft and target must share their tokenizer")
+        raise InputError("`assistant_tokenizer` is not supported: draft and target must share their tokenizer")
     if options.pop("synced_gpus", None):
-        raise InputError("`synced_gpus` is not taken: processes that share a model would wait for each other's cycles")
+        raise InputError(
+            "`synced_gpus` is not supported: processes that share a model would wait for each other's cycles"
+        )
     check_settings(options)  # before transformers, which refuses some with no remedy
     _settle_stop_strings(model, options, tokenizer)
     folder = judge_folder(judge, options.pop("revision", None), options.pop("token", None))

@@ -90,11 +90,11 @@ def check_call(
     """
     if draft is None:
         raise InputError(
-            "no draft model: add `assistant_model=draft`; to a callable transformers does not hand that on, so name it "
-            "in JudgedDecoding(draft, ...)"
+            "no draft model: add `assistant_model=draft`; transformers does not pass it on to a callable, so give it "
+            "to JudgedDecoding(draft, ...)"
         )
     if getattr(draft, "config", None) is None:
-        raise InputError(f"the draft {draft!r} is no model: give what AutoModelForCausalLM.from_pretrained returns")
+        raise InputError(f"the draft {draft!r} is not a model: give what AutoModelForCausalLM.from_pretrained returns")
     check_settings({name: getattr(config, name, None) for name in SETTINGS})
     _check_processors(processors)
     _check_models(model, draft)
@@ -107,7 +107,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     for name, (allowed, remedy) in SETTINGS.items():
         value = settings.get(name)
         if not _is_one_of(value, allowed):
-            raise InputError(f"`{name}={value!r}` (of the call or of a generation config) is not taken: {remedy}")
+            raise InputError(f"`{name}={value!r}` (of the call or of a generation config) is not supported: {remedy}")
 
 
 def _is_one_of(value: Any, allowed: set[Any]) -> bool:
@@ -122,7 +122,7 @@ def _check_processors(processors: Any) -> None:
             remedy = (
                 f"set {made} in the call or the generation config" if made else "leave it out of `logits_processor`"
             )
-            raise InputError(f"{name} changes which tokens are chosen, which the judge knows nothing of: {remedy}")
+            raise InputError(f"{name} changes which tokens are chosen, which the judge knows nothing about: {remedy}")
 
 
 def _check_models(model: PreTrainedModel, draft: PreTrainedModel) -> None:
@@ -135,16 +135,18 @@ def _check_models(model: PreTrainedModel, draft: PreTrainedModel) -> None:
 
 def _check_inputs(input_ids: torch.Tensor, inputs: dict[str, Any]) -> None:
     if unknown := sorted(name for name in inputs.keys() - MADE_BY_GENERATE if inputs[name] is not None):
-        raise InputError(f"`{unknown[0]}` is not taken: prompts are `input_ids` and their `attention_mask` alone")
+        raise InputError(
+            f"`{unknown[0]}` is not supported: prompts are `input_ids` and their `attention_mask`, nothing else"
+        )
     if input_ids.shape[0] != 1:
-        raise InputError(f"{input_ids.shape[0]} prompts in a batch: call it for one at a time")
+        raise InputError(f"{input_ids.shape[0]} prompts in a batch: give one prompt per call")
     if not input_ids.shape[1]:
         raise InputError("the prompt (`input_ids`) is empty: give at least one token")
     mask, positions, length = inputs.get("attention_mask"), inputs.get("position_ids"), input_ids.shape[1]
     if mask is not None and (mask == 0).any():
         raise InputError("`attention_mask` has zeros: give the prompt without padding")
     if positions is not None and not torch.equal(positions[0].cpu(), torch.arange(length)):
-        raise InputError("`position_ids` other than 0, 1, 2, ... are not taken; leave them out")
+        raise InputError("`position_ids` other than 0, 1, 2, ... are not supported; leave them out")
 
 
 def _check_cache(cache: Any) -> None:
@@ -152,8 +154,8 @@ def _check_cache(cache: Any) -> None:
     if type(cache) is not DynamicCache or layers:
         held = ", ".join(sorted(layers)) or "such"
         raise InputError(
-            f"a cache of {type(cache).__name__} ({held} layers) is not taken, as tokens must be dropped from it: use a "
-            "model with attention alone, and no `cache_implementation` or `past_key_values`"
+            f"a cache of {type(cache).__name__} ({held} layers) is not supported, as tokens must be dropped from it: "
+            "use a model with attention layers only, and no `cache_implementation` or `past_key_values`"
         )
     if cache.get_seq_length():
-        raise InputError("`past_key_values` that hold something are not taken: give the whole prompt and no cache")
+        raise InputError("`past_key_values` that are not empty are not supported: give the whole prompt and no cache")

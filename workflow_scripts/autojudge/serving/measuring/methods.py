@@ -180,13 +180,13 @@ def check_models(facts: Mapping[str, Any]) -> None:
     if len(set(rows.values())) > 1:
         raise InputError(
             f"the draft's vocabulary has {rows['draft']} rows and the target's {rows['target']}, and vLLM refuses to "
-            "draft across sizes, also where the further rows are padding: save the larger model with as many rows "
+            "draft across sizes, even where the extra rows are padding: save the larger model with as many rows "
             "as the smaller one (`resize_token_embeddings`, then `save_pretrained`), and train the judge for that pair"
         )
     for role, model in facts["models"].items():
         if facts["head_sizes"] is not None and model["head_dim"] not in facts["head_sizes"]:
             known = ", ".join(map(str, facts["head_sizes"]))
             raise InputError(
-                f"the {role} has heads of {model['head_dim']} numbers, and vLLM's attention on a CPU knows {known}; "
+                f"the {role} has heads of {model['head_dim']} numbers, and vLLM's attention on a CPU supports {known}; "
                 "measure this pair on a GPU"
             )

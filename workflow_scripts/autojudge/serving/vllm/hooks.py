@@ -82,7 +82,7 @@ def _hook_requests(plan: Plan) -> None:
 
         validate = InputProcessor._validate_params
     except (ImportError, AttributeError) as fault:
-        raise InputError(f"autojudge refuses to start: this vLLM admits requests in another way ({fault})") from fault
+        raise InputError(f"autojudge refuses to start: this vLLM accepts requests in another way ({fault})") from fault
     if hasattr(InputProcessor, "autojudge_plan"):
         InputProcessor.autojudge_plan = plan
         return

@@ -111,7 +111,7 @@ def read_plan(config: Any, version: str) -> Plan:
     speculative = config.speculative_config
     if speculative is None:
         raise InputError(
-            "a judge decides on a draft's tokens, and there is no draft: give --speculative-config, such as "
+            "a judge decides about a draft's tokens, and there is no draft: give --speculative-config, such as "
             '\'{"method": "draft_model", "model": DRAFT, "num_speculative_tokens": 8}\''
         )
     plan = Plan(judge, threshold, speculative.num_speculative_tokens, bool(config.use_v2_model_runner), "")
@@ -144,7 +144,7 @@ def read_request(extra_args: Mapping[str, Any] | None, default: float) -> float:
     """
     given = extra_args or {}
     if meant := sorted(str(name) for name in given if name != THRESHOLD and _is_meant(str(name))):
-        raise InputError(f"request option `{meant[0]}` is unknown: this plugin has `{THRESHOLD}` alone")
+        raise InputError(f"request option `{meant[0]}` is unknown: this plugin has only `{THRESHOLD}`")
     if THRESHOLD not in given:
         return default
     return check_threshold(given[THRESHOLD], f"request option `{THRESHOLD}`")
@@ -168,7 +168,7 @@ def read_sampling(params: Any, plan: Plan) -> float:
     threshold = read_request(params.extra_args, plan.threshold)
     if threshold > 0 and not plan.is_v2 and params.temperature > 0:
         raise InputError(
-            f"temperature {params.temperature:g}: on vLLM's V1 runner the judge serves greedy requests alone; ask with "
+            f"temperature {params.temperature:g}: on vLLM's V1 runner the judge serves only greedy requests; ask with "
             f'temperature 0, losslessly with "{THRESHOLD}": 0, or start the V2 runner (VLLM_USE_V2_MODEL_RUNNER=1)'
         )
     return threshold
