@@ -1,7 +1,7 @@
 #!/bin/sh
 # gpu.sh FOLDER: unit tests on a GPU, then mining and decoding timed at a real size with random weights.
 #
-#     benchmarks/gpu.sh benchmarks/gpu         (about 8 minutes and 25 GB of GPU memory; nothing is downloaded)
+#     benchmarks/gpu.sh benchmarks/gpu         (15 to 20 minutes on 16 cores, 25 GB of GPU memory; nothing is downloaded)
 #     PYTHON=python3 benchmarks/gpu.sh FOLDER  with another Python than the environment's
 #
 # Each part has its time and goes on where another failed; what it printed and its figures are in the folder.
@@ -22,7 +22,7 @@ part() {
 
 part card 60 sh -c "nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader; \"$python\" -c \
     'import torch, transformers; print(\"torch\", torch.__version__, \"transformers\", transformers.__version__)'"
-part tests 200 "$python" -m pytest -n 4 --dist worksteal --tb short -v -rfE \
+part tests 1800 "$python" -m pytest -n 8 --dist worksteal --tb short -v -rfE \
     tests/unit/mining tests/unit/decoding tests/unit/engine
 real="--random qwen2.5_0.5b_7b --device cuda --dtype bfloat16"
 part mining 130 "$python" benchmarks/mining.py $real --problems 24 --plain-problems 2 --max-new-tokens 80 --rounds 2 \
