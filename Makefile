@@ -1,7 +1,7 @@
 # make demo   the whole experiment on the embedded test bed, from a bare clone to the figure
 # make test   unit tests, then small real runs of the workflow
 # make test-engines   vLLM with the plugin (an environment of its own: .venv-engines, 3.4 GB), on this run's judge
-# make test-gpu   unit tests on a GPU, and mining and decoding timed at a real size (8 minutes; benchmarks/gpu)
+# make test-gpu   unit tests on a GPU, and mining and decoding timed at a real size (15 to 20 minutes; benchmarks/gpu)
 # make test-cluster   tests on a real Slurm, started on this machine alone (root, Debian's slurm-wlm and munge)
 # make lint   formatters, linters and types
 # make envs   after a change of requirements.txt: the environments of envs/ and the locks
