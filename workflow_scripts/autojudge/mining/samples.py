@@ -23,7 +23,6 @@ from autojudge.engine.memory import Footprint, largest_batch, memory_budget
 from autojudge.engine.models import Pair, load_pair
 from autojudge.engine.sampling import Sampling, draw
 from autojudge.engine.text import CachedText, read_texts
-from autojudge.errors import InputError
 from autojudge.mining.miner import Mined
 from autojudge.scoring.scorer import Scorer
 
@@ -97,37 +96,20 @@ class Sampled:
 
 
 @dataclass(eq=False)
-class Draw:
-    """A continuation in work: mismatch and sample, its place and text, and the numbers that draw its tokens."""
-
-    key: tuple[int, int]
-    position: int
-    text: CachedText
-    uniform: NDArray[np.float64]  # (tokens,)
-
-
-@dataclass
-class Row:
+class Problem:
     """A problem in work.
 
     Attributes
     ----------
-    prefix : CachedText
-        The mined response up to its last mismatch, from which all continuations branch.
-    waiting : list of (int, int)
-        Mismatches and samples that are not in work yet, the first last.
-    draws : list of Draw
-        Those in work.
+    samples : int
+        How many are drawn of each mismatch.
     continuations, kept : dict of (int, int)
         Complete ones, by mismatch and sample, and whether they keep the answer.
     """
 
-    index: int
     problem: dict[str, Any]
     mined: Mined
-    prefix: CachedText
-    waiting: list[tuple[int, int]]
-    draws: list[Draw] = field(default_factory=list)
+    samples: int
     continuations: dict[tuple[int, int], list[int]] = field(default_factory=dict)
     kept: "dict[tuple[int, int], Future[bool]]" = field(default_factory=dict)
     evaluated: int = 0
@@ -136,7 +118,68 @@ class Row:
     @property
     def ended(self) -> bool:
         """Whether all is drawn and checked."""
-        return not self.waiting and not self.draws and all(check.done() for check in self.kept.values())
+        drawn = len(self.kept) == self.samples * len(self.mined.labels)
+        return drawn and all(check.done() for check in self.kept.values())
+
+    def result(self) -> Sampled:
+        """Return what was drawn."""
+        keys = [[(i, sample) for sample in range(self.samples)] for i in range(len(self.mined.labels))]
+        return Sampled(
+            problem_id=self.problem["problem_id"],
+            positions=[label["position"] for label in self.mined.labels],
+            continuations=[[self.continuations[key] for key in of_mismatch] for of_mismatch in keys],
+            kept=[[self.kept[key].result() for key in of_mismatch] for of_mismatch in keys],
+            seconds=time.monotonic() - self.started,
+            target_evaluated=self.evaluated,
+        )
+
+
+@dataclass
+class Draw:
+    """A continuation in work: its mismatch, its place and text, and the numbers that draw its tokens."""
+
+    mismatch: int
+    position: int
+    text: CachedText
+    uniform: NDArray[np.float64]  # (tokens,)
+
+
+@dataclass
+class Row:
+    """A row of the cache: one sample of each mismatch of a problem, one after another.
+
+    Attributes
+    ----------
+    prefix : CachedText
+        The mined response up to its last mismatch, from which all continuations branch.
+    waiting : list of int
+        Mismatches that are not sampled yet, the first last.
+    draw : Draw or None
+        The continuation in work; None while the prefix is read, and at the end.
+    """
+
+    work: Problem
+    sample: int
+    prefix: CachedText
+    waiting: list[int]
+    draw: Draw | None = None
+
+    @staticmethod
+    def open(index: int, work: Problem, sample: int) -> "Row":
+        """Return a row that is free for one more sample."""
+        tokens = list(work.mined.response["mined_tokens"])[: work.mined.labels[-1]["position"]]
+        prefix = CachedText(list(work.problem["prompt_tokens"]), tokens, index)
+        return Row(work, sample, prefix, list(range(len(work.mined.labels)))[::-1])
+
+    @property
+    def ended(self) -> bool:
+        """Whether all is drawn."""
+        return not self.waiting and self.draw is None
+
+    @property
+    def text(self) -> CachedText:
+        """What the target reads next."""
+        return self.draw.text if self.draw else self.prefix
 
 
 class Sampler:
@@ -153,10 +196,9 @@ class Sampler:
     max_new_tokens : int
         Longest response, counted from the prompt's end.
     batch : int
-        Most problems in work at a time.
+        Most problems whose samples are all in work at a time.
     memory : int or None
-        Bytes for cache and passes beside the weights, which bound the batch too, and how many continuations of a
-        problem are in work at a time. None: no bound.
+        Bytes for cache and passes beside the weights, which bound the samples in work too. None: no bound.
     """
 
     def __init__(
@@ -199,87 +241,77 @@ class Sampler:
         Raises
         ------
         InputError
-            Not even one problem fits into the memory.
+            Not even one sample fits into the memory.
         """
-        waiting, rows = sorted(problems, key=lambda p: len(p[0]["prompt_tokens"])), dict[int, Row]()
-        model, batch, most = self._open_cache(problems)
+        queue, rows, works = self._queue(problems), dict[int, Row](), list[Problem]()
+        model, count = self._open_cache(problems)
         with ExitStack() as stack:
             threads = self.scorer.threads
             checks = stack.enter_context(ThreadPoolExecutor(threads)) if threads else None
-            while waiting or rows:
-                free = [i for i in range(batch) if i not in rows][: len(waiting)]
-                rows |= {i: self._open_row(i, *waiting.pop()) for i in free}
-                worked = self._read(model, list(rows.values()), most, checks)
-                for row in [row for row in rows.values() if row.ended]:
-                    model.clear(row.index)
-                    del rows[row.index]
-                    yield self._result(row)
-                    worked = True
-                if not worked:
-                    pending = [check for row in rows.values() for check in row.kept.values() if not check.done()]
-                    wait(pending, return_when=FIRST_COMPLETED)
+            while True:
+                for index, (work, sample) in zip([i for i in range(count) if i not in rows], queue, strict=False):
+                    rows[index] = Row.open(index, work, sample)
+                    works += [work] if sample == 0 else []
+                if not works:
+                    return
+                self._read(model, list(rows.values()), checks)
+                for index in [index for index, row in rows.items() if row.ended]:
+                    model.clear(index)
+                    del rows[index]
+                if not rows:
+                    checking = [check for work in works for check in work.kept.values() if not check.done()]
+                    wait(checking, return_when=FIRST_COMPLETED)
+                for work in [work for work in works if work.ended]:
+                    works.remove(work)
+                    yield work.result()
 
-    def _open_cache(self, problems: Sequence[tuple[dict[str, Any], Mined]]) -> tuple[CachedModel, int, int]:
-        """Return the cache, its number of rows, and how many continuations of a row are in work at a time."""
-        prompt = max(len(problem["prompt_tokens"]) for problem, _ in problems)
-        target, batch, pass_tokens = self.pair.target, min(self.batch, len(problems)), 2**20
-        most = self.samples.count
+    def _queue(self, problems: Sequence[tuple[dict[str, Any], Mined]]) -> Iterator[tuple[Problem, int]]:
+        """Yield each sample of each problem, the longest prompts first; a problem's clock starts with its first."""
+        for problem, mined in sorted(problems, key=lambda p: -len(p[0]["prompt_tokens"])):
+            work = Problem(problem, mined, self.samples.count)
+            yield from ((work, sample) for sample in range(self.samples.count))
+
+    def _open_cache(self, problems: Sequence[tuple[dict[str, Any], Mined]]) -> tuple[CachedModel, int]:
+        """Return the cache and its number of rows: each takes a prompt, the mined response and a continuation."""
+        capacity = max(len(problem["prompt_tokens"]) for problem, _ in problems) + 2 * self.ending.limit + 2
+        target, rows, pass_tokens = self.pair.target, min(self.batch, len(problems)) * self.samples.count, 2**20
         if self.memory is not None:
             footprint = Footprint.measure(target, self.pair.vocabulary)
-            while True:
-                try:
-                    batch, pass_tokens = largest_batch([footprint], self._capacity(prompt, most), batch, self.memory)
-                    break
-                except InputError:
-                    if most == 1:
-                        raise
-                    most //= 2
-        cache = CachedModel(target, batch, self._capacity(prompt, most), self.pair.vocabulary, pass_tokens)
-        return cache, batch, most
+            rows, pass_tokens = largest_batch([footprint], capacity, rows, self.memory)
+        return CachedModel(target, rows, capacity, self.pair.vocabulary, pass_tokens), rows
 
-    def _capacity(self, prompt: int, most: int) -> int:
-        """Return the slots of a row: a prompt, the mined response, and continuations of it."""
-        return prompt + (1 + most) * self.ending.limit + 2
-
-    def _open_row(self, index: int, problem: dict[str, Any], mined: Mined) -> Row:
-        tokens = list(mined.response["mined_tokens"])[: mined.labels[-1]["position"]]
-        order = [(i, sample) for i in range(len(mined.labels)) for sample in range(self.samples.count)]
-        return Row(index, problem, mined, CachedText(list(problem["prompt_tokens"]), tokens, index), order[::-1])
-
-    def _read(self, model: CachedModel, rows: list[Row], most: int, checks: Executor | None) -> bool:
-        """Let the target read each row's prefix or draw a token of its continuations; tell if there was any work."""
+    def _read(self, model: CachedModel, rows: list[Row], checks: Executor | None) -> None:
+        """Let the target read each row's prefix, or draw the next token of its continuation."""
         for row in rows:
-            self._open_draws(row, most, checks)
-        work: list[tuple[Row, CachedText, Draw | None]] = [(row, row.prefix, None) for row in rows]
-        work = [(row, text, drawn) for row, text, drawn in work if text.unread()]
-        work += [(row, drawn.text, drawn) for row in rows for drawn in row.draws]
-        chunk = max(1, HEAD_LOGITS // self.pair.vocabulary)
-        for part in (work[first : first + chunk] for first in range(0, len(work), chunk)):
-            unread = [(text, text.unread()) for _, text, _ in part]
+            if not row.text.unread():
+                self._open_draw(row, checks)
+        busy, chunk = [row for row in rows if row.text.unread()], max(1, HEAD_LOGITS // self.pair.vocabulary)
+        for part in (busy[first : first + chunk] for first in range(0, len(busy), chunk)):
+            unread = [(row.text, row.text.unread()) for row in part]
             logits = read_texts(model, unread, keep_logits=True).logits
-            for (row, _, _), (_, tokens) in zip(part, unread, strict=True):
-                row.evaluated += len(tokens)
-            self._draw([(drawn, after[-1]) for (_, _, drawn), after in zip(part, logits, strict=True) if drawn])
-            for row, _, drawn in part:
-                if drawn and self.ending.reached(drawn.text.tokens):
+            for row, (_, tokens) in zip(part, unread, strict=True):
+                row.work.evaluated += len(tokens)
+            drawing = [(row, row.draw, after[-1]) for row, after in zip(part, logits, strict=True) if row.draw]
+            self._draw([(draw, after) for _, draw, after in drawing])
+            for row, drawn, _ in drawing:
+                if self.ending.reached(drawn.text.tokens):
                     drawn.text.keep(model, drawn.position)
-                    row.draws.remove(drawn)
+                    row.draw = None
                     self._end(row, drawn, checks)
-        return bool(work)
 
-    def _open_draws(self, row: Row, most: int, checks: Executor | None) -> None:
-        """Take up continuations of a row whose prefix is read, at most so many at a time."""
-        while row.waiting and len(row.draws) < most and not row.prefix.unread():
-            mismatch, sample = key = row.waiting.pop()
-            label = row.mined.labels[mismatch]
+    def _open_draw(self, row: Row, checks: Executor | None) -> None:
+        """Take up the row's next continuation; one that the draft's token ends is complete."""
+        while row.waiting and row.draw is None:
+            mismatch = row.waiting.pop()
+            label = row.work.mined.labels[mismatch]
             t = label["position"]
             text = row.prefix.branch(t, [*row.prefix.tokens[:t], label["draft_token"]])
-            uniform = self.samples.uniform(row.problem["problem_id"], t, sample, self.ending.limit - t)
-            drawn = Draw(key, t, text, uniform)
+            uniform = self.samples.uniform(row.work.problem["problem_id"], t, row.sample, self.ending.limit - t)
+            drawn = Draw(mismatch, t, text, uniform)
             if self.ending.reached(text.tokens):
                 self._end(row, drawn, checks)
             else:
-                row.draws.append(drawn)
+                row.draw = drawn
 
     def _draw(self, draws: list[tuple[Draw, torch.Tensor]]) -> None:
         """Add a token to each continuation, by the logits (vocabulary,) after its last one."""
@@ -291,23 +323,13 @@ class Sampler:
 
     def _end(self, row: Row, drawn: Draw, checks: Executor | None) -> None:
         """Compare the answer of a complete continuation with the target's own, beside generation where that is slow."""
-        text, own, key = self.pair.decode(drawn.text.tokens), row.mined.response["target_answer"], drawn.key
+        work, key = row.work, (drawn.mismatch, row.sample)
+        text, own = self.pair.decode(drawn.text.tokens), work.mined.response["target_answer"]
 
         def keeps() -> bool:
-            return self.scorer.same(self.scorer.answer(text, row.problem), own)
+            return self.scorer.same(self.scorer.answer(text, work.problem), own)
 
-        row.continuations[key] = drawn.text.tokens[drawn.position :]
-        row.kept[key] = checks.submit(keeps) if checks else Future()
+        work.continuations[key] = drawn.text.tokens[drawn.position :]
+        work.kept[key] = checks.submit(keeps) if checks else Future()
         if not checks:
-            row.kept[key].set_result(keeps())
-
-    def _result(self, row: Row) -> Sampled:
-        keys = [[(i, sample) for sample in range(self.samples.count)] for i in range(len(row.mined.labels))]
-        return Sampled(
-            problem_id=row.problem["problem_id"],
-            positions=[label["position"] for label in row.mined.labels],
-            continuations=[[row.continuations[key] for key in of_mismatch] for of_mismatch in keys],
-            kept=[[row.kept[key].result() for key in of_mismatch] for of_mismatch in keys],
-            seconds=time.monotonic() - row.started,
-            target_evaluated=row.evaluated,
-        )
+            work.kept[key].set_result(keeps())
