@@ -37,7 +37,7 @@ OTHER_TARGET = {"model": BED["draft"], "speculative_config": DRAFT_MODEL | {"mod
 # What is written into the judge's folder, options beside "judge", other engine options, more of the spec, the message.
 CASES = {
     "no such judge": (None, {"judge": "results/none"}, {}, {}, "judge results/none: "),
-    "a damaged judge": (damage, {}, {}, {}, "judge.safetensors and judge.json are not of one judge"),
+    "a damaged judge": (damage, {}, {}, {}, "judge.safetensors and judge.json are not of the same judge"),
     "an unknown option": (None, {"treshold": 0.5}, {}, {}, 'option "treshold" is unknown; known are judge, threshold'),
     "a threshold of text": (None, {"threshold": "0.5"}, {}, {}, "\"threshold\" is '0.5', and must be a float"),
     "a threshold below 0": (None, {"threshold": -0.5}, {}, {}, "must be 0 (lossless) or more"),

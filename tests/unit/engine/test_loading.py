@@ -113,7 +113,7 @@ def test_a_tokenizer_that_is_none_is_refused_in_one_message(folder, text):
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "special_tokens_map.json"])
 def test_a_file_that_holds_no_mapping_is_named(folder, name, text):
     (folder / name).write_text(text)
-    with pytest.raises(InputError, match=f"draft/{name}: (holds no mapping but|cut off or not JSON).*copy or download"):
+    with pytest.raises(InputError, match=f"draft/{name}: (holds no mapping but|cut off or no JSON).*copy or download"):
         check_model_folder(str(folder), "pairs.mine.draft.model")
 
 
@@ -155,7 +155,7 @@ def test_a_part_that_the_index_names_and_is_not_there_is_named(folder):
 def test_a_quantization_that_is_no_mapping_is_named_by_its_key(folder, value, part):
     entry = {"quantization_config": value}
     change(folder / "config.json", **({part: entry} if part else entry))
-    with pytest.raises(InputError, match="draft/config.json: `quantization_config` is .*, no mapping with"):
+    with pytest.raises(InputError, match="draft/config.json: `quantization_config` is .*, not a mapping with"):
         context_length(model_settings(folder))
 
 
@@ -260,7 +260,7 @@ def test_a_file_is_no_folder(folder):
 
 def test_a_generation_config_cut_off_is_refused(folder):
     (folder / "generation_config.json").write_text('{"eos_token_id": [1')
-    with pytest.raises(InputError, match="generation_config.json: cut off or not JSON"):
+    with pytest.raises(InputError, match="generation_config.json: cut off or no JSON"):
         load_model(model_settings(folder))
 
 
@@ -273,7 +273,7 @@ def test_an_adapter_is_told_from_a_model(folder):
     with pytest.raises(InputError, match=r"holds an adapter of owner/base, and no model; merge it .*merge_and_unload"):
         check_model_folder(str(folder), "pairs.mine.draft.model")
     (folder / "adapter_config.json").write_text("{")
-    with pytest.raises(InputError, match="adapter_config.json: cut off or not JSON"):
+    with pytest.raises(InputError, match="adapter_config.json: cut off or no JSON"):
         check_model_folder(str(folder), "pairs.mine.draft.model")
 
 

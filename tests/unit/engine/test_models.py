@@ -48,7 +48,7 @@ def test_a_mistyped_model_beside_others_is_no_hub_name(tmp_path, monkeypatch):
 def test_damaged_weights_are_refused(copy_of):
     folder = copy_of("draft")
     (folder / "config.json").write_text("{")
-    with pytest.raises(InputError, match="config.json: cut off or not JSON"):
+    with pytest.raises(InputError, match="config.json: cut off or no JSON"):
         load_model(model_settings(folder))
 
 

@@ -514,15 +514,15 @@ def saved(tables, tmp_path):
 
 
 def test_a_damaged_or_foreign_artifact_is_refused(saved, tmp_path):
-    with pytest.raises(InputError, match="no readable judge"):
+    with pytest.raises(InputError, match="not a readable judge"):
         load_judge(tmp_path / "nowhere")
     info, tensors = (saved / "judge.json").read_text(), (saved / "judge.safetensors").read_bytes()
     for text, message in (
         (json.dumps(json.loads(info) | {"format": 4}), "format 4 is not 5"),
         ("[1]", "format None is not 5"),
-        (info[:50], "no readable judge"),
+        (info[:50], "not a readable judge"),
         (json.dumps({k: v for k, v in json.loads(info).items() if k != "sizes"}), "`sizes` is missing"),
-        (json.dumps(json.loads(info) | {"sizes": [6, 7]}), "are not of one judge"),
+        (json.dumps(json.loads(info) | {"sizes": [6, 7]}), "are not of the same judge"),
         (json.dumps({k: v for k, v in json.loads(info).items() if k != "thresholds"}), "`thresholds` is missing"),
         (json.dumps(json.loads(info) | {"sizes": [6, 6.5]}), r"`sizes\[1\]` is missing or of another type"),
         (json.dumps(json.loads(info) | {"colour": "red"}), "unknown key `colour`"),
@@ -531,8 +531,8 @@ def test_a_damaged_or_foreign_artifact_is_refused(saved, tmp_path):
         (info.replace('"low"', '"least"', 1), "unknown key `validation.auc.least`"),
         (json.dumps(json.loads(info) | {"classifier": "svm"}), "no classifier svm is known"),
         (json.dumps(json.loads(info) | {"classifier": str(saved / "svm.py")}), "no classifier .*svm.py is known"),
-        (json.dumps(json.loads(info) | {"classifier": "mlp"}), "are not of one judge"),
-        (json.dumps(json.loads(info) | {"columns": json.loads(info)["columns"][::-1]}), "are not of one judge"),
+        (json.dumps(json.loads(info) | {"classifier": "mlp"}), "are not of the same judge"),
+        (json.dumps(json.loads(info) | {"columns": json.loads(info)["columns"][::-1]}), "are not of the same judge"),
         (json.dumps(json.loads(info) | {"threshold": "high"}), "`threshold` is missing or of another type"),
         (info.replace('  "threshold": null,', ""), "`threshold` is missing or of another type"),
         (json.dumps(json.loads(info) | {"recall_threshold": None}), "`recall_threshold` is missing or of another"),
@@ -543,10 +543,10 @@ def test_a_damaged_or_foreign_artifact_is_refused(saved, tmp_path):
             load_judge(saved)
     (saved / "judge.json").write_text(info)
     (saved / "judge.safetensors").write_bytes(tensors[: len(tensors) // 2])
-    with pytest.raises(InputError, match="no readable judge"):
+    with pytest.raises(InputError, match="not a readable judge"):
         load_judge(saved)
     save_file({"other": torch.zeros(1)}, saved / "judge.safetensors")
-    with pytest.raises(InputError, match="are not of one judge"):
+    with pytest.raises(InputError, match="are not of the same judge"):
         load_judge(saved)
 
 
@@ -589,7 +589,7 @@ def write_responses(folder, fails):
 def test_labels_of_failing_targets_are_told_and_can_be_left_out(tables, tmp_path):
     paths = tables(lambda i: i % 3 == 0)
     assert Mismatches(*paths).sources is None, "imported labels have no responses"
-    with pytest.raises(InputError, match=r"responses.parquet: is not there, and `judge.only_correct` needs it"):
+    with pytest.raises(InputError, match=r"responses.parquet: is missing, and `judge.only_correct` needs it"):
         Mismatches(*paths, only_correct=True)
     write_responses(tmp_path, fails=lambda problem: problem % 3 == 1)
     whole, part = (Mismatches(*paths, only_correct=only) for only in (False, True))

@@ -183,7 +183,7 @@ FAULTS = {
         lambda folder: layout.write_provenance(
             folder, json.loads((folder / layout.PROVENANCE).read_text()) | {"task": "gsm8k, scoring version 4"}
         ),
-        r"the labels are of task gsm8k, scoring version 4, and the dataset's is arith",
+        r"the labels are of task gsm8k, scoring version 4, and the dataset's task is arith",
     ),
 }
 

@@ -110,7 +110,7 @@ def test_columns_that_no_task_asked_for_are_not_read_from_parquet(tmp_path, extr
     [
         (r'{"question": "Half \udc9f?", "answer": "6"}', "row 2 has half a character .* in column `question`"),
         (r'{"question": "A?", "answer": "\ud800 6"}', "row 2 has half a character .* in column `answer`"),
-        (b'{"question": "A \xe9?", "answer": "6"}', "row 2 has .*no UTF-8 in column `question`"),
+        (b'{"question": "A \xe9?", "answer": "6"}', "row 2 has .*not UTF-8 in column `question`"),
         (f'{{"question": "A?", "answer": {LONG}}}', "row 2 has no text in column `answer`"),
         (f'{{"question": "A?", "answer": {DEEP}}}', "row 2 has no text in column `answer`"),
         (DEEP, "row 2 is not an object with columns"),

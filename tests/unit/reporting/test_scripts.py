@@ -25,7 +25,7 @@ from conftest import ROOT
         ("plot_label_stability", {"judge_style", "style", "stability_figure"}),
         ("plot_transfer", {"judge_style", "style", "transfer_figure"}),
         ("write_summary", {"names", "statistics", "summary"}),
-        ("export_judge", {"judges_page", "model_card", "operating_point", "statistics"}),
+        ("export_judge", {"judges_page", "label_kinds", "model_card", "operating_point", "statistics"}),
     ],
 )
 def test_a_script_reaches_of_reporting_only_what_it_needs(script, reached):

@@ -394,7 +394,10 @@ def test_prompts_that_it_does_not_take(models, judges, problems):
         ({"input_ids": tokens[:, :0], "attention_mask": ones[:, :0]}, "`input_ids`. is empty"),
         ({"input_ids": tokens, "attention_mask": padded}, "has zeros: give the prompt without padding"),
         ({"input_ids": tokens, "position_ids": ones.cumsum(1) + 4}, "`position_ids` other than"),
-        ({"input_ids": tokens, "attention_mask": ones, "past_key_values": cache}, "`past_key_values` that hold"),
+        (
+            {"input_ids": tokens, "attention_mask": ones, "past_key_values": cache},
+            "`past_key_values` that are not empty",
+        ),
         ({"inputs_embeds": models["target"].get_input_embeddings()(tokens)}, "`inputs_embeds` is not supported"),
     ):
         with pytest.raises(InputError, match=message):
@@ -409,7 +412,7 @@ def test_prompts_that_it_does_not_take(models, judges, problems):
 
 def test_what_transformers_would_lose_is_refused(models, judges, problems):
     row = problems[0]
-    with pytest.raises(InputError, match="no draft model: .* name it in JudgedDecoding"):
+    with pytest.raises(InputError, match="no draft model: .* give it to JudgedDecoding"):
         call_callable(models, JudgedDecoding(None, str(judges["states"])), row, assistant_model=models["draft"])
     decoding = JudgedDecoding(models["draft"], str(judges["states"]))
     with pytest.raises(InputError, match="passes no `streamer` to a callable"):
@@ -458,7 +461,7 @@ def test_a_damaged_judge_is_refused_though_it_was_served_before(models, judges, 
     shutil.copytree(judges["states"], folder)
     call(models, folder, problems[0])
     (folder / "judge.safetensors").write_bytes((folder / "judge.safetensors").read_bytes()[:-9])
-    with pytest.raises(InputError, match="no readable judge"):
+    with pytest.raises(InputError, match="not a readable judge"):
         call(models, folder, problems[0])
 
 

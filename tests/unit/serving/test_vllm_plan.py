@@ -225,7 +225,7 @@ def test_sampled_requests_are_judged_on_v2_alone(models, save, is_v2):
     if is_v2:
         assert read_sampling(sampled, plan) == 0.5
     else:
-        with pytest.raises(InputError, match="greedy requests alone"):
+        with pytest.raises(InputError, match="only greedy requests"):
             read_sampling(sampled, plan)
     sampled.extra_args = {"autojudge_threshold": 0.0}
     assert read_sampling(sampled, plan) == 0.0

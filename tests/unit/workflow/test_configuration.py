@@ -147,7 +147,7 @@ def test_the_default_config_is_right(config):
         (
             "judge.select",
             {"feature_sets": ["scalars"], "classifiers": ["mlp"], "serves": "target"},
-            r"`judge.select.feature_sets`: an engine that has but target_logits and target_states .*none of these sets",
+            r"`judge.select.feature_sets`: an engine that has only target_logits and target_states .*none of these sets",
         ),
         ("judge.feature_sets.mixed", ["target_entropy", "kl"], r"no block `kl` of features is known"),
         ("decoding.target_first", True, r"`decoding.target_first`: `oracle` reads mined labels, .*leave the rule out"),
@@ -260,8 +260,8 @@ def test_a_judge_is_trained_whenever_a_swept_rule_asks_one(config):
     [
         (5, {"test": 9, "train": 3}, r"`datasets.arith.problems`: with `folds` every .* leave out `train`, or"),
         (5, {"test": 9, "train": 3, "validation": 3}, r"leave out `train` and `validation`, or the folds"),
-        (None, {"test": 9}, r"`datasets.arith.problems`: a judge wants .* `folds: 5` in `datasets.arith`"),
-        (None, {"test": 9, "train": 3, "validation": None}, r"`datasets.arith.problems`: a judge wants"),
+        (None, {"test": 9}, r"`datasets.arith.problems`: a judge needs .* `folds: 5` in `datasets.arith`"),
+        (None, {"test": 9, "train": 3, "validation": None}, r"`datasets.arith.problems`: a judge needs"),
         (5, {"train": 3}, r"`datasets.arith.problems`: .*'test' is a required property"),
         (1, {"test": 9}, r"`datasets.arith.folds`: 1 is less than the minimum of 2"),
     ],

@@ -99,7 +99,7 @@ def test_a_task_outside_that_is_missing_or_has_a_slip_is_told(outside, tmp_path)
     with pytest.raises(InputError, match=r"task `my/other.py`: there is no such file in \S+; check the path"):
         check_task("my/other.py")
     (tmp_path / "my/mine.yaml").unlink()
-    with pytest.raises(InputError, match=r"my/mine.yaml: no readable YAML file"):
+    with pytest.raises(InputError, match=r"my/mine.yaml: not a readable YAML file"):
         check_task(outside)
 
 

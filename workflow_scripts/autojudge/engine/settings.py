@@ -48,7 +48,7 @@ def model_files(folder: Path) -> list[Path]:
 def _check_link(path: Path) -> None:
     if path.is_symlink() and not path.exists():
         raise InputError(
-            f"{path}: links to {os.readlink(path)}, which does not exist; {AGAIN} (`hf download`), or remove the link"
+            f"{path}: links to {os.readlink(path)}, which is gone; {AGAIN} (`hf download`), or remove the link"
         )
 
 
@@ -156,7 +156,7 @@ def _check_json(file: Path, kind: str = "JSON") -> dict[str, Any]:
     try:
         held = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as fault:
-        raise InputError(f"{file}: cut off or not {kind} ({fault}); {AGAIN}") from fault
+        raise InputError(f"{file}: cut off or no {kind} ({fault}); {AGAIN}") from fault
     if not isinstance(held, dict):
         raise InputError(f"{file}: holds no mapping but {json.dumps(held):.40}; {AGAIN}")
     return held
