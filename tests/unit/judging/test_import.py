@@ -113,15 +113,15 @@ def test_a_file_that_needs_code_is_refused_and_runs_none(saved, tmp_path, capfd)
         (lambda s: s[0]["changed_token_indices"].__setitem__(0, ("a", True, 2, 3)), "problem 1 does not have the form"),
         (
             lambda s: s[1]["changed_token_indices"].__setitem__(2, (26, None, 5, 7)),
-            "problem 2 .*None is not True or False",
+            "problem 2 .*None is neither True nor False",
         ),
         (
             lambda s: s[1]["changed_token_indices"].__setitem__(2, (26, "False", 5, 7)),
-            "problem 2 .*'False' is not True",
+            "problem 2 .*'False' is neither True",
         ),
         (
             lambda s: s[0]["changed_token_indices"].__setitem__(2, (26, 0.5, 5, 7)),
-            "problem 1 .*0.5 is not True or False",
+            "problem 1 .*0.5 is neither True nor False",
         ),
         (
             lambda s: s[0]["changed_token_indices"].__setitem__(2, (23, True, 5, 7)),
@@ -154,10 +154,10 @@ def test_a_damaged_file_is_named(saved, tmp_path, damage, message):
 @pytest.mark.parametrize(
     "mismatch, told",
     [
-        ((26, None, 5, 7), "None is not True or False"),
-        ((26, "False", 5, 7), "'False' is not True or False"),
-        ((26, 0.5, 5, 7), "0.5 is not True or False"),
-        ((26, 2, 5, 7), "2 is not True or False"),
+        ((26, None, 5, 7), "None is neither True nor False"),
+        ((26, "False", 5, 7), "'False' is neither True nor False"),
+        ((26, 0.5, 5, 7), "0.5 is neither True nor False"),
+        ((26, 2, 5, 7), "2 is neither True nor False"),
         ((-26, True, 5, 7), "-26 is no place"),
         ((26.5, True, 5, 7), "26.5 is no place"),
         ((2**40, True, 5, 7), "1099511627776 is no place"),
@@ -201,5 +201,5 @@ def test_a_file_of_another_kind_is_named(tmp_path):
 
 
 def test_a_draft_without_states_is_refused(saved, tmp_path):
-    with pytest.raises(InputError, match="--draft-hidden 0: a hidden size is at least 1"):
+    with pytest.raises(InputError, match="--draft-hidden 0: a hidden size must be at least 1"):
         import_labels([saved(make_samples(2))], 0, tmp_path)
