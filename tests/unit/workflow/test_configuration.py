@@ -147,7 +147,7 @@ def test_the_default_config_is_right(config):
         (
             "judge.select",
             {"feature_sets": ["scalars"], "classifiers": ["mlp"], "serves": "target"},
-            r"`judge.select.feature_sets`: an engine that has only target_logits and target_states .*none of these sets",
+            r"`judge.select.feature_sets`: an engine that has only target_logits and target_states .*none of these",
         ),
         ("judge.feature_sets.mixed", ["target_entropy", "kl"], r"no block `kl` of features is known"),
         ("decoding.target_first", True, r"`decoding.target_first`: `oracle` reads mined labels, .*leave the rule out"),
