@@ -109,7 +109,7 @@ def test_other_faults_are_one_message(run, tmp_path, monkeypatch):
         ({"judge": tmp_path / "nowhere"}, "no such folder"),
         ({"out": tmp_path / "no" / "out.jsonl"}, "cannot be written"),
         ({"prompts": tmp_path / "no.jsonl"}, "cannot be read"),
-        ({"threshold": -1}, "threshold -1.0: must be a number from 0"),
+        ({"threshold": -1}, "threshold -1.0: must be 0 .lossless. or more"),
         ({"target": FOLDERS["draft"]}, "trained for target"),
         ({"engine": "transformers"}, r"pip install 'autojudge\[transformers\]'"),
     ):

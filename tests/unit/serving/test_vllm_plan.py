@@ -203,7 +203,7 @@ def test_a_request_chooses_its_threshold_and_nothing_else():
     assert read_request(None, 0.3) == read_request({"other": 1}, 0.3) == 0.3
     assert read_request({"autojudge_threshold": 0}, 0.3) == 0.0
     for given in ("0", True, -0.5, float("nan"), float("inf"), None, [0.1]):
-        with pytest.raises(InputError, match="`autojudge_threshold`.* from 0 .lossless. on"):
+        with pytest.raises(InputError, match="`autojudge_threshold`.* 0 .lossless. or more"):
             read_request({"autojudge_threshold": given}, 0.3)
 
 
@@ -213,7 +213,7 @@ def test_a_request_chooses_its_threshold_and_nothing_else():
     + ["autojuge_treshold", "autojudge"],
 )
 def test_a_misspelt_option_of_a_request_is_refused_rather_than_served_at_the_default(name):
-    with pytest.raises(InputError, match=f"`{name}` is unknown: this plugin has `autojudge_threshold` alone"):
+    with pytest.raises(InputError, match=f"`{name}` is unknown: this plugin has only `autojudge_threshold`"):
         read_request({name: 0.0, "other": 1}, 0.3)
 
 
