@@ -474,7 +474,7 @@ def test_a_folder_without_a_judge_is_refused_as_such(models, judges, problems, t
         call(models, tmp_path, problems[0])
     monkeypatch.chdir(judges["states"])  # an empty name is not the current folder
     for name in ("", " "):
-        with pytest.raises(InputError, match=f"^judge '{name}': no name; {remedy}"):
+        with pytest.raises(InputError, match=f"^judge '{name}': is not a name; {remedy}"):
             call(models, name, problems[0])
 
 
