@@ -308,7 +308,9 @@ def test_the_choice_uses_validation_alone_and_takes_the_cheapest_that_is_level(g
 
 def test_a_judge_for_an_engine_reads_no_more_than_that_has(grid):
     data, rows, scores = grid
-    with pytest.raises(InputError, match="has only target_logits .*can give a judge none of these sets; add `target_sc"):
+    with pytest.raises(
+        InputError, match="has only target_logits .*can give a judge none of these sets; add `target_sc"
+    ):
         choose_point(rows, scores, SETS, SELECT | {"serves": "target_scalars"}, seed=0)
     of_target = {"all": ["target_at_draft", *TARGET_SCALARS], "blocks": SETS["blocks"]}
     for serves, sets in (("target", of_target), ("target_scalars", SETS | {"all": list(TARGET_SCALARS)})):
