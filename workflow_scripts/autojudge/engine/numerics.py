@@ -80,10 +80,7 @@ def _packed_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 def settle(settings: Mapping[str, Any]) -> None:
-    """Leave kernels of a GPU no choice in their order of sums, where a pair asks for it; before it is loaded.
-
-    Not run on a GPU yet.
-    """
+    """Leave kernels of a GPU no choice in their order of sums, where a pair asks for it; before it is loaded."""
     if not is_invariant(settings) or not torch.cuda.is_available():
         return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
