@@ -1,7 +1,7 @@
 #!/bin/sh
 # gpu.sh FOLDER: unit tests on a GPU, then mining and decoding timed at a real size with random weights.
 #
-#     benchmarks/gpu.sh benchmarks/gpu         (15 to 20 minutes on 16 cores, 25 GB of GPU memory; nothing is downloaded)
+#     benchmarks/gpu.sh benchmarks/gpu         (15 to 20 minutes on 16 cores, reckoned; 25 GB of GPU memory; nothing is downloaded)
 #     PYTHON=python3 benchmarks/gpu.sh FOLDER  with another Python than the environment's
 #
 # Each part has its time and goes on where another failed; what it printed and its figures are in the folder.
