@@ -366,5 +366,5 @@ def test_v2_refuses_to_decide_without_what_the_judge_reads(v2, monkeypatch, watc
     _, ctx = context([0], [2])
     with pytest.raises(RuntimeError, match="entry point did not run"):
         processor.apply(torch.zeros(3, VOCABULARY), ctx)
-    with pytest.raises(ValueError, match="`autojudge_threshold` -1: must be 0 (lossless) or more"):
+    with pytest.raises(ValueError, match=r"`autojudge_threshold` -1: must be 0 \(lossless\) or more"):
         v2.JudgeProcessor.validate_params(SimpleNamespace(extra_args={"autojudge_threshold": -1}))
