@@ -49,6 +49,7 @@ def mismatch(position: int, important: bool, **changes) -> dict:
         "margin": 1.5,
         "difference": [("first", "TT"), ("second", "DD"), ("both", " and on")],
         "alternative_answer": "96" if important else "72",
+        "likelihood_change": None,
     } | changes
 
 
@@ -171,6 +172,14 @@ def test_alternative_is_shown_as_a_difference_from_the_mined_text():
     page = show(problem(["a"], [mismatch(0, True)]))
     shown = [(tags[-1], text) for tags, classes, text in page.texts if "alternative" in classes]
     assert shown == [("del", "TT"), ("ins", "DD"), ("span", " and on")]
+
+
+def test_labels_by_likelihood_are_told_as_such_and_keep_no_draft_token():
+    page = show(problem(["a", "b"], [mismatch(i, i == 0, likelihood_change=(-12.34, 0.5)[i]) for i in (0, 1)]))
+    tips, legend = page.text("tip"), page.text("legend")
+    assert "changes by -12.3 nats" in tips and "changes by +0.5 nats" in tips
+    assert "kept" not in tips and "answer" not in tips and "72" not in tips
+    assert "less likely" in legend and "the answer stayed the same" not in legend
 
 
 def collect(**label) -> list:

@@ -22,8 +22,8 @@ def build_page(title: str, problems: Sequence[Mapping[str, Any]], note: str, thr
         `problem_id`, `split`, `question`, `gold`, `target_answer` (None: none found), `pieces` (text of each token of
         the mined response) and `mismatches`: mappings with `position` (index into `pieces`), `important`,
         `target_piece`, `draft_piece`, `probability` (the judge's p(important), or None), `margin` (of the target's
-        logits), `difference` (runs of the mined text, the first, and of the alternative, from the position on) and
-        `alternative_answer` (None: none found).
+        logits), `difference` (runs of the mined text, the first, and of the alternative, from the position on),
+        `alternative_answer` (None: none found) and `likelihood_change` (nats; None: a label by answers).
     note : str
         A sentence or two under the title, say where the data come from.
     threshold : float
@@ -45,6 +45,7 @@ def build_page(title: str, problems: Sequence[Mapping[str, Any]], note: str, thr
         note=note,
         threshold=threshold,
         problems=[_attach_mismatches(problem) for problem in problems],
+        by_likelihood=any(m["likelihood_change"] is not None for problem in problems for m in problem["mismatches"]),
         show_whitespace=show_whitespace,
     )
 
@@ -64,7 +65,8 @@ def collect_problems(
     Parameters
     ----------
     problems, labels, responses : DataFrame
-        The tables of those names; `labels` has the judge's `probability` as a further column.
+        The tables of those names; `labels` has the judge's `probability` as a further column, and `likelihood_change`
+        where labels are by likelihood.
     decode : callable
         Turns tokens into text.
     """
@@ -102,6 +104,7 @@ def _describe_mismatch(
         "margin": label["margin"],
         "difference": _compare(label, mined, decode),
         "alternative_answer": label["alternative_answer"],
+        "likelihood_change": label.get("likelihood_change"),
     }
 
 
