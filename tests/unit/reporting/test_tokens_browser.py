@@ -51,7 +51,13 @@ document.querySelector("#found").textContent = JSON.stringify(found);
 
 def problem(name, mismatches):
     """Return a problem of twelve tokens with these mismatches."""
-    tokens = {"target_piece": "TT", "draft_piece": "DD", "margin": 1.5, "alternative_answer": "1"}
+    tokens = {
+        "target_piece": "TT",
+        "draft_piece": "DD",
+        "margin": 1.5,
+        "alternative_answer": "1",
+        "likelihood_change": None,
+    }
     tokens["difference"] = [("first", "TT"), ("second", "DD"), ("both", " on")]
     marked = [
         tokens | dict(zip(("position", "important", "probability"), mismatch, strict=True)) for mismatch in mismatches
