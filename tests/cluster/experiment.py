@@ -33,6 +33,7 @@ judge:
   select: {thresholds: 5, feature_sets: [draft_at_draft+target_at_draft, scalars]}
   mem_mb: 1500
 decoding: {windows: [8], rules: [lossless, always, kl_divergence, judge, oracle]}
+speed: {threads: 1}
 tracking: {mode: disabled}
 """
 QUICK = "slurm-init-seconds-before-status-checks: 2\n"

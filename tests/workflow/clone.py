@@ -29,7 +29,7 @@ judge:
     feature_sets: [draft_at_draft+target_at_draft, draft_at_draft+target_at_draft+scalars, target_scalars]
 decoding: {windows: [8], rules: [lossless, always, top_k, kl_divergence, fly, judge, oracle]}
 rules: {top_k: {thresholds: [2, 64]}}
-speed: {problems: 2, rounds: 1}
+speed: {problems: 2, rounds: 1, threads: 1}
 """
 
 

@@ -34,6 +34,7 @@ FEW = {
         "select": {"feature_sets": ["draft_at_draft+target_at_draft", "scalars"], "thresholds": 5},
     },
     "decoding": {"shards": 1},
+    "speed": {"threads": 1},
 }  # fmt: skip
 
 

@@ -20,6 +20,7 @@ SETTINGS = {
     "mining": {"shards": 1},
     "judge": {"feature_sets": {}, "select": {"feature_sets": ["scalars"], "classifiers": ["logistic_regression"]}},
     "decoding": {"shards": 1, "windows": [8], "rules": RULES},
+    "speed": {"threads": 1},
 }
 EXPORT = "results/folded/testbed/export"
 MADE = ("results/folded_summary.md", "results/folded/testbed/judge/README.md", f"{EXPORT}/judge.json")

@@ -30,6 +30,7 @@ SETTINGS = {
         "select": {"feature_sets": ["scalars"], "classifiers": ["logistic_regression"]},
     },
     "decoding": {"rules": ["lossless", "judge"]},
+    "speed": {"threads": 1},
 }
 
 

@@ -20,6 +20,7 @@ SETTINGS = {
     },
     "pairs": {PAIR: {role: {"model": f"models/{role}"} for role in ("draft", "target")}},
     "decoding": {"shards": 1, "windows": [4], "rules": ["lossless", "always"]},
+    "speed": {"threads": 1},
 }
 FIGURE, PAGE, TESTS = "results/livecodebench_pareto.pdf", f"results/livecodebench/{PAIR}/answers.md", "tests.parquet"
 

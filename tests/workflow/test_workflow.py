@@ -186,9 +186,10 @@ def test_the_gsm8k_figure_is_planned_with_the_default_config(clone):
 
 def test_the_embedded_models_can_be_trained_again(clone):
     few = "steps: 2, batch: 2"
-    models = f"{{draft: {{{few}}}, target: {{{few}, start: {{steps: 2}}}}}}"
-    (clone.folder / "few.yaml").write_text(f"testbed: {{models: {models}}}")
-    result = clone.snakemake("results/testbed/draft", "results/testbed/target", "--configfile", "few.yaml", small=False)
+    recipes = f"{{draft: {{{few}}}, target: {{{few}, start: {{steps: 2}}}}}}"
+    (clone.folder / "few.yaml").write_text(f"testbed: {{models: {recipes}}}")
+    models = ("results/testbed/draft", "results/testbed/target")
+    result = clone.snakemake(*models, "--cores", "1", "--configfile", "few.yaml", small=False)
     assert result.returncode == 0, result.stderr
     for role in ("draft", "target"):
         shipped, trained = (
@@ -201,9 +202,10 @@ def test_the_embedded_models_can_be_trained_again(clone):
 
 def test_the_embedded_models_can_be_measured_again(clone):
     (clone.folder / "few.yaml").write_text("testbed: {evaluate: {problems: 8}}")
-    result = clone.snakemake("results/testbed_accuracy.json", "--configfile", "few.yaml", small=False)
+    accuracy = "results/testbed_accuracy.json"
+    result = clone.snakemake(accuracy, "--cores", "1", "--configfile", "few.yaml", small=False)
     assert result.returncode == 0, result.stderr
-    report = json.loads((clone.folder / "results/testbed_accuracy.json").read_text())
+    report = json.loads((clone.folder / accuracy).read_text())
     assert report["draft"]["accuracy"] <= report["target"]["accuracy"] and report["target"]["problems"] == 8
 
 
