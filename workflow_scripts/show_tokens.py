@@ -12,9 +12,7 @@ from autojudge.judging.artifact import load_judge
 from autojudge.judging.mismatches import load_features
 from autojudge.publishing.layout import WITHHELD_TOKEN
 from autojudge.reporting import tokens_page
-from autojudge.reporting.label_kinds import count_kinds
 from autojudge.tables.files import read_table
-from autojudge.tables.label_sources import SOURCED_LABELS
 from autojudge.tables.mining import LABELS, PROBLEMS, RESPONSES
 
 SHOWN = 2000  # mismatches on the page, of whole problems
@@ -22,8 +20,7 @@ SHOWN = 2000  # mismatches on the page, of whole problems
 
 def show_tokens(inputs: Mapping[str, str], judge_folder: Path, pair: dict[str, Any], title: str, output: str) -> None:
     """Write the page of validation problems, then training ones, from the four tables of mining."""
-    of_labels = SOURCED_LABELS if count_kinds(inputs["labels"]).by_likelihood else LABELS
-    problems, labels, mined = (read_table(table, inputs[table.name]) for table in (PROBLEMS, of_labels, RESPONSES))
+    problems, labels, mined = (read_table(table, inputs[table.name]) for table in (PROBLEMS, LABELS, RESPONSES))
     if (labels["draft_token"] == WITHHELD_TOKEN).any():
         raise InputError(
             f"{inputs['labels']}: published without texts, so there are no tokens to show; mine the labels"

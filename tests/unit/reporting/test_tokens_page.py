@@ -2,6 +2,7 @@
 
 from html.parser import HTMLParser
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -190,7 +191,7 @@ def collect(**label) -> list:
     problems = pd.DataFrame([{"problem_id": "x", "question": "?", "gold": "1"}])
     decode = lambda tokens: bytes(tokens).decode()  # noqa: E731
     (found,) = collect_problems(problems, pd.DataFrame([row]), pd.DataFrame([responses]), decode)
-    return found["mismatches"][0]["difference"]
+    return found["mismatches"][0]
 
 
 @pytest.mark.parametrize(
@@ -204,12 +205,25 @@ def test_as_many_whole_responses_are_shown_as_fit_validation_first(most, shown):
 
 
 def test_difference_is_of_the_texts_from_the_mismatch_on():
-    assert collect(alternative_tokens=list(b" B c")) == [("first", " b"), ("second", " B"), ("both", " c")]
+    assert collect(alternative_tokens=list(b" B c"))["difference"] == [
+        ("first", " b"),
+        ("second", " B"),
+        ("both", " c"),
+    ]
 
 
 def test_of_a_stopped_alternative_nothing_is_said_of_what_would_follow():
-    assert collect(alternative_tokens=list(b" b"), stopped=True) == [("both", " b"), ("both", " … (stopped here)")]
-    assert collect(alternative_tokens=list(b" b"))[-1] == ("first", " c")
+    stopped = collect(alternative_tokens=list(b" b"), stopped=True)["difference"]
+    assert stopped == [("both", " b"), ("both", " … (stopped here)")]
+    assert collect(alternative_tokens=list(b" b"))["difference"][-1] == ("first", " c")
+
+
+@pytest.mark.parametrize(
+    ("column", "change"),
+    [({}, None), ({"likelihood_change": np.nan}, None), ({"likelihood_change": np.float32(-2.5)}, -2.5)],
+)
+def test_a_label_without_a_change_of_likelihood_is_by_answers(column, change):
+    assert collect(alternative_tokens=list(b" B"), **column)["likelihood_change"] == change
 
 
 def test_filters_have_what_the_script_reads_and_wait_for_it():

@@ -66,7 +66,7 @@ def collect_problems(
     ----------
     problems, labels, responses : DataFrame
         The tables of those names; `labels` has the judge's `probability` as a further column, and `likelihood_change`
-        where labels are by likelihood.
+        may be missing, as it is in labels of others, or null in a row, whose label is then by answers.
     decode : callable
         Turns tokens into text.
     """
@@ -104,7 +104,7 @@ def _describe_mismatch(
         "margin": label["margin"],
         "difference": _compare(label, mined, decode),
         "alternative_answer": label["alternative_answer"],
-        "likelihood_change": label.get("likelihood_change"),
+        "likelihood_change": None if pd.isna(change := label.get("likelihood_change")) else change,
     }
 
 
