@@ -36,7 +36,8 @@ def preflight(config: dict, results: Path, benchmarks: Path, local: bool) -> tup
     disable_progress_bar()  # of weights, of which only the names are read here
     found = list(check_all(config, results, torch.cuda.device_count() if local else None))
     faults = sum(finding.state == FAULT for finding in found)
-    verdict = f"{faults} faults; fix them before a run." if faults else "No fault found."
+    told = f"{faults} fault{'s' * (faults > 1)}; fix {'them' if faults > 1 else 'it'} before a run."
+    verdict = told if faults else "No fault found."
     return "\n\n".join([describe(found), plan(config, results, benchmarks), verdict]), faults
 
 

@@ -363,6 +363,11 @@ def test_the_plan_names_its_basis(settings, tmp_path):
     assert re.search(r"\| 11\.3 GPU-hours +\| .*the paper's code", plan(settings, tmp_path, tmp_path))
 
 
+@pytest.mark.parametrize(("gpus", "seconds"), [(0, None), (1, 65.6), (2, 65.6), (4, 706), (8, 706)])
+def test_without_earlier_jobs_the_papers_pair_on_as_many_gpus_is_taken(tmp_path, gpus, seconds):
+    assert mining_seconds(tmp_path, tmp_path, gpus)[0] == seconds
+
+
 def test_the_seconds_of_earlier_jobs_are_divided_by_the_problems_that_these_mined(settings, tmp_path):
     made, timed = tmp_path / "arith/testbed/responses", tmp_path / "mine_labels/arith/testbed"
     made.mkdir(parents=True)

@@ -10,6 +10,7 @@ from tabulate import tabulate
 
 from autojudge.judging.record import Record
 from autojudge.publishing.layout import PROVENANCE, ROW, SPLITS, TEXTS, held_table, split_files, table_file
+from autojudge.tables.dictionary import in_cell
 from autojudge.tables.mining import FEATURES, LABELS, PROBLEMS, RESPONSES
 from autojudge.tables.pair_names import split_source
 from autojudge.tables.table import Table
@@ -277,7 +278,7 @@ def _list(settings: Mapping[str, Any]) -> str:
 def _columns(table: Table, texts: bool) -> str:
     hidden = set() if texts else TEXTS.get(table.name, set())
     rows = [
-        [f"`{name}`", str(column.type), column.doc + (" (withheld)" if name in hidden else "")]
+        [f"`{name}`", str(column.type), in_cell(column.doc) + (" (withheld)" if name in hidden else "")]
         for name, column in table.columns.items()
     ]
     return f"### {table.name}\n\n{table.doc}\n\n" + str(tabulate(rows, ["column", "type", "meaning"], "github"))

@@ -20,5 +20,10 @@ def describe_tables() -> str:
 
 
 def _describe(table: Table) -> str:
-    rows = [f"| `{name}` | {column.type} | {column.doc} |" for name, column in table.columns.items()]
+    rows = [f"| `{name}` | {column.type} | {in_cell(column.doc)} |" for name, column in table.columns.items()]
     return "\n".join([f"### {table.name}", "", table.doc, "", "| column | type | meaning |", "|---|---|---|", *rows])
+
+
+def in_cell(text: str) -> str:
+    """Return a text as a cell of a Markdown table holds it."""
+    return text.replace("|", "\\|")
