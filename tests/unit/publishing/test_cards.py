@@ -85,6 +85,7 @@ def test_the_data_sets_card_tells_columns_provenance_and_how_to_train(tmp_path, 
     assert [config["config_name"] for config in data["configs"]] == ["labels", "features", "responses"]
     assert "small: {hub: me/judge-labels}" in card and "**No texts**" in card
     assert "| `draft_token`" in card and "(withheld)" in card and "| `row`" not in card
+    assert r"KL(target \|\| draft)" in card, "pipes end a cell"
     assert re.search(r"\| labels +\| +160 \|", card) and told["task"].startswith("arith, scoring version")
     assert told["source"] == {"train": "train.jsonl", "test": {"hub": "them/problems"}}
     assert "a person" not in card and str(tmp_path) not in card + json.dumps(told)

@@ -43,7 +43,7 @@ MISMATCHES = 20  # per problem, about: the paper has 19.5 on GSM8K
 OTHER_BYTES = 40_000  # per problem in all other tables, about
 SPARE_BYTES = 2**30
 WORKERS = 2  # programs of a dataset's own that run side by side
-# Seconds of a GSM8K problem in the paper's code, and the pair, by the GPUs that a pair's job has at least.
+# Seconds of a GSM8K problem in the paper's code, and the pair, by the GPUs that a pair's job has at least, most first.
 PAPER = {4: (706.0, "an 8B/70B pair on four A100s"), 1: (65.6, "a 1B/8B pair on an A100")}
 
 
